@@ -1,0 +1,100 @@
+"""The wire form of a dead letter: original key and value, everything else in headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import cast, get_args
+
+from ragwheel.schemas import identity
+from ragwheel.schemas.events import DeadLetter, DeadLetterReason
+
+_PREFIX = "ragwheel.deadletter."
+_REASONS: frozenset[str] = frozenset(get_args(DeadLetterReason))
+
+Headers = list[tuple[str, bytes]]
+
+
+def dead_letter(
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    key: bytes | None,
+    payload: bytes | None,
+    reason: DeadLetterReason,
+    detail: str,
+    timestamp_ms: int,
+) -> DeadLetter:
+    """Preserve the message at `topic`/`partition`/`offset`; its identity is that position."""
+    return DeadLetter(
+        dead_letter_id=identity.dead_letter_id(topic, partition, offset),
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        key=key,
+        payload=payload,
+        reason=reason,
+        detail=detail[:4_000],
+        ts=datetime.fromtimestamp(max(timestamp_ms, 0) / 1000, UTC),
+    )
+
+
+def to_headers(letter: DeadLetter) -> Headers:
+    """Headers that carry everything but key and value."""
+    fields = {
+        "topic": letter.topic,
+        "partition": str(letter.partition),
+        "offset": str(letter.offset),
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "ts": letter.ts.isoformat(),
+    }
+    return [(_PREFIX + name, value.encode()) for name, value in fields.items()]
+
+
+def from_message(
+    key: bytes | None,
+    value: bytes | None,
+    headers: Iterable[tuple[str, str | bytes | None]],
+    *,
+    position: tuple[int, int],
+    timestamp_ms: int,
+) -> DeadLetter:
+    """Read a message of the dead-letter topic. Never raises: nothing may be lost here.
+
+    A message without our headers (somebody else wrote it) becomes a dead letter of the
+    dead-letter topic itself, at `position` = (partition, offset).
+    """
+    found = {
+        name.removeprefix(_PREFIX): raw.decode("utf-8", "replace")
+        if isinstance(raw, bytes)
+        else raw
+        for name, raw in headers
+        if name.startswith(_PREFIX) and raw is not None
+    }
+    try:
+        reason = found["reason"]
+        if reason not in _REASONS:
+            raise ValueError(f"unknown reason {reason!r}")
+        return dead_letter(
+            topic=found["topic"],
+            partition=int(found["partition"]),
+            offset=int(found["offset"]),
+            key=key,
+            payload=value,
+            reason=cast(DeadLetterReason, reason),
+            detail=found["detail"],
+            timestamp_ms=int(datetime.fromisoformat(found["ts"]).timestamp() * 1000),
+        )
+    except (KeyError, ValueError) as error:
+        return dead_letter(
+            topic="deadletters",
+            partition=position[0],
+            offset=position[1],
+            key=key,
+            payload=value,
+            reason="unknown_event",
+            detail=f"not a dead letter: {error}",
+            timestamp_ms=timestamp_ms,
+        )

@@ -1,0 +1,356 @@
+"""The closed family of events and records that travel through Kafka.
+
+Each model is frozen and tagged by `event`; `schema_version` changes when an old reader could
+misread a new event. Unknown fields are kept (`extra="allow"`): they reach the archive unharmed, so
+a service may send more than this version knows. Names map onto OpenTelemetry GenAI retrieval
+spans, OpenInference and OpenSearch UBI; docs/event-mapping.md holds the table.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from ragwheel.schemas import identity
+
+SCHEMA_VERSION = 1
+#: Candidates of one retrieval; the wheel needs 20-40, more than this is a bug in the caller.
+MAX_CANDIDATES = 200
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Name = Annotated[str, StringConstraints(max_length=128)]
+Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
+Probability = Annotated[float, Field(gt=0.0, le=1.0)]
+
+Role = Literal["label", "judge"]
+LabelStatus = Literal["graded", "unparsed", "refused", "truncated", "failed", "over_budget"]
+Grade = Literal[0, 1, 2, 3]
+FeedbackKind = Literal[
+    "cited", "clicked", "copied", "thumbs_up", "thumbs_down", "dwelled", "custom"
+]
+DeadLetterReason = Literal[
+    "malformed_json",  # not JSON, or not an object
+    "not_utf8",
+    "unknown_event",  # no or another `event` tag than the topic carries
+    "unknown_schema_version",
+    "invalid_field",  # a field is missing, of a wrong type or out of range
+    "invalid_candidates",  # ranks repeat, scores are not finite
+    "missing_key",
+    "key_mismatch",  # the key is not the field that the registry names
+    "oversize",
+    "timestamp_out_of_range",
+    "processing_failed",  # valid, and yet the processor could not finish it
+]
+
+
+class Record(BaseModel):
+    """Anything that travels. Frozen; keeps fields that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="null")
+
+    schema_version: Literal[1] = 1
+
+    def unknown_fields(self) -> dict[str, Any]:
+        """Fields of the wire form that this version has no name for."""
+        return dict(self.model_extra or {})
+
+
+class Event(Record):
+    """What every event of a service has in common."""
+
+    event_id: Id = ""
+    """Identity of this event; a resent event keeps it. Derived from the content when absent."""
+    query_id: Id
+    """One search by one user; joins query, retrievals and feedback."""
+    ts: AwareDatetime
+    """When it happened in the service, UTC."""
+    service: Name = ""
+    """`service.name` of OpenTelemetry."""
+    segment: Name = "default"
+    """The retrieval task (question→chunk, →code, →tool …): metrics and gates are per segment."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_event_id(cls, raw: Any) -> Any:
+        """Give hand-written events without an id a deterministic one: equal content, equal id."""
+        if isinstance(raw, dict) and not raw.get("event_id"):
+            parts = [f"{key}={raw[key]!r}" for key in sorted(raw) if key != "event_id"]
+            return {**raw, "event_id": identity.digest("event", *parts)}
+        return raw
+
+    @field_validator("ts")
+    @classmethod
+    def _to_utc(cls, value: datetime) -> datetime:
+        return value.astimezone(UTC)
+
+
+class QueryEvent(Event):
+    """A user asked something."""
+
+    event: Literal["query"] = "query"
+    text: Text
+    user: Name = ""
+    """Pseudonym, never a name or an address."""
+    session: Name = ""
+    attributes: dict[str, Any] = Field(default_factory=dict)
+
+
+class Candidate(BaseModel):
+    """One retrieved chunk at its rank."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    chunk_id: Id
+    rank: Annotated[int, Field(ge=1, le=100_000)]
+    """1 is the top."""
+    score: float
+    content_hash: Hash = ""
+    """`identity.content_hash` of the text; derived when the text is given."""
+    text: Text | None = None
+    """May be left out once the chunk's text was sent in a ChunkEvent."""
+    in_context: bool = False
+    """The chunk was put into the prompt of the answer."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_content_hash(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and isinstance(raw.get("text"), str) and raw["text"]:
+            return {**raw, "content_hash": identity.content_hash(raw["text"])}
+        return raw
+
+    @field_validator("score")
+    @classmethod
+    def _finite(cls, value: float) -> float:
+        if not math.isfinite(value):
+            raise ValueError(f"score must be finite, not {value}")
+        return value
+
+    @field_validator("content_hash", mode="after")
+    @classmethod
+    def _has_hash(cls, value: str) -> str:
+        if not value:
+            raise ValueError("send `text`, or `content_hash` of a chunk that was sent before")
+        return value
+
+
+class RetrievalEvent(Event):
+    """What one stage of the pipeline returned for a query. Self-contained: no join is needed.
+
+    No candidates is valid (a zero-result search) and is a metric of its own.
+    """
+
+    event: Literal["retrieval"] = "retrieval"
+    query: Text
+    stage: Name = "dense"
+    """bm25, dense, fusion, rerank …"""
+    retriever: Name = ""
+    embedding_model: Name = ""
+    index_version: Name = ""
+    k: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """How many were asked for."""
+    latency_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    candidates: Annotated[tuple[Candidate, ...], Field(max_length=MAX_CANDIDATES)] = ()
+
+    @field_validator("candidates")
+    @classmethod
+    def _ranks_are_unique(cls, value: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+        seen: set[int] = set()
+        for candidate in value:
+            if candidate.rank in seen:
+                raise ValueError(f"rank {candidate.rank} repeats; ranks are 1, 2, 3 … once each")
+            seen.add(candidate.rank)
+        return value
+
+
+class FeedbackEvent(Event):
+    """What the user or the answering model did with the results."""
+
+    event: Literal["feedback"] = "feedback"
+    kind: FeedbackKind
+    chunk_id: Name | None = None
+    """None: the feedback is about the whole answer."""
+    value: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+
+
+class ChunkEvent(Record):
+    """A chunk of the corpus, sent once, so that trainers can rank the whole index.
+
+    Without it a trainer only knows what was ever retrieved, and recall on that is flattering
+    (docs/decisions/0002-corpus-as-events.md).
+    """
+
+    event: Literal["chunk"] = "chunk"
+    event_id: Id = ""
+    chunk_id: Id
+    text: Text
+    content_hash: Hash = ""
+    ts: AwareDatetime
+    source: Name = ""
+    index_version: Name = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and isinstance(raw.get("text"), str) and raw["text"]:
+            chunk_hash = identity.content_hash(raw["text"])
+            derived = identity.digest(
+                "chunkevent",
+                chunk_hash,
+                str(raw.get("chunk_id")),
+                str(raw.get("index_version", "")),
+            )
+            return {**raw, "content_hash": chunk_hash, "event_id": raw.get("event_id") or derived}
+        return raw
+
+
+class JobCandidate(BaseModel):
+    """A chunk to grade. Without `text` the grader reads it from the `chunks` table."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    chunk_hash: Hash
+    text: Text | None = None
+
+
+class GradingJob(Record):
+    """One sampled query with the chunks to grade: the unit of work of the grader."""
+
+    event: Literal["job"] = "job"
+    job_id: Hash
+    role: Role = "label"
+    """`label` makes training labels; `judge` decides promotions and never labels training data."""
+    query_id: Id
+    query: Text
+    query_hash: Hash
+    segment: Name = "default"
+    ts: AwareDatetime
+    """Time of the retrieval that was sampled (not of the sampling)."""
+    stratum: Name
+    inclusion_probability: Probability
+    """Probability with which this query entered the sample: the weight of every estimate."""
+    candidates: Annotated[tuple[JobCandidate, ...], Field(max_length=MAX_CANDIDATES)]
+
+
+class Label(Record):
+    """The judgment of one (query, chunk) pair by one grader, or why there is none.
+
+    A status other than `graded` never carries a grade: failure is not "not relevant".
+    """
+
+    event: Literal["label"] = "label"
+    label_id: Hash
+    job_id: Hash
+    role: Role
+    query_id: Id
+    query: Text
+    query_hash: Hash
+    segment: Name = "default"
+    chunk_hash: Hash
+    status: LabelStatus
+    grade: Grade | None = None
+    expected_grade: Annotated[float, Field(ge=0, le=3)] | None = None
+    """Mean grade under the grader's own uncertainty, where it can be had."""
+    grader_id: Id
+    model: Name
+    rubric_version: Name
+    prompt_hash: Name
+    stratum: Name
+    inclusion_probability: Probability
+    input_tokens: Annotated[int, Field(ge=0)] = 0
+    """This pair's share of its call."""
+    output_tokens: Annotated[int, Field(ge=0)] = 0
+    cost_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    latency_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    attempts: Annotated[int, Field(ge=0)] = 1
+    reason: Annotated[str, StringConstraints(max_length=2_000)] = ""
+    """Why there is no grade; empty when graded."""
+    ts: AwareDatetime
+    """Time of the job, hence of the traffic."""
+    graded_at: AwareDatetime
+
+    @model_validator(mode="after")
+    def _grade_belongs_to_graded(self) -> Label:
+        if (self.status == "graded") != (self.grade is not None):
+            raise ValueError(
+                f"status {self.status!r} with grade {self.grade!r}: only graded has one"
+            )
+        if self.grade is None and self.expected_grade is not None:
+            raise ValueError(f"status {self.status!r} cannot have an expected grade")
+        return self
+
+
+class MetricValue(BaseModel):
+    """One measured figure of a model with its 95 % interval."""
+
+    model_config = ConfigDict(frozen=True)
+
+    metric: Name
+    """recall, precision, mrr, ndcg."""
+    k: Annotated[int, Field(ge=0)]
+    """Cut-off; 0 where the metric has none."""
+    segment: Name
+    """`*` is the whole gate set."""
+    system: Literal["incumbent", "candidate", "delta"]
+    value: float
+    ci_low: float
+    ci_high: float
+    queries: Annotated[int, Field(ge=0)]
+
+
+class ModelEvent(Record):
+    """Something happened to a model: it was trained, promoted, refused, rolled back."""
+
+    event: Literal["model"] = "model"
+    event_id: Hash
+    model_id: Id
+    """Content address of the model folder, or the name of the base model."""
+    incumbent_id: Name = ""
+    base_model: Name
+    kind: Name = "bi-encoder/query"
+    action: Literal["promoted", "shadow", "refused", "rolled_back"]
+    reason: Annotated[str, StringConstraints(max_length=4_000)] = ""
+    """The verdict in words."""
+    snapshot_id: Name = ""
+    triplets: Annotated[int, Field(ge=0)] = 0
+    labels: Annotated[int, Field(ge=0)] = 0
+    seed: int = 0
+    uri: Annotated[str, StringConstraints(max_length=2_000)] = ""
+    ts: AwareDatetime
+    metrics: tuple[MetricValue, ...] = ()
+
+
+class DeadLetter(Record):
+    """A message that could not be used, with its original bytes, so that it can be replayed.
+
+    On the wire the Kafka value and key *are* the original ones; the rest travels in headers
+    (`ragwheel.schemas.deadletters`), so preserving a message cannot make it too large.
+    """
+
+    event: Literal["deadletter"] = "deadletter"
+    dead_letter_id: Hash
+    topic: Name
+    """Logical name of the topic it came from."""
+    partition: Annotated[int, Field(ge=0)]
+    offset: Annotated[int, Field(ge=0)]
+    key: bytes | None = None
+    payload: bytes | None = None
+    reason: DeadLetterReason
+    detail: Annotated[str, StringConstraints(max_length=4_000)]
+    ts: AwareDatetime
+    """When the broker stored the original (its timestamp)."""
+
+
+ServiceEvent = QueryEvent | RetrievalEvent | FeedbackEvent | ChunkEvent
+"""What a service emits."""

@@ -1,0 +1,75 @@
+"""The registry of topics: the one place that says what travels where.
+
+Topic creation, intake, Faust, docker-compose, metric labels and ClickHouse retention read it.
+`name` is logical; the physical name is `KafkaSettings.topic_prefix + name`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ragwheel.schemas import events
+
+TopicName = Literal[
+    "queries", "retrievals", "feedback", "chunks", "grading", "labels", "models", "deadletters"
+]
+
+DAY_S = 86_400
+#: Events above this are dead-lettered as `oversize`, bytes. A retrieval of 40 chunks is about 50 kB.
+MAX_EVENT_BYTES = 1024 * 1024
+#: What topics and producers accept, bytes: room to preserve an oversize event with its reason.
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic and everything that others must agree on about it.
+
+    Attributes:
+        name: logical name.
+        model: the record it carries.
+        key: field of the record that is the message key, hence decides the partition.
+        partitions: default number; more partitions is how a stage scales.
+        retention_s: how long Kafka keeps messages.
+        table: ClickHouse table that intake lands it in.
+        table_ttl_days: how long ClickHouse keeps the rows; 0 keeps them for good.
+        description: one line for `ragwheel status` and the docs.
+    """
+
+    name: TopicName
+    model: type[events.Record]
+    key: str
+    partitions: int
+    retention_s: int
+    table: str
+    table_ttl_days: int
+    description: str
+
+
+_ALL = (
+    Topic("queries", events.QueryEvent, "query_id", 4, 7 * DAY_S, "queries", 180,
+          "what users asked"),
+    Topic("retrievals", events.RetrievalEvent, "query_id", 4, 7 * DAY_S, "retrievals", 180,
+          "what each stage returned, with ranks and scores"),
+    Topic("feedback", events.FeedbackEvent, "query_id", 4, 7 * DAY_S, "feedback", 180,
+          "citations, clicks, thumbs"),
+    Topic("chunks", events.ChunkEvent, "content_hash", 4, 7 * DAY_S, "chunks", 0,
+          "the corpus: each chunk's text once"),
+    Topic("grading", events.GradingJob, "query_hash", 4, 14 * DAY_S, "grading_jobs", 180,
+          "sampled work for the grader; equal queries share a partition"),
+    Topic("labels", events.Label, "query_hash", 4, 30 * DAY_S, "labels", 0,
+          "graded pairs; paid for, so kept longest"),
+    Topic("models", events.ModelEvent, "model_id", 1, 90 * DAY_S, "models", 0,
+          "trained, promoted, refused, rolled back"),
+    Topic("deadletters", events.DeadLetter, "dead_letter_id", 1, 30 * DAY_S, "dead_letters", 30,
+          "unusable messages with reason and original bytes"),
+)  # fmt: skip
+
+TOPICS: dict[TopicName, Topic] = {topic.name: topic for topic in _ALL}
+#: Topics that services write; everything else is ours.
+SERVICE_TOPICS: tuple[TopicName, ...] = ("queries", "retrievals", "feedback", "chunks")
+#: `event` tag of a service's event → topic.
+TOPIC_OF_EVENT: dict[str, TopicName] = {
+    str(topic.model.model_fields["event"].default): topic.name for topic in _ALL
+}

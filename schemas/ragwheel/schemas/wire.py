@@ -1,0 +1,108 @@
+"""Bytes to records and back: the only decoder of what services send.
+
+`decode` is total: whatever the bytes, it returns a record or raises `InvalidEventError` with a
+reason of the closed set `DeadLetterReason`. It never raises anything else.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import cache
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from ragwheel.schemas.errors import InvalidEventError
+from ragwheel.schemas.events import SCHEMA_VERSION, DeadLetterReason, Event, Record
+from ragwheel.schemas.topics import MAX_EVENT_BYTES, Topic
+
+
+def encode(record: Record) -> bytes:
+    """JSON (UTF-8) of a record, unknown fields included."""
+    return record.__pydantic_serializer__.to_json(record)
+
+
+def key_of(topic: Topic, record: Record) -> bytes:
+    """The Kafka key that the registry asks for."""
+    return str(getattr(record, topic.key)).encode()
+
+
+@cache
+def _adapter(model: type[Record]) -> TypeAdapter[Record]:
+    return TypeAdapter(model)
+
+
+def decode(topic: Topic, key: bytes | None, value: bytes | None) -> Record:
+    """Validate one message of `topic`.
+
+    Raises:
+        InvalidEventError: with the reason under which it is dead-lettered.
+    """
+    if value is None:
+        raise _invalid("malformed_json", "the message has no value (a tombstone?)")
+    if len(value) > MAX_EVENT_BYTES:
+        raise _invalid("oversize", f"{len(value)} bytes, the limit is {MAX_EVENT_BYTES}")
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _invalid("not_utf8", f"byte {error.start} is not UTF-8 ({error.reason})") from None
+    try:
+        raw = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        # orjson refuses NaN and Infinity, which JSON has no words for; name that case.
+        if b"NaN" in value or b"Infinity" in value:
+            raise _invalid("invalid_field", f"NaN or Infinity is not JSON: {error}") from None
+        raise _invalid("malformed_json", str(error)) from None
+    if not isinstance(raw, dict):
+        raise _invalid("malformed_json", f"expected an object, not {type(raw).__name__}")
+    tag = topic.model.model_fields["event"].default
+    if raw.get("event") != tag:
+        raise _invalid(
+            "unknown_event", f"`event` is {raw.get('event')!r}; {topic.name} has {tag!r}"
+        )
+    version = raw.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise _invalid(
+            "unknown_schema_version", f"schema_version {version!r}; known: {SCHEMA_VERSION}"
+        )
+    try:
+        record = _adapter(topic.model).validate_python(raw)
+    except ValidationError as error:
+        raise _from_validation(error) from None
+    expected = key_of(topic, record)
+    if key is None or key == b"":
+        raise _invalid("missing_key", f"the key must be the {topic.key}")
+    if key != expected:
+        raise _invalid("key_mismatch", f"key {key[:80]!r}, but {topic.key} is {expected[:80]!r}")
+    return record
+
+
+def check_time(record: Record, now: datetime, max_age: timedelta, max_ahead: timedelta) -> None:
+    """Refuse event times that would open partitions far from the present.
+
+    Raises:
+        InvalidEventError: reason `timestamp_out_of_range`.
+    """
+    if not isinstance(record, Event):
+        return
+    if record.ts < now - max_age or record.ts > now + max_ahead:
+        raise _invalid(
+            "timestamp_out_of_range",
+            f"ts {record.ts.isoformat()} is outside [now - {max_age}, now + {max_ahead}]",
+        )
+
+
+def _invalid(reason: DeadLetterReason, detail: str) -> InvalidEventError:
+    return InvalidEventError(reason, detail)
+
+
+def _from_validation(error: ValidationError) -> InvalidEventError:
+    problems = error.errors(include_url=False, include_context=False)
+    in_candidates = any(
+        problem["loc"][:1] == ("candidates",) or "rank" in problem["msg"] for problem in problems
+    )
+    shown = "; ".join(
+        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} (got {str(problem['input'])[:80]!r})"
+        for problem in problems[:5]
+    )
+    return _invalid("invalid_candidates" if in_candidates else "invalid_field", shown)
