@@ -19,7 +19,7 @@ RANDOMNESS_BITS = 56
 
 
 def digest(kind: str, *fields: str | bytes) -> str:
-    """128-bit BLAKE2b of `fields`, separated per `kind` so that equal fields of two kinds differ."""
+    """128-bit BLAKE2b of `fields`; equal fields of two kinds differ."""
     hasher = blake2b(digest_size=16, person=kind.encode()[:16])
     for field in fields:
         raw = field if isinstance(field, bytes) else field.encode("utf-8", "surrogatepass")

@@ -102,7 +102,8 @@ def _from_validation(error: ValidationError) -> InvalidEventError:
         problem["loc"][:1] == ("candidates",) or "rank" in problem["msg"] for problem in problems
     )
     shown = "; ".join(
-        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} (got {str(problem['input'])[:80]!r})"
+        f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+        f" (got {str(problem['input'])[:80]!r})"
         for problem in problems[:5]
     )
     return _invalid("invalid_candidates" if in_candidates else "invalid_field", shown)

@@ -1,0 +1,271 @@
+"""Every setting of every process, read from the environment once, in `main`.
+
+Names are `RAGWHEEL_` + the field's name in upper case. A setting of another process is ignored;
+a name that no process knows is an error, because a misspelt setting that does nothing is worse
+than a process that does not start. docs/settings.md is printed from here and compared in a test.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from ragwheel.schemas.errors import ConfigError
+
+PREFIX = "RAGWHEEL_"
+#: Read by the launcher and the test suite, not by a process of the product.
+TOOL_VARIABLES = frozenset(
+    {"RAGWHEEL_CACHE_DIR", "RAGWHEEL_CI", "RAGWHEEL_TEST_CLICKHOUSE_URL", "RAGWHEEL_HOME"}
+)
+
+_Settings = TypeVar("_Settings", bound="Settings")
+
+
+class Settings(BaseSettings):
+    """Base of all: frozen, from the environment or from keyword arguments."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        env_ignore_empty=True,
+        env_parse_none_str="none",
+    )
+
+
+class KafkaSettings(Settings):
+    """How to reach Kafka."""
+
+    kafka_bootstrap_servers: str = Field(
+        "localhost:9092", description="Brokers to start from: host:port, comma-separated."
+    )
+    topic_prefix: str = Field("ragwheel.", description="Put before each logical topic name.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="As in Kafka's `security.protocol`."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="Used when the protocol is SASL_*."
+    )
+    kafka_sasl_username: str = Field("", description="SASL user name.")
+    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="SASL password.")
+    kafka_ssl_ca_location: str = Field("", description="CA bundle for SSL; empty: the system's.")
+
+
+class ClickHouseSettings(Settings):
+    """How to reach ClickHouse."""
+
+    clickhouse_url: str = Field(
+        "http://default:@localhost:8123/ragwheel",
+        description="http(s)://user:password@host:port/database. The database is created.",
+    )
+    clickhouse_replicated: bool = Field(
+        False,
+        description="Create Replicated* engines (self-managed cluster with a Replicated database).",
+    )
+
+
+class MetricsSettings(Settings):
+    """Where /metrics is served."""
+
+    metrics_host: str = Field("127.0.0.1", description="Address of the /metrics listener.")
+    metrics_port: int = Field(
+        0, ge=-1, le=65_535, description="Port of /metrics; 0 picks a free one, -1 turns it off."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Threshold of the process's log."
+    )
+
+
+class ClientSettings(KafkaSettings):
+    """The emitting service. Defaults favour the service over the data."""
+
+    service: str = Field("", description="`service.name`; put on every event.")
+    client_enabled: bool = Field(True, description="false: accept calls, send nothing.")
+    client_queue_mib: int = Field(
+        64, ge=1, le=1_024, description="Memory for unsent events; beyond it events are dropped."
+    )
+    client_flush_timeout_s: float = Field(
+        5.0, ge=0, le=60, description="Longest wait at exit for unsent events."
+    )
+    client_message_timeout_s: float = Field(
+        30.0, gt=0, le=300, description="How long an event is retried before it counts as failed."
+    )
+
+
+class SamplingSettings(Settings):
+    """Which traffic is graded."""
+
+    sample_rate: float = Field(
+        0.05, ge=0, le=1, description="Share of queries to grade where no segment rate is set."
+    )
+    sample_rates: Annotated[dict[str, float], NoDecode] = Field(
+        default_factory=dict,
+        description='Rate per segment: "code=0.2,tables=1". Overrides RAGWHEEL_SAMPLE_RATE.',
+    )
+    grade_depth: int = Field(
+        20, ge=1, le=200, description="Candidates graded per retrieval, from the top."
+    )
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**_parse_pairs(values))
+
+
+class IntakeSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, SamplingSettings):
+    """The process that lands everything in ClickHouse and samples traffic."""
+
+    intake_group: str = Field("ragwheel-intake", description="Consumer group.")
+    intake_batch_rows: int = Field(
+        10_000, ge=1, le=200_000, description="Messages per insert at most."
+    )
+    intake_batch_s: float = Field(
+        1.0, gt=0, le=60, description="Seconds after which a smaller batch is inserted."
+    )
+    max_event_age_days: int = Field(
+        400, ge=1, le=3_650, description="Older events are dead-lettered (they open partitions)."
+    )
+    max_event_ahead_s: int = Field(
+        3_600, ge=0, le=86_400, description="Events further in the future are dead-lettered."
+    )
+    session_timeout_s: float = Field(
+        45.0, ge=6, le=300, description="Consumer-group session; a dead worker is replaced after."
+    )
+
+
+class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
+    """The process that grades."""
+
+    grader_group: str = Field("ragwheel-grader", description="Consumer group.")
+    llm_base_url: str = Field(
+        "https://api.openai.com/v1", description="Any OpenAI-compatible endpoint."
+    )
+    llm_api_key: SecretStr = Field(SecretStr(""), description="Its key. Required.")
+    llm_model: str = Field("gpt-5.6-luna", description="Model that makes training labels.")
+    judge_model: str = Field(
+        "gpt-5.6-terra",
+        description="Model that judges promotions; must not be the one that labels.",
+    )
+    llm_concurrency: int = Field(16, ge=1, le=512, description="LLM calls in flight per worker.")
+    llm_timeout_s: float = Field(30.0, gt=0, le=600, description="Limit of one LLM call.")
+    llm_deadline_s: float = Field(
+        300.0, gt=0, le=86_400, description="Retries of one job end after this; then `failed`."
+    )
+    llm_temperature: float | None = Field(
+        0.0, ge=0, le=2, description='Sampling temperature; "none" sends no such parameter.'
+    )
+    llm_passages_per_call: int = Field(10, ge=1, le=50, description="Passages graded in one call.")
+    rubric_dir: Path | None = Field(
+        None, description="Folder of rubric files; empty: the rubrics shipped with ragwheel."
+    )
+    daily_budget_usd: float = Field(
+        0.0, ge=0, description="Spending limit per UTC day; 0 is no limit."
+    )
+    session_timeout_s: float = Field(
+        45.0, ge=6, le=300, description="Consumer-group session; a dead worker is replaced after."
+    )
+
+
+class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
+    """The process that trains, proves and promotes."""
+
+    base_model: str = Field(
+        "sentence-transformers/all-MiniLM-L6-v2",
+        description="Hugging Face id or folder of the embedding model to improve.",
+    )
+    model_dir: Path = Field(Path(".ragwheel/models"), description="Where trained models are kept.")
+    vector_cache_dir: Path = Field(
+        Path(".ragwheel/vectors"), description="Where embeddings are cached."
+    )
+    train_min_queries: int = Field(
+        1_000,
+        ge=30,
+        description="Train when this many queries with a relevant label are new since last time.",
+    )
+    train_interval_s: float = Field(
+        300.0, gt=0, description="Seconds between looks at the threshold."
+    )
+    train_epochs: int = Field(3, ge=1, le=100, description="Passes over the triplets.")
+    train_seed: int = Field(17, ge=0, description="Seed of everything random in training.")
+    max_seq_length: int = Field(128, ge=16, le=8_192, description="Tokens per text.")
+    gate_share: float = Field(
+        0.25, gt=0, lt=0.9, description="Share of queries held out for the promotion gate."
+    )
+    gate_min_queries: int = Field(
+        200, ge=20, description="Below this many judged queries the verdict is `shadow` at best."
+    )
+    judge_timeout_s: float = Field(
+        900.0, gt=0, description="How long to wait for the judge's labels."
+    )
+    judge_depth: int = Field(
+        20, ge=1, le=200, description="Top-k of each system that is pooled and judged."
+    )
+
+
+PROCESS_SETTINGS: Mapping[str, type[Settings]] = {
+    "client": ClientSettings,
+    "intake": IntakeSettings,
+    "grader": GraderSettings,
+    "trainer": TrainerSettings,
+}
+
+
+def load(settings: type[_Settings], **overrides: Any) -> _Settings:
+    """Read `settings` from the environment; `overrides` win.
+
+    Raises:
+        ConfigError: a value is wrong, or a `RAGWHEEL_` variable is known to no process. The message
+            names the variable and what it must be.
+    """
+    known = known_variables()
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else "; see docs/settings.md"
+            raise ConfigError(f"{name} is not a setting of ragwheel{hint}")
+    try:
+        return settings(**overrides)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = str(first["loc"][0]) if first["loc"] else "?"
+        info = settings.model_fields.get(field)
+        shown = "its value" if info and info.annotation is SecretStr else repr(first["input"])
+        about = f" ({info.description})" if info and info.description else ""
+        raise ConfigError(f"{PREFIX}{field.upper()}: {shown}: {first['msg']}{about}") from None
+
+
+def known_variables() -> frozenset[str]:
+    """Every environment variable that some process reads."""
+    return frozenset(name for _, name, _, _ in describe()) | TOOL_VARIABLES
+
+
+def describe() -> Iterator[tuple[str, str, str, str]]:
+    """(process, variable, default, description) of every setting, for the docs."""
+    for process, settings in PROCESS_SETTINGS.items():
+        for field, info in settings.model_fields.items():
+            default = info.get_default(call_default_factory=True)
+            shown = "" if isinstance(default, SecretStr) or default in (None, {}) else str(default)
+            yield process, PREFIX + field.upper(), shown, info.description or ""
+
+
+def _parse_pairs(values: dict[str, Any]) -> dict[str, Any]:
+    """Accept `sample_rates` as text, which is what an environment variable can hold."""
+    raw = values.get("sample_rates", os.environ.get(PREFIX + "SAMPLE_RATES"))
+    if not isinstance(raw, str) or not raw:
+        return values
+    rates: dict[str, float] = {}
+    for pair in raw.split(","):
+        segment, separator, rate = pair.partition("=")
+        try:
+            rates[segment.strip()] = float(rate)
+        except ValueError:
+            separator = ""
+        if not separator or not 0 <= rates.get(segment.strip(), -1) <= 1:
+            raise ConfigError(
+                f"{PREFIX}SAMPLE_RATES: {pair!r} is not segment=rate with a rate in [0, 1]"
+            )
+    return {**values, "sample_rates": rates}

@@ -1,0 +1,107 @@
+"""Logging and /metrics of a process. Needs prometheus-client (in [streams] and [trainers])."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any, cast
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.metrics import Metric
+from ragwheel.schemas.settings import MetricsSettings
+
+_LOG = logging.getLogger(__name__)
+_KINDS: Mapping[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
+
+
+class Telemetry:
+    """Values of the metrics of `ragwheel.schemas.metrics` in one registry of its own.
+
+    Thread-safe. A wrong label name or kind is a programmer's error and raises ValueError.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._families: dict[str, Counter | Gauge | Histogram] = {}
+        self._lock = Lock()
+
+    def declare(self, *metrics: Metric) -> None:
+        """Make families visible before their first value (a counter at 0 says more than none)."""
+        for metric in metrics:
+            self._family(metric)
+
+    def inc(self, metric: Metric, amount: float = 1, **labels: str) -> None:
+        """Add to a counter."""
+        self._child(metric, "counter", labels).inc(amount)
+
+    def set(self, metric: Metric, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        self._child(metric, "gauge", labels).set(value)
+
+    def observe(self, metric: Metric, value: float, **labels: str) -> None:
+        """Add an observation to a histogram."""
+        self._child(metric, "histogram", labels).observe(value)
+
+    def value(self, metric: Metric, **labels: str) -> float:
+        """Current value of a counter or gauge; 0 if it was never touched."""
+        name = metric.name
+        return self.registry.get_sample_value(name, labels or None) or 0.0
+
+    def clear(self, metric: Metric) -> None:
+        """Forget all label sets of a metric, e.g. of a model that is no longer served."""
+        cast(Gauge, self._family(metric)).clear()
+
+    def serve(self, settings: MetricsSettings) -> int:
+        """Serve /metrics in a daemon thread.
+
+        Returns:
+            The port, or -1 when it is turned off.
+
+        Raises:
+            ConfigError: the port is taken.
+        """
+        if settings.metrics_port < 0:
+            return -1
+        try:
+            server, _ = start_http_server(
+                settings.metrics_port, settings.metrics_host, registry=self.registry
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"RAGWHEEL_METRICS_PORT: cannot listen on {settings.metrics_host}:"
+                f"{settings.metrics_port} ({error.strerror}); choose another or 0 for a free one"
+            ) from None
+        port = int(server.server_port)
+        _LOG.info("metrics at http://%s:%d/metrics", settings.metrics_host, port)
+        return port
+
+    def _family(self, metric: Metric) -> Counter | Gauge | Histogram:
+        with self._lock:
+            family = self._families.get(metric.name)
+            if family is None:
+                options: dict[str, Any] = {"registry": self.registry}
+                if metric.kind == "histogram":
+                    options["buckets"] = metric.buckets
+                family = _KINDS[metric.kind](metric.name, metric.help, metric.labels, **options)
+                self._families[metric.name] = family
+            return family
+
+    def _child(self, metric: Metric, kind: str, labels: dict[str, str]) -> Any:
+        if metric.kind != kind:
+            raise ValueError(f"{metric.name} is a {metric.kind}, not a {kind}")
+        family = self._family(metric)
+        return family.labels(**labels) if metric.labels else family
+
+
+def configure_logging(level: str) -> None:
+    """One line per record on stderr: time, level, logger, message."""
+    logging.basicConfig(
+        level=level,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        force=True,
+    )
