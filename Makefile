@@ -1,0 +1,84 @@
+# make help lists the targets. Everything below works on a fresh clone with Python 3.11+ and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# uv resolves and installs 30 times faster than pip and verifies hashes; pinned so that it does so
+# in the same way everywhere.
+UV_VERSION := 0.13.9
+# TORCH_BACKEND=cpu (or cu128, rocm6.4, auto …) chooses another build of torch than the registry's.
+TORCH_BACKEND ?=
+UV := $(BIN)/uv
+INSTALLED := $(VENV)/.installed
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup system-tools demo test check lint format types unit integration bench lock \
+	docs clean
+
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+setup: $(INSTALLED) ## create the virtual environment with all locked packages
+
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \
+		f"Python 3.11 or newer is needed, {sys.executable} is {v.major}.{v.minor}: make PYTHON=python3.12 …")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ echo "cannot create $(VENV): install your system's python3-venv package"; exit 1; }
+	@echo "installing the locked packages into $(VENV) (torch is large; minutes on a slow line)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+ifeq ($(TORCH_BACKEND),)
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+else
+	@$(UV) pip install --quiet --python $(BIN)/python --torch-backend $(TORCH_BACKEND) \
+		--no-verify-hashes -c requirements/dev.txt --group dev -e '.[all]'
+endif
+	@touch $@
+
+system-tools: ## install Prometheus and Chromium where the system's packages can be installed
+	@sh infra/system-tools.sh
+
+demo: setup ## run the whole loop once on real traffic and write a report (under 6 minutes)
+	@$(BIN)/ragwheel demo $(ARGS)
+
+test: setup system-tools ## lint, types and the whole suite: what CI runs
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/pytest $(ARGS)
+
+check: setup ## the fast part: lint, types, unit tests
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/pytest tests/unit $(ARGS)
+
+unit: setup ## unit tests only
+	@$(BIN)/pytest tests/unit $(ARGS)
+
+integration: setup system-tools ## contract and integration tests (real Kafka, embedded ClickHouse)
+	@$(BIN)/pytest tests/contract tests/integration $(ARGS)
+
+format: setup ## format and fix what can be fixed by a tool
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: setup ## run the benchmarks; each prints a ratio to a named limit
+	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+docs: setup ## rewrite the generated documents and dashboards
+	@$(BIN)/python -m ragwheel.schemas.export
+	@$(BIN)/python -m ragwheel.infra.cli.reference
+	@$(BIN)/python -m ragwheel.infra.grafana
+
+# Addresses of the registry that served this are left out on purpose.
+LOCK := pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+	--no-annotate --custom-compile-command "make lock"
+lock: setup ## lock the dependencies again (requirements/*.txt)
+	@$(UV) $(LOCK) pyproject.toml --extra all --group dev -o requirements/dev.txt $(ARGS)
+	@$(UV) $(LOCK) pyproject.toml --extra all -c requirements/dev.txt -o requirements/all.txt
+	@$(UV) $(LOCK) pyproject.toml --extra streams -c requirements/dev.txt -o requirements/streams.txt
+
+clean: ## remove the virtual environment, caches and local data
+	@rm -rf $(VENV) .ragwheel .mypy_cache .pytest_cache .ruff_cache dist build
