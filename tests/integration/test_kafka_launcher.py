@@ -1,0 +1,181 @@
+"""The Kafka launcher: a real broker that starts, keeps its data, and comes back."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from ragwheel.infra.kafka import KafkaBroker
+from ragwheel.infra.processes import ProcessFailedError
+from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.topics import MAX_MESSAGE_BYTES
+
+pytestmark = pytest.mark.integration
+
+_QUIET = {"logger": logging.getLogger("rdkafka.test"), "log_level": 2}
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[KafkaBroker]:
+    with KafkaBroker(tmp_path / "kafka") as started:
+        yield started
+
+
+def admin(broker: KafkaBroker) -> AdminClient:
+    return AdminClient({"bootstrap.servers": broker.bootstrap_servers, **_QUIET})
+
+
+def create_topic(broker: KafkaBroker, name: str) -> None:
+    client = admin(broker)  # held: the futures fail when their client is collected
+    for created in client.create_topics([NewTopic(name, 2)]).values():
+        created.result(timeout=20)
+
+
+def produce(broker: KafkaBroker, topic: str, values: list[bytes]) -> None:
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "acks": "all", **_QUIET})
+    for value in values:
+        producer.produce(topic, value, key=value)
+    assert producer.flush(30) == 0
+
+
+def read_all(broker: KafkaBroker, topic: str, count: int) -> set[bytes]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap_servers,
+            "group.id": "test",
+            "auto.offset.reset": "earliest",
+            **_QUIET,
+        }
+    )
+    consumer.subscribe([topic])
+    values: set[bytes] = set()
+    deadline = time.monotonic() + 30
+    while len(values) < count and time.monotonic() < deadline:
+        for message in consumer.consume(100, timeout=0.5):
+            assert message.error() is None
+            values.add(message.value() or b"")
+    consumer.close()
+    return values
+
+
+def values(start: int, count: int = 100) -> list[bytes]:
+    return [b"%d" % number for number in range(start, start + count)]
+
+
+def test_messages_topics_identity_and_port_survive_a_clean_restart_and_a_kill(
+    broker: KafkaBroker,
+) -> None:
+    create_topic(broker, "orders")
+    produce(broker, "orders", values(0))
+    address = broker.bootstrap_servers
+    cluster = admin(broker).list_topics(timeout=10).cluster_id
+
+    broker.stop()
+    assert broker.pid is None
+    broker.start()
+    produce(broker, "orders", values(100))
+
+    broker.kill()
+    began = time.monotonic()
+    broker.start()
+    # About 5 s on two idle cores; far more means that the old session was waited for in full.
+    assert time.monotonic() - began < 20
+
+    assert broker.bootstrap_servers == address
+    assert admin(broker).list_topics(timeout=10).cluster_id == cluster
+    assert read_all(broker, "orders", 200) == {*values(0), *values(100)}
+
+
+def test_a_second_broker_runs_beside_it_with_its_own_data(
+    broker: KafkaBroker, tmp_path: Path
+) -> None:
+    with KafkaBroker(tmp_path / "other") as other:
+        assert other.bootstrap_servers != broker.bootstrap_servers
+        create_topic(broker, "here")
+        assert "here" not in admin(other).list_topics(timeout=10).topics
+
+
+def test_data_in_use_is_refused_by_name(
+    broker: KafkaBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragwheel.infra.kafka.broker._DATA_LOCK_TIMEOUT_S", 0.2)
+    with pytest.raises(ConfigError, match=r"another broker is running on .*/kafka\. Stop it"):
+        KafkaBroker(broker.data_dir).start()
+
+
+def test_a_port_in_use_is_refused_by_number(broker: KafkaBroker, tmp_path: Path) -> None:
+    port = int(broker.bootstrap_servers.rpartition(":")[2])
+    with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: the port is in use"):
+        KafkaBroker(tmp_path / "other", port=port).start()
+
+
+def test_unknown_topics_are_errors_and_large_messages_pass_up_to_the_registrys_bound(
+    broker: KafkaBroker,
+) -> None:
+    create_topic(broker, "large")
+    producer = Producer(
+        {
+            "bootstrap.servers": broker.bootstrap_servers,
+            "message.max.bytes": 8 * 1024 * 1024,
+            "topic.metadata.propagation.max.ms": 0,
+            **_QUIET,
+        }
+    )
+
+    def outcome(topic: str, value: bytes) -> int:
+        codes: list[int] = []
+        producer.produce(
+            topic,
+            value,
+            on_delivery=lambda error, _: codes.append(
+                KafkaError.NO_ERROR if error is None else error.code()
+            ),
+        )
+        assert producer.flush(30) == 0
+        return codes[0]
+
+    assert outcome("large", b"x" * (MAX_MESSAGE_BYTES - 1024)) == KafkaError.NO_ERROR
+    assert outcome("large", b"x" * (MAX_MESSAGE_BYTES + 1024)) == KafkaError.MSG_SIZE_TOO_LARGE
+    assert outcome("misspelt", b"x") in {
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+
+
+def test_a_failed_start_shows_why_and_leaves_nothing_running(tmp_path: Path) -> None:
+    data_dir = tmp_path / "kafka"
+    with KafkaBroker(data_dir):
+        pass
+    meta = data_dir / "storage" / "meta.properties"
+    meta.write_text(meta.read_text().replace("node.id=1", "node.id=7"))
+    broker = KafkaBroker(data_dir)
+    with pytest.raises(ProcessFailedError, match=r"(?s)kafka ended with exit status.*node"):
+        broker.start()
+    assert broker.pid is None
+
+
+def test_a_crash_is_noticed_by_check(broker: KafkaBroker) -> None:
+    broker.check()
+    assert broker.pid is not None
+    os.kill(broker.pid, signal.SIGKILL)
+    eventually_ended(broker)
+    with pytest.raises(ProcessFailedError, match=r"kafka ended by SIGKILL"):
+        broker.check()
+
+
+def eventually_ended(broker: KafkaBroker) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            broker.check()
+        except ProcessFailedError:
+            return
+        time.sleep(0.02)
