@@ -1,0 +1,117 @@
+"""Rules of the repository that no single module can hold."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = {
+    "schemas": ROOT / "schemas/ragwheel/schemas",
+    "client": ROOT / "schemas/ragwheel/client",
+    "streams": ROOT / "streams/ragwheel/streams",
+    "trainers": ROOT / "trainers/ragwheel/trainers",
+    "infra": ROOT / "infra/ragwheel/infra",
+}
+MAY_IMPORT = {
+    "schemas": {"schemas"},
+    "client": {"client", "schemas"},
+    "streams": {"streams", "schemas"},
+    "trainers": {"trainers", "schemas"},
+    "infra": {"infra", "client", "schemas", "streams", "trainers"},
+}
+
+
+def _ragwheel_imports(path: Path) -> set[str]:
+    """Second components of every `ragwheel.x` that a file imports, lazily or not."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+            if node.module == "ragwheel":
+                names = [f"ragwheel.{alias.name}" for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("ragwheel.")}
+    return found
+
+
+@pytest.mark.parametrize("package", sorted(SOURCES))
+def test_imports_point_one_way(package: str) -> None:
+    files = sorted(SOURCES[package].rglob("*.py"))
+    assert files, f"{package} has no modules"
+    wrong = {
+        str(path.relative_to(ROOT)): sorted(_ragwheel_imports(path) - MAY_IMPORT[package])
+        for path in files
+        if _ragwheel_imports(path) - MAY_IMPORT[package]
+    }
+    assert not wrong
+
+
+def test_the_import_root_is_a_namespace_without_an_init_file() -> None:
+    # An __init__.py in one folder would hide the packages of the other three.
+    assert not list(ROOT.glob("*/ragwheel/__init__.py"))
+
+
+def test_settings_are_read_in_one_place() -> None:
+    # os.environ elsewhere is a setting that no document lists. Processes that start other
+    # processes pass the environment on, which is not reading a setting.
+    allowed = {"schemas/ragwheel/schemas/settings.py"}
+    reads = re.compile(r"os\.getenv|os\.environ(?:\.get\(|\[)\s*[\"']RAGWHEEL_(?!CACHE_DIR|HOME)")
+    wrong = [
+        str(path.relative_to(ROOT))
+        for folder in SOURCES.values()
+        for path in folder.rglob("*.py")
+        if str(path.relative_to(ROOT)) not in allowed and reads.search(path.read_text("utf-8"))
+    ]
+    assert not wrong
+
+
+def test_modules_stay_small_enough_to_hold_one_idea() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for folder in SOURCES.values()
+        for path in folder.rglob("*.py")
+        if (lines := path.read_text("utf-8").count("\n")) > 400
+    }
+    assert not long
+
+
+def test_every_runtime_requirement_is_locked_with_a_hash() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = {
+        re.split(r"[\[<>=~! ]", requirement)[0].lower()
+        for group in (project["dependencies"], *project["optional-dependencies"].values())
+        for requirement in group
+    } - {"ragwheel"}
+    lock = (ROOT / "requirements/dev.txt").read_text("utf-8")
+    locked = dict(
+        re.findall(r"^([a-z0-9._-]+)==\S+.*?\n((?:    --hash.*\n?)*)", lock, re.MULTILINE)
+    )
+    assert wanted <= {name for name, hashes in locked.items() if "--hash=sha256:" in hashes}
+    assert "://" not in lock, "a lock must not record addresses"
+
+
+def test_ci_runs_the_command_of_the_readme() -> None:
+    ci = (ROOT / ".ci/run").read_text("utf-8")
+    assert re.search(r"^exec make test$", ci, re.MULTILINE)
+    assert "make test" in (ROOT / "README.md").read_text("utf-8")
+    assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
+def test_make_help_describes_every_target() -> None:
+    shown = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    phony = re.search(r"^\.PHONY: (.*(?:\\\n.*)*)", makefile, re.MULTILINE)
+    assert phony
+    for target in phony[1].replace("\\\n", " ").split():
+        assert f"make {target} " in shown
