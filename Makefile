@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system-tools demo test check lint format types unit integration bench lock \
+.PHONY: help setup system-tools demo test check format unit integration bench lock \
 	docs clean
 
 help: ## show this list
