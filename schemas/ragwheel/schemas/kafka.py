@@ -125,7 +125,9 @@ def create_topics(
         for topic in (TOPICS.values() if topics is None else topics)
     ]
     created: list[str] = []
-    results = AdminClient(connection(settings)).create_topics(wanted, request_timeout=timeout_s)
+    # Held until the answers are in: a client that is collected cancels its requests.
+    admin = AdminClient(connection(settings))
+    results = admin.create_topics(wanted, request_timeout=timeout_s)
     for name, future in results.items():
         try:
             future.result(timeout=timeout_s)

@@ -1,0 +1,37 @@
+"""The whole loop on one machine, for development, demos and tests.
+
+    with LocalStack(Path(".ragwheel"), on_progress=print) as stack:
+        stack.env                          # RAGWHEEL_… variables for other processes
+        stack.settings(ClientSettings)     # the same as settings objects, for this process
+        stack.state.process("intake").pid  # what runs where; also in <home>/state.json
+        stack.check()                      # about once a second: restarts workers that died
+        stack.wait(until=done)             # blocks until done() and checks meanwhile
+
+`components=("kafka", "clickhouse", "intake")` starts less; `llm=DemoLlm(gold=path)` chooses the
+stand-in grader, `ExternalLlm()` a real endpoint; `env={"RAGWHEEL_SAMPLE_RATE": "1"}` configures the
+workers; `prometheus=True` adds the system's Prometheus.
+"""
+
+from ragwheel.infra.stack.home import DEFAULT_HOME, Home, choose_home
+from ragwheel.infra.stack.local import LocalStack
+from ragwheel.infra.stack.options import ALL_COMPONENTS, Component, DemoLlm, ExternalLlm
+from ragwheel.infra.stack.prepare import settings_in
+from ragwheel.infra.stack.state import ProcessState, StackState, read_state, running_state
+from ragwheel.infra.stack.worker import RestartPolicy
+
+__all__ = [
+    "ALL_COMPONENTS",
+    "DEFAULT_HOME",
+    "Component",
+    "DemoLlm",
+    "ExternalLlm",
+    "Home",
+    "LocalStack",
+    "ProcessState",
+    "RestartPolicy",
+    "StackState",
+    "choose_home",
+    "read_state",
+    "running_state",
+    "settings_in",
+]

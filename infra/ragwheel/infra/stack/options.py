@@ -1,0 +1,78 @@
+"""What a stack consists of, and the settings that hold its parts together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from ragwheel.infra.stack.home import Home
+from ragwheel.schemas.settings import PREFIX
+
+ServerName = Literal["kafka", "clickhouse", "llm"]
+WorkerName = Literal["intake", "grader", "trainer"]
+Component = Literal["kafka", "clickhouse", "llm", "intake", "grader", "trainer"]
+
+ALL_COMPONENTS: tuple[Component, ...] = get_args(Component)
+WORKERS: tuple[WorkerName, ...] = get_args(WorkerName)
+
+#: How each worker is started; `ragwheel worker NAME` runs the same modules.
+WORKER_MODULES: Mapping[WorkerName, str] = {
+    "intake": "ragwheel.streams.intake",
+    "grader": "ragwheel.streams.grading",
+    "trainer": "ragwheel.trainers",
+}
+
+DEMO_GRADER_MODEL = "ragwheel-demo-grader"
+DEMO_JUDGE_MODEL = "ragwheel-demo-judge"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoLlm:
+    """The local stand-in for an LLM (`ragwheel.infra.llm`). It is not one.
+
+    Attributes:
+        gold: file of right answers; None grades by word overlap.
+        error_rate: share of grades that are wrong on purpose; used with `gold` only.
+    """
+
+    gold: Path | None = None
+    error_rate: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalLlm:
+    """The endpoint of RAGWHEEL_LLM_BASE_URL with RAGWHEEL_LLM_API_KEY, given in the environment."""
+
+
+def choose_llm(env: Mapping[str, str]) -> DemoLlm | ExternalLlm:
+    """A real endpoint when one is configured in full, the stand-in otherwise."""
+    if env.get("RAGWHEEL_LLM_BASE_URL") and env.get("RAGWHEEL_LLM_API_KEY"):
+        return ExternalLlm()
+    return DemoLlm()
+
+
+def ragwheel_settings(env: Mapping[str, str]) -> dict[str, str]:
+    """The RAGWHEEL_ variables of an environment."""
+    return {name: value for name, value in env.items() if name.startswith(PREFIX)}
+
+
+def local_defaults(home: Home) -> dict[str, str]:
+    """Settings of a local stack that differ from production's, overridden by anybody's."""
+    return {
+        # A killed worker's partitions should move on while a person watches.
+        "RAGWHEEL_SESSION_TIMEOUT_S": "10",
+        "RAGWHEEL_MODEL_DIR": str(home.model_dir),
+        "RAGWHEEL_VECTOR_CACHE_DIR": str(home.vector_cache_dir),
+    }
+
+
+def demo_llm_settings(base_url: str) -> dict[str, str]:
+    """Settings that point the grader at the stand-in."""
+    return {
+        "RAGWHEEL_LLM_BASE_URL": base_url,
+        "RAGWHEEL_LLM_API_KEY": "local-demo",
+        "RAGWHEEL_LLM_MODEL": DEMO_GRADER_MODEL,
+        "RAGWHEEL_JUDGE_MODEL": DEMO_JUDGE_MODEL,
+    }

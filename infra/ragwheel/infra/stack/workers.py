@@ -1,0 +1,51 @@
+"""Our own processes in a local stack: intake, grader, trainer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from ragwheel.infra.processes import ManagedProcess
+from ragwheel.infra.stack.home import Home
+from ragwheel.infra.stack.options import WORKER_MODULES, WorkerName
+from ragwheel.infra.stack.servers import listens, python_argv
+from ragwheel.infra.stack.worker import RestartPolicy, Worker
+from ragwheel.schemas.settings import PREFIX
+
+# The trainer imports torch before it can answer.
+_START_TIMEOUT_S = 90.0
+# Intake finishes its batch and the grader its calls in flight; what is unfinished is read again.
+_GRACE_S = 20.0
+
+
+def worker(
+    home: Home,
+    name: WorkerName,
+    settings: Mapping[str, str],
+    metrics_port: int,
+    *,
+    policy: RestartPolicy,
+    on_event: Callable[[str], None],
+) -> Worker:
+    """The worker `name` as a child of this process, ready when it serves its metrics."""
+    others = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+    process = ManagedProcess(
+        name,
+        python_argv(WORKER_MODULES[name]),
+        log_path=home.log_path(name),
+        env={
+            **others,
+            **settings,
+            "RAGWHEEL_METRICS_PORT": str(metrics_port),
+            "PYTHONUNBUFFERED": "1",
+        },
+        ready=lambda: listens(metrics_port),
+        start_timeout_s=_START_TIMEOUT_S,
+        grace_s=_GRACE_S,
+    )
+    return Worker(process, policy=policy, on_event=on_event)
+
+
+def metrics_url(port: int) -> str:
+    """Where a worker's metrics are read."""
+    return f"http://127.0.0.1:{port}/metrics"
