@@ -1,0 +1,124 @@
+"""Prices, what a call cost, and the daily limit."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib import resources
+from pathlib import Path
+
+from ragwheel.schemas.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD per 1,000,000 tokens."""
+
+    input: float
+    output: float
+
+    def cost_usd(self, input_tokens: int, output_tokens: int) -> float:
+        """Price of that many tokens, USD."""
+        return (input_tokens * self.input + output_tokens * self.output) / 1_000_000
+
+
+def load_prices(extra: Path | None = None) -> dict[str, Price]:
+    """The packaged table with `extra` laid over it: model → price.
+
+    Raises:
+        ConfigError: names the file, the model and the fix.
+    """
+    packaged = resources.files(__package__).joinpath("prices.toml").read_text("utf-8")
+    prices = parse_prices(packaged, "prices.toml")
+    if extra is not None:
+        try:
+            prices |= parse_prices(extra.read_text("utf-8"), str(extra))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"RAGWHEEL_PRICES_FILE={extra} cannot be read: {error}") from None
+    return prices
+
+
+def parse_prices(text: str, source: str) -> dict[str, Price]:
+    """A price table from TOML: one table per model with `input` and `output`."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source} is not TOML: {error}") from None
+    return {model: _price(model, entry, source) for model, entry in raw.items()}
+
+
+def share(total: int, weights: Sequence[int]) -> list[int]:
+    """Split `total` in proportion to `weights` into integers that add up to `total` exactly.
+
+    Equal split when all weights are 0. Used to give each pair its part of a call's tokens.
+    """
+    if not weights:
+        return []
+    whole = sum(weights)
+    if whole == 0:
+        weights, whole = [1] * len(weights), len(weights)
+    shares = [total * weight // whole for weight in weights]
+    for index in range(total - sum(shares)):
+        shares[index % len(shares)] += 1
+    return shares
+
+
+class DailyBudget:
+    """Money per UTC day. Calls that are under way when it runs out are still paid."""
+
+    def __init__(self, limit_usd: float | None, spent_today_usd: float, now: datetime) -> None:
+        """Limit None: no limit. `spent_today_usd`: what earlier runs of this UTC day spent."""
+        self.limit_usd = limit_usd
+        self._day = _day(now)
+        self._spent_usd = spent_today_usd
+
+    def spend(self, cost_usd: float, now: datetime) -> None:
+        """Count a finished call."""
+        self._roll(now)
+        self._spent_usd += cost_usd
+
+    def exhausted(self, now: datetime) -> bool:
+        """Whether no further call may start today."""
+        self._roll(now)
+        return self.limit_usd is not None and self._spent_usd >= self.limit_usd
+
+    def spent_usd(self, now: datetime) -> float:
+        """Spent so far on the day of `now`."""
+        self._roll(now)
+        return self._spent_usd
+
+    def _roll(self, now: datetime) -> None:
+        if _day(now) != self._day:
+            self._day, self._spent_usd = _day(now), 0.0
+
+
+def price_of(model: str, prices: Mapping[str, Price], limit_usd: float | None) -> Price | None:
+    """The price of `model`; None means unpriced.
+
+    Raises:
+        ConfigError: unpriced while a budget is set, which could then never be reached.
+    """
+    price = prices.get(model)
+    if price is None and limit_usd is not None:
+        raise ConfigError(
+            f"RAGWHEEL_DAILY_BUDGET_USD is set, but model {model!r} has no price; add it to the "
+            "file named by RAGWHEEL_PRICES_FILE ([model] input = …, output = … USD per 1M tokens)"
+        )
+    return price
+
+
+def _day(now: datetime) -> date:
+    return now.astimezone(UTC).date()
+
+
+def _price(model: str, raw: object, source: str) -> Price:
+    if not isinstance(raw, dict) or set(raw) != {"input", "output"}:
+        raise ConfigError(f"{source}: [{model}] needs input and output, USD per 1M tokens")
+    for side, value in raw.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or value < 0:
+            raise ConfigError(f"{source}: [{model}] {side} = {value!r} must be a number, 0 or more")
+    return Price(float(raw["input"]), float(raw["output"]))
