@@ -38,6 +38,21 @@ def decode(topic: Topic, key: bytes | None, value: bytes | None) -> Record:
     Raises:
         InvalidEventError: with the reason under which it is dead-lettered.
     """
+    record = decode_value(topic, value)
+    expected = key_of(topic, record)
+    if key is None or key == b"":
+        raise _invalid("missing_key", f"the key must be the {topic.key}")
+    if key != expected:
+        raise _invalid("key_mismatch", f"key {key[:80]!r}, but {topic.key} is {expected[:80]!r}")
+    return record
+
+
+def decode_value(topic: Topic, value: bytes | None) -> Record:
+    """Validate what is not yet a message: an event in a file has no key.
+
+    Raises:
+        InvalidEventError: as `decode`.
+    """
     if value is None:
         raise _invalid("malformed_json", "the message has no value (a tombstone?)")
     if len(value) > MAX_EVENT_BYTES:
@@ -66,15 +81,9 @@ def decode(topic: Topic, key: bytes | None, value: bytes | None) -> Record:
             "unknown_schema_version", f"schema_version {version!r}; known: {SCHEMA_VERSION}"
         )
     try:
-        record = _adapter(topic.model).validate_python(raw)
+        return _adapter(topic.model).validate_python(raw)
     except ValidationError as error:
         raise _from_validation(error) from None
-    expected = key_of(topic, record)
-    if key is None or key == b"":
-        raise _invalid("missing_key", f"the key must be the {topic.key}")
-    if key != expected:
-        raise _invalid("key_mismatch", f"key {key[:80]!r}, but {topic.key} is {expected[:80]!r}")
-    return record
 
 
 def check_time(record: Record, now: datetime, max_age: timedelta, max_ahead: timedelta) -> None:

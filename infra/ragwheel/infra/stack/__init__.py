@@ -14,10 +14,17 @@ workers; `prometheus=True` adds the system's Prometheus.
 
 from ragwheel.infra.stack.home import DEFAULT_HOME, Home, choose_home
 from ragwheel.infra.stack.local import LocalStack
-from ragwheel.infra.stack.options import ALL_COMPONENTS, Component, DemoLlm, ExternalLlm
+from ragwheel.infra.stack.options import (
+    ALL_COMPONENTS,
+    Component,
+    DemoLlm,
+    ExternalLlm,
+    choose_components,
+)
 from ragwheel.infra.stack.prepare import settings_in
 from ragwheel.infra.stack.state import ProcessState, StackState, read_state, running_state
 from ragwheel.infra.stack.worker import RestartPolicy
+from ragwheel.infra.stack.workers import worker_argv
 
 __all__ = [
     "ALL_COMPONENTS",
@@ -30,8 +37,10 @@ __all__ = [
     "ProcessState",
     "RestartPolicy",
     "StackState",
+    "choose_components",
     "choose_home",
     "read_state",
     "running_state",
     "settings_in",
+    "worker_argv",
 ]

@@ -25,7 +25,6 @@ from ragwheel.infra.stack.options import (
 )
 from ragwheel.infra.stack.state import ProcessState, StackState, pid_exists, read_state, write_state
 from ragwheel.infra.stack.worker import RestartPolicy, Worker
-from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.settings import Settings
 
 _Settings = TypeVar("_Settings", bound=Settings)
@@ -65,9 +64,6 @@ class LocalStack:
         prometheus: bool = False,
         policy: RestartPolicy | None = None,
     ) -> None:
-        unknown = set(components) - set(ALL_COMPONENTS)
-        if unknown:
-            raise ConfigError(f"no such component: {', '.join(sorted(unknown))}")
         self.home = Home(home)
         self._given = ragwheel_settings(os.environ) | dict(env or {})
         self._llm = choose_llm(self._given) if llm is None else llm

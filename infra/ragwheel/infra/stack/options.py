@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from ragwheel.infra.stack.home import Home
+from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.settings import PREFIX
 
 ServerName = Literal["kafka", "clickhouse", "llm"]
@@ -26,6 +27,8 @@ WORKER_MODULES: Mapping[WorkerName, str] = {
 
 DEMO_GRADER_MODEL = "ragwheel-demo-grader"
 DEMO_JUDGE_MODEL = "ragwheel-demo-judge"
+#: Opens nothing; the `openai` client insists on a key.
+DEMO_API_KEY = "local-demo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,19 @@ def choose_llm(env: Mapping[str, str]) -> DemoLlm | ExternalLlm:
     return DemoLlm()
 
 
+def choose_components(*, without: Iterable[str] = ()) -> tuple[Component, ...]:
+    """All components but those named.
+
+    Raises:
+        ConfigError: a name is none of a component.
+    """
+    left_out = set(without)
+    unknown = sorted(left_out - set(ALL_COMPONENTS))
+    if unknown:
+        raise ConfigError(f"{unknown[0]!r} is no component; there are {', '.join(ALL_COMPONENTS)}")
+    return tuple(name for name in ALL_COMPONENTS if name not in left_out)
+
+
 def ragwheel_settings(env: Mapping[str, str]) -> dict[str, str]:
     """The RAGWHEEL_ variables of an environment."""
     return {name: value for name, value in env.items() if name.startswith(PREFIX)}
@@ -72,7 +88,7 @@ def demo_llm_settings(base_url: str) -> dict[str, str]:
     """Settings that point the grader at the stand-in."""
     return {
         "RAGWHEEL_LLM_BASE_URL": base_url,
-        "RAGWHEEL_LLM_API_KEY": "local-demo",
+        "RAGWHEEL_LLM_API_KEY": DEMO_API_KEY,
         "RAGWHEEL_LLM_MODEL": DEMO_GRADER_MODEL,
         "RAGWHEEL_JUDGE_MODEL": DEMO_JUDGE_MODEL,
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 
 from ragwheel.infra.stack.home import Home
+from ragwheel.infra.stack.options import DEMO_API_KEY
 
 #: Names that end like this carry secrets and stay out of the file.
 _SECRET_SUFFIXES = ("_API_KEY", "_PASSWORD")
@@ -62,7 +63,7 @@ class StackState:
 
 def write_state(home: Home, state: StackState) -> None:
     """Replace the file at once, so that no reader sees half of it; readable by the owner only."""
-    public = {k: v for k, v in state.env.items() if not k.endswith(_SECRET_SUFFIXES)}
+    public = {name: value for name, value in state.env.items() if not _is_secret(name, value)}
     text = orjson.dumps(asdict(state) | {"env": public}, option=orjson.OPT_INDENT_2)
     staged = home.state_path.with_name(f".state.{os.getpid()}.json")
     with open(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -93,6 +94,10 @@ def running_state(home: Home | Path) -> StackState | None:
     """State of the stack that runs in `home` now; None if none does."""
     home = home if isinstance(home, Home) else Home(home)
     return read_state(home) if home.running_pid() is not None else None
+
+
+def _is_secret(name: str, value: str) -> bool:
+    return name.endswith(_SECRET_SUFFIXES) and value != DEMO_API_KEY
 
 
 def pid_exists(pid: int) -> bool:

@@ -31,7 +31,7 @@ def worker(
     others = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
     process = ManagedProcess(
         name,
-        python_argv(WORKER_MODULES[name]),
+        worker_argv(name),
         log_path=home.log_path(name),
         env={
             **others,
@@ -44,6 +44,11 @@ def worker(
         grace_s=_GRACE_S,
     )
     return Worker(process, policy=policy, on_event=on_event)
+
+
+def worker_argv(name: WorkerName) -> list[str]:
+    """Command line of a worker; `[0]` is the program."""
+    return python_argv(WORKER_MODULES[name])
 
 
 def metrics_url(port: int) -> str:
