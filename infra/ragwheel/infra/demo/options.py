@@ -1,0 +1,98 @@
+"""What a demo run may be told, and the two sizes it comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+ScaleName = Literal["full", "small"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How big a run is. Every figure that differs between sizes is here.
+
+    Attributes:
+        chunks: chunks in the index; those with a question come first.
+        questions: different questions that users ask.
+        searches: searches in all; what exceeds `questions` is Zipf-distributed repeats.
+        zero_results: searches among them whose filter matches no chunk.
+        duplicates: searches whose events are sent twice, as a retrying service does.
+        sample_rate: share of searches that is graded.
+        train_min_queries: threshold of the trainer, in queries with a relevant label.
+        gate_share: share of queries held out for the gate.
+        gate_min_queries: fewest judged queries for a promotion.
+        judge_depth: top-k of both systems that is pooled and judged.
+        wait_s: longest wait for any single stage, seconds.
+        settings: further `RAGWHEEL_` settings of the processes, by variable name.
+    """
+
+    name: ScaleName
+    chunks: int
+    questions: int
+    searches: int
+    zero_results: int
+    duplicates: int
+    sample_rate: float
+    train_min_queries: int
+    gate_share: float
+    gate_min_queries: int
+    judge_depth: int
+    wait_s: float
+    settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+SCALES: Mapping[ScaleName, Scale] = MappingProxyType(
+    {
+        "full": Scale(
+            name="full",
+            chunks=6_000,
+            questions=5_000,
+            searches=8_000,
+            zero_results=60,
+            duplicates=40,
+            sample_rate=0.6,
+            train_min_queries=1_000,
+            gate_share=0.25,
+            gate_min_queries=200,
+            judge_depth=20,
+            wait_s=300.0,
+        ),
+        "small": Scale(
+            name="small",
+            chunks=1_200,
+            questions=900,
+            searches=1_200,
+            zero_results=12,
+            duplicates=8,
+            sample_rate=0.8,
+            train_min_queries=200,
+            gate_share=0.35,
+            gate_min_queries=100,
+            judge_depth=10,
+            wait_s=90.0,
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """Arguments of `ragwheel demo`.
+
+    Attributes:
+        scale: "full" is what the documentation shows; "small" proves the loop in two minutes.
+        home: folder under which each run makes its own.
+        keep: keep the run's data (Kafka, ClickHouse, models), not only report and logs.
+        seed: of the traffic and of the demo grader's errors.
+        grader_error_rate: share of the demo grader's answers that are wrong on purpose.
+    """
+
+    scale: ScaleName = "full"
+    home: Path = Path(".ragwheel")
+    keep: bool = False
+    seed: int = 7
+    grader_error_rate: float = 0.05
