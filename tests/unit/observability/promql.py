@@ -1,0 +1,109 @@
+"""Reads names and labels out of PromQL: enough to hold queries against the metrics registry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ragwheel.schemas.metrics import ALL_METRICS
+
+ROOT = Path(__file__).parents[3]
+PROMETHEUS_DIR = ROOT / "infra" / "prometheus"
+
+#: Labels that Prometheus adds to everything it scrapes.
+_TARGET_LABELS = frozenset({"job", "instance"})
+_NAME = re.compile(r"[a-z_]*:?ragwheel[a-z0-9_]*(?::[a-z0-9_]+)*")
+_SELECTOR = re.compile(rf"({_NAME.pattern})\s*(?:\{{([^}}]*)\}})?")
+_MATCHER = re.compile(r"([a-z_]+)\s*(?:=~|!~|!=|=)")
+_LABEL_LIST = re.compile(r"\b(?:by|on|ignoring|without|group_left|group_right)\s*\(([a-z_,\s]*)\)")
+_RECORDED_BY = re.compile(r"\bby\s*\(([a-z_,\s]*)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """One use of a metric: its name and the labels it is selected by."""
+
+    name: str
+    labels: frozenset[str]
+
+
+def rule_files() -> list[Path]:
+    """Every rule file that Prometheus loads."""
+    return sorted(PROMETHEUS_DIR.glob("*.rules.yml"))
+
+
+def rules(kind: str) -> Iterator[Mapping[str, Any]]:
+    """Rules of a kind, `alert` or `record`."""
+    for path in rule_files():
+        for group in yaml.safe_load(path.read_text("utf-8"))["groups"]:
+            yield from (rule for rule in group["rules"] if kind in rule)
+
+
+def selectors(query: str) -> list[Selector]:
+    """Every use of a metric of ours in `query`."""
+    return [
+        Selector(name, frozenset(_MATCHER.findall(matchers or "")))
+        for name, matchers in _SELECTOR.findall(query)
+    ]
+
+
+def grouping_labels(query: str) -> set[str]:
+    """Labels that `query` groups or joins by."""
+    return {
+        label.strip()
+        for labels in _LABEL_LIST.findall(query)
+        for label in labels.split(",")
+        if label.strip()
+    }
+
+
+def label_sets() -> dict[str, frozenset[str]]:
+    """Name of every series that exists → its labels: registry, target and recording rules."""
+    found: dict[str, frozenset[str]] = {}
+    for metric in ALL_METRICS:
+        labels = frozenset(metric.labels) | _TARGET_LABELS
+        if metric.kind == "histogram":
+            found[metric.name + "_bucket"] = labels | {"le"}
+            found[metric.name + "_sum"] = found[metric.name + "_count"] = labels
+        else:
+            found[metric.name] = labels
+    for rule in rules("record"):
+        by = _RECORDED_BY.search(rule["expr"])
+        listed = by[1].split(",") if by else []
+        found[rule["record"]] = frozenset(label.strip() for label in listed)
+    return found
+
+
+def faults(query: str) -> list[str]:
+    """What in `query` does not exist: metrics, labels of a metric, labels to group by."""
+    series = label_sets()
+    problems = []
+    available: set[str] = set(_TARGET_LABELS)
+    for selector in selectors(query):
+        if selector.name not in series:
+            problems.append(f"no metric {selector.name}")
+            continue
+        available |= series[selector.name]
+        problems += [
+            f"{selector.name} has no label {label}"
+            for label in sorted(selector.labels - series[selector.name])
+        ]
+    problems += [f"no label {label}" for label in sorted(grouping_labels(query) - available)]
+    return problems
+
+
+def families(query: str) -> set[str]:
+    """Registry names of the metrics that `query` reads, through recording rules too."""
+    recorded = {rule["record"]: rule["expr"] for rule in rules("record")}
+    names: set[str] = set()
+    for selector in selectors(query):
+        if selector.name in recorded:
+            names |= families(recorded[selector.name])
+        else:
+            names.add(re.sub(r"_(bucket|sum|count)$", "", selector.name))
+    return names
