@@ -87,6 +87,10 @@ class ClientSettings(KafkaSettings):
 
     service: str = Field("", description="`service.name`; put on every event.")
     client_enabled: bool = Field(True, description="false: accept calls, send nothing.")
+    client_send_text: bool = Field(
+        True,
+        description="false: retrievals carry content hashes only; send each chunk once instead.",
+    )
     client_queue_mib: int = Field(
         64, ge=1, le=1_024, description="Memory for unsent events; beyond it events are dropped."
     )
@@ -123,6 +127,9 @@ class IntakeSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, Samplin
     intake_batch_rows: int = Field(
         10_000, ge=1, le=200_000, description="Messages per insert at most."
     )
+    intake_batch_mib: int = Field(
+        32, ge=1, le=512, description="MiB of messages per insert at most; memory is about 5 times."
+    )
     intake_batch_s: float = Field(
         1.0, gt=0, le=60, description="Seconds after which a smaller batch is inserted."
     )
@@ -153,7 +160,7 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
     llm_concurrency: int = Field(16, ge=1, le=512, description="LLM calls in flight per worker.")
     llm_timeout_s: float = Field(30.0, gt=0, le=600, description="Limit of one LLM call.")
     llm_deadline_s: float = Field(
-        300.0, gt=0, le=86_400, description="Retries of one job end after this; then `failed`."
+        3_600.0, gt=0, le=86_400, description="Retries of one call end after this; then `failed`."
     )
     llm_temperature: float | None = Field(
         0.0, ge=0, le=2, description='Sampling temperature; "none" sends no such parameter.'
@@ -164,6 +171,15 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
     )
     daily_budget_usd: float = Field(
         0.0, ge=0, description="Spending limit per UTC day; 0 is no limit."
+    )
+    prices_file: Path | None = Field(
+        None, description="TOML of prices, USD per 1M tokens, laid over those shipped with ragwheel."
+    )
+    grader_window: int = Field(
+        256, ge=1, le=10_000, description="Jobs read and not yet acknowledged, per worker."
+    )
+    grader_stop_s: float = Field(
+        10.0, ge=0, le=600, description="Longest wait at the end for jobs under way."
     )
     session_timeout_s: float = Field(
         45.0, ge=6, le=300, description="Consumer-group session; a dead worker is replaced after."
