@@ -13,7 +13,7 @@ _Scale = Callable[[float], float]
 
 def comparison_plot(rows: Sequence[Comparison]) -> str:
     """Two points with whiskers per segment; the paired difference in figures at the right."""
-    left, top, row, span = 150.0, 28.0, 46.0, 520.0
+    left, top, row, span = 130.0, 28.0, 46.0, 500.0
     height = top + row * len(rows) + 30
     canvas = Canvas(_WIDTH, height, "Recall before and after, per segment")
     bounds = [i for r in rows for i in (r.before, r.after)]
@@ -28,8 +28,8 @@ def comparison_plot(rows: Sequence[Comparison]) -> str:
         tick = low + tenth / 10
         canvas.line(place(tick), top - 4, place(tick), height - 26, "grid")
         canvas.text(place(tick), height - 8, f"{tick:.1f}", "small", anchor="middle")
-    canvas.text(left + span + 20, 12, "difference, paired, 95 %", "small")
-    canvas.text(left + span + 190, 12, "queries", "small")
+    canvas.text(left + span + 24, 12, "paired difference, 95 %", "small")
+    canvas.text(_WIDTH, 12, "queries", "small", anchor="end")
     for index, item in enumerate(rows):
         y = top + row * index + 16
         name = "all segments" if item.segment == ALL_SEGMENTS else item.segment
@@ -40,10 +40,10 @@ def comparison_plot(rows: Sequence[Comparison]) -> str:
         delta = item.delta
         proven = "figure after-text" if delta.low > 0 else "figure"
         proven = "figure worse-text" if delta.high < 0 else proven
-        canvas.text(left + span + 20, y + 5, f"{delta.value:+.3f}", proven)
+        canvas.text(left + span + 24, y + 5, f"{delta.value:+.3f}", proven)
         interval = f"[{delta.low:+.3f}, {delta.high:+.3f}]"
-        canvas.text(left + span + 74, y + 5, interval, "small")
-        canvas.text(left + span + 236, y + 5, f"{item.queries:,}", "small", anchor="end")
+        canvas.text(left + span + 84, y + 5, interval, "small")
+        canvas.text(_WIDTH, y + 5, f"{item.queries:,}", "small", anchor="end")
     return canvas.render()
 
 

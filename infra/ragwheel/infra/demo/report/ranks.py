@@ -45,10 +45,13 @@ def recall_curve(shifts: Sequence[RankShift]) -> str:
         )
     before = sum(shift.before <= 10 for shift in shifts) / total
     after = sum(shift.after <= 10 for shift in shifts) / total
-    for css, share, dy in (("after", after, -12), ("before", before, 22)):
+    for css, share, dy in (("after", after, -14), ("before", before, 24)):
         x, y = place(10, share)
         canvas.dot(x, y, 4.5, css)
-        canvas.text(x + 8, y + dy, f"{css} {share:.1%} at 10", f"figure {css}-text")
+        anchor, away = ("end", -8) if css == "after" else ("start", 8)
+        canvas.text(
+            x + away, y + dy, f"{css}: {share:.1%} at 10", f"figure {css}-text", anchor=anchor
+        )
     return canvas.render()
 
 

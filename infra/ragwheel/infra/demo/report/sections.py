@@ -7,7 +7,7 @@ from html import escape
 
 from ragwheel.infra.demo.report import bars, ranks
 from ragwheel.infra.demo.report.quality import comparison_plot
-from ragwheel.infra.demo.result import ALL_SEGMENTS, Comparison, DemoResult
+from ragwheel.infra.demo.result import ALL_SEGMENTS, Comparison, DemoResult, Interval
 
 _BEFORE_AFTER = (
     '<div class="key"><span><i style="background:var(--before)"></i>before: the base model</span>'
@@ -60,17 +60,11 @@ def quality(result: DemoResult) -> Iterator[str]:
         "sentence of a function's docstring. So it can check the gate: <em>true</em> figures count "
         "every held-out question, also those whose function neither model found.</p>"
     )
-    truth = {(row.metric, row.k): row for row in result.truth if row.segment == ALL_SEGMENTS}
-    yield table(
-        ("metric", "before", "after", "difference", "relative", "true before", "true after",
-         "true difference"),
-        [
-            (row.name, *_figures(row), f"{row.relative:+.1%}",
-             *_figures(truth.get((row.metric, row.k))))
-            for row in result.judged
-            if row.segment == ALL_SEGMENTS
-        ],
-    )  # fmt: skip
+    yield _quality_table(result, [row for row in result.judged if row.segment == ALL_SEGMENTS])
+    parts = [row for row in result.judged if row.segment != ALL_SEGMENTS]
+    if parts:
+        parts.sort(key=lambda row: row.segment)
+        yield f"<details><summary>Per segment</summary>{_quality_table(result, parts)}</details>"
     if result.prometheus is not None:
         before, after = result.prometheus
         yield (
@@ -85,7 +79,7 @@ def rank_shift(result: DemoResult) -> Iterator[str]:
         return
     up = sum(shift.after < shift.before for shift in result.shifts)
     down = sum(shift.after > shift.before for shift in result.shifts)
-    yield "<h2>What stood at 20 stands at 5</h2>"
+    yield "<h2>Where the right chunk stood, and stands</h2>"
     yield (
         f"<p>The rank of the one right chunk among all {result.chunks:,}, for each of "
         f"{len(result.shifts):,} held-out questions: it rose for {up:,}, fell for {down:,} and "
@@ -171,6 +165,7 @@ def accounts(result: DemoResult) -> Iterator[str]:
                 for one in result.dead_letters
             ],
             words=(0, 1, 3),
+            long=3,
         )
 
 
@@ -180,11 +175,22 @@ def time_spent(result: DemoResult) -> Iterator[str]:
     yield f"<figure>{bars.steps_plot(result.steps)}</figure>"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int] = (0,)) -> str:
-    """An HTML table; columns in `words` are text, cells that start with a sign are coloured."""
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    words: Sequence[int] = (0,),
+    long: int | None = None,
+) -> str:
+    """An HTML table; cells that start with a sign are coloured.
+
+    Args:
+        words: columns of text; the others are figures.
+        long: the column whose text may wrap.
+    """
 
     def cell(tag: str, column: int, text: str) -> str:
         css = "words" if column in words else ""
+        css = "words long" if column == long else css
         if tag == "td" and text[:1] in "+-" and text[1:2].isdigit() and "," not in text:
             css = "up" if text[0] == "+" else "down"
         attribute = f' class="{css}"' if css else ""
@@ -200,10 +206,35 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[in
     )
 
 
+def _quality_table(result: DemoResult, rows: Sequence[Comparison]) -> str:
+    truth = {(row.metric, row.k, row.segment): row for row in result.truth}
+    return table(
+        ("segment", "metric", "before", "after", "difference", "relative", "true before",
+         "true after", "true difference"),
+        [
+            (
+                "all" if row.segment == ALL_SEGMENTS else row.segment,
+                row.name,
+                *_figures(row),
+                f"{row.relative:+.1%}",
+                *_figures(truth.get((row.metric, row.k, row.segment))),
+            )
+            for row in rows
+        ],
+        words=(0, 1),
+    )  # fmt: skip
+
+
 def _figures(row: Comparison | None) -> tuple[str, str, str]:
     if row is None:
         return "", "", ""
-    return f"{row.before.value:.3f}", f"{row.after.value:.3f}", f"{row.delta.value:+.3f}"
+    before, after = (f"{one.value:.3f} ± {_half(one):.3f}" for one in (row.before, row.after))
+    return before, after, f"{row.delta.value:+.3f} ± {_half(row.delta):.3f}"
+
+
+def _half(one: Interval) -> float:
+    """Half the width of the interval: what a table has room for."""
+    return (one.high - one.low) / 2
 
 
 def _headline(result: DemoResult) -> str:
