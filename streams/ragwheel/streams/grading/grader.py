@@ -27,7 +27,7 @@ ROUNDS = 3
 #: Grades remembered in memory, about 300 bytes each.
 REMEMBERED = 200_000
 #: Chunks travel on their own topic and may land after the job that names them, seconds.
-TEXT_WAIT_S = 60.0
+TEXT_WAIT_S = 30.0
 _TEXT_POLL_S = 1.0
 
 
@@ -64,6 +64,7 @@ class LlmGrader:
         self._text_wait_s = text_wait_s
         self._budget = _Ledger(budget, price, completer.model, telemetry, self._clock)
         self._flight: SingleFlight[Verdict] = SingleFlight(REMEMBERED)
+        self._absent: set[str] = set()
         self.prompt_hash = template_hash()
         self.grader_id = identity.grader_id(
             completer.model, {**parameters, "packing": asdict(limits)}, self.prompt_hash
@@ -161,9 +162,16 @@ class LlmGrader:
         deadline = self._clock.monotonic() + self._text_wait_s
         while missing := wanted - texts.keys():
             texts |= await self._store.texts(missing)
-            if wanted <= texts.keys() or self._clock.monotonic() >= deadline:
+            missing -= texts.keys()
+            # A chunk that was waited for in vain once is not waited for again: one service that
+            # never sends its texts must not slow down all others.
+            if missing <= self._absent:
+                break
+            if self._clock.monotonic() >= deadline:
+                self._absent |= missing
                 break
             await self._clock.sleep(_TEXT_POLL_S)
+        self._absent -= texts.keys()
         return [Passage(chunk_hash, text) for chunk_hash, text in texts.items()]
 
     def _count(self, job: GradingJob, verdicts: Mapping[str, Verdict]) -> None:

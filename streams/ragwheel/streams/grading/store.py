@@ -11,15 +11,15 @@ from ragwheel.schemas.events import Grade
 class LabelStore(Protocol):
     """Where earlier labels and chunk texts can be read.
 
-    Methods never raise: an unreachable store answers with less, which costs money or yields a
-    definite status, and loses nothing, because label rows are idempotent.
+    Methods never raise. An unreachable store may answer `graded` with less, which costs money and
+    loses nothing, because label rows are idempotent.
     """
 
     async def graded(self, label_ids: Collection[str]) -> Mapping[str, Grade]:
         """Grades of those labels that are `graded`."""
 
     async def texts(self, chunk_hashes: Collection[str]) -> Mapping[str, str]:
-        """Texts of those chunks that are known."""
+        """Texts of those chunks that are known. May wait for an unreachable store."""
 
 
 class MemoryStore:

@@ -1,0 +1,142 @@
+"""The grader process: settings in, exit status out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import faust
+
+from ragwheel.schemas import kafka, metrics
+from ragwheel.schemas import settings as settings_module
+from ragwheel.schemas.errors import ConfigError, RagwheelError, UnavailableError
+from ragwheel.schemas.events import Role
+from ragwheel.schemas.settings import GraderSettings
+from ragwheel.schemas.telemetry import Telemetry, configure_logging
+from ragwheel.schemas.topics import TOPICS
+from ragwheel.streams.grading import cost, rubric
+from ragwheel.streams.grading.app import create_app
+from ragwheel.streams.grading.calls import ChatCaller
+from ragwheel.streams.grading.clickhouse_store import ClickHouseStore
+from ragwheel.streams.grading.cost import DailyBudget
+from ragwheel.streams.grading.endpoint import open_client, require_models
+from ragwheel.streams.grading.grader import LlmGrader
+from ragwheel.streams.grading.producer import DurablePublisher
+from ragwheel.streams.grading.prompt import PackLimits
+from ragwheel.streams.grading.request import RequestShape
+from ragwheel.streams.grading.retry import RetryPolicy
+from ragwheel.streams.grading.window import OrderedWindow
+from ragwheel.streams.grading.worker import GradingWorker
+
+_LOG = logging.getLogger(__name__)
+_GAUGE_INTERVAL_S = 1.0
+
+
+def main() -> int:
+    """Grade until SIGTERM or SIGINT. Returns the exit status (see `ragwheel.schemas.errors`)."""
+    try:
+        settings = settings_module.load(GraderSettings)
+        configure_logging(settings.log_level)
+        for chatty in ("httpx2", "faust", "mode", "aiokafka"):
+            # Their INFO is one line per request, and sixty for each start and stop.
+            logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.root.level))
+        asyncio.run(run(settings))
+    except RagwheelError as error:
+        logging.basicConfig(format="%(levelname)s: %(message)s")
+        _LOG.error("%s", error)
+        return error.exit_code
+    return 0
+
+
+async def run(settings: GraderSettings) -> None:
+    """Check everything, then grade until a signal.
+
+    Raises:
+        ConfigError: a setting is wrong; the message names it.
+        UnavailableError: Kafka or the LLM do not answer at the start, or Faust crashed.
+    """
+    if settings.llm_model == settings.judge_model:
+        raise ConfigError(
+            f"RAGWHEEL_JUDGE_MODEL is {settings.judge_model!r}, which also makes the training "
+            "labels; choose another model, or promotions are judged by their own teacher"
+        )
+    rubrics = rubric.load(settings.rubric_dir)
+    limit_usd = settings.daily_budget_usd or None
+    prices = cost.load_prices(settings.prices_file)
+    for model in (settings.llm_model, settings.judge_model):
+        if cost.price_of(model, prices, limit_usd) is None:
+            _LOG.warning("model %r has no price: its cost counts as 0", model)
+    client = open_client(settings)
+    kafka.require_broker(settings)
+    wanted = [TOPICS["grading"], TOPICS["labels"], TOPICS["deadletters"]]
+    kafka.create_topics(settings, topics=wanted)
+    await require_models(client, settings.llm_base_url, settings.llm_model, settings.judge_model)
+
+    telemetry = Telemetry()
+    telemetry.declare(*(each for each in metrics.ALL_METRICS if each.process == "grader"))
+    telemetry.set(metrics.BUDGET_USD, settings.daily_budget_usd)
+    telemetry.serve(settings)
+    with ExitStack() as stack:
+        store = stack.enter_context(ClickHouseStore(settings))
+        publisher = stack.enter_context(DurablePublisher(kafka.producer(settings)))
+        data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ragwheel-grader-")))
+        budget = DailyBudget(limit_usd, await store.spent_today_usd(), datetime.now(UTC))
+        slots = asyncio.Semaphore(settings.llm_concurrency)
+
+        def grader(model: str) -> LlmGrader:
+            shape = RequestShape(temperature=settings.llm_temperature)
+            policy = RetryPolicy(deadline_s=settings.llm_deadline_s)
+            return LlmGrader(
+                ChatCaller(client, model, shape, policy, slots, telemetry),
+                rubrics,
+                store,
+                budget,
+                prices.get(model),
+                telemetry,
+                limits=PackLimits(passages=settings.llm_passages_per_call),
+                parameters={"temperature": settings.llm_temperature},
+            )
+
+        graders: dict[Role, LlmGrader] = {
+            "label": grader(settings.llm_model),
+            "judge": grader(settings.judge_model),
+        }
+        worker = GradingWorker(graders, publisher, settings.topic_prefix)
+        window = OrderedWindow(settings.grader_window, time.monotonic)
+        app = create_app(settings, worker, window, data_dir)
+        gauges = asyncio.create_task(_show(window, telemetry))
+        try:
+            await _serve(app)
+        finally:
+            gauges.cancel()
+            await client.close()
+
+
+async def _serve(app: faust.App) -> None:
+    """Run `app` until a signal or its crash, then stop it in order."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await app.start()
+    stopping = [asyncio.create_task(stop.wait()), asyncio.create_task(app.wait_until_stopped())]
+    await asyncio.wait(stopping, return_when=asyncio.FIRST_COMPLETED)
+    for task in stopping:
+        task.cancel()
+    reason = app.crash_reason
+    await app.stop()
+    if reason is not None:
+        raise UnavailableError(f"the stream stopped: {type(reason).__name__}: {reason}")
+
+
+async def _show(window: OrderedWindow, telemetry: Telemetry) -> None:
+    while True:
+        telemetry.set(metrics.JOBS_IN_FLIGHT, len(window))
+        telemetry.set(metrics.OLDEST_UNACKED, window.oldest_age_s())
+        await asyncio.sleep(_GAUGE_INTERVAL_S)
