@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from ragwheel.infra.demo.result import ALL_SEGMENTS, Comparison, Interval, RankShift
 from ragwheel.infra.demo.search import Vectors
+from ragwheel.trainers.intervals import intervals
 
-_RESAMPLES = 2_000
-_CUTS = (1, 5, 10)
-_Values = NDArray[np.float64]
-_Draws = NDArray[np.int64]
+#: The last is the mean reciprocal rank; it has no cut-off here.
+_METRICS = (("recall", 1), ("recall", 5), ("recall", 10), ("mrr", 0))
 
 
 def ranks_of(queries: Vectors, chunks: Vectors, answers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -39,38 +38,33 @@ def compare(shifts: Sequence[RankShift], seed: int) -> tuple[Comparison, ...]:
 
     Intervals are percentiles of a bootstrap over questions, paired for the difference.
     """
-    segments = [ALL_SEGMENTS, *sorted({shift.segment for shift in shifts})]
-    random = np.random.default_rng(seed)
     rows: list[Comparison] = []
-    for segment in segments:
+    for segment in (ALL_SEGMENTS, *sorted({shift.segment for shift in shifts})):
         chosen = [shift for shift in shifts if segment in (ALL_SEGMENTS, shift.segment)]
         if not chosen:
             continue
-        before = np.array([shift.before for shift in chosen], dtype=np.float64)
-        after = np.array([shift.after for shift in chosen], dtype=np.float64)
-        # One row per resample: how often each question was drawn.
-        draws = random.multinomial(len(chosen), np.full(len(chosen), 1 / len(chosen)), _RESAMPLES)
-        for k in _CUTS:
-            hits = ((before <= k).astype(np.float64), (after <= k).astype(np.float64))
-            rows.append(_comparison("recall", k, segment, *hits, draws))
-        rows.append(_comparison("mrr", 0, segment, 1 / before, 1 / after, draws))
+        before = _figures([shift.before for shift in chosen])
+        after = _figures([shift.after for shift in chosen])
+        columns = np.concatenate([before, after, after - before], axis=1)
+        found = [Interval(one.value, one.low, one.high) for one in intervals(columns, seed)]
+        size = len(_METRICS)
+        rows += [
+            Comparison(
+                metric,
+                k,
+                segment,
+                before=found[index],
+                after=found[size + index],
+                delta=found[2 * size + index],
+                queries=len(chosen),
+            )
+            for index, (metric, k) in enumerate(_METRICS)
+        ]
     return tuple(rows)
 
 
-def _comparison(
-    metric: str, k: int, segment: str, before: _Values, after: _Values, draws: _Draws
-) -> Comparison:
-    return Comparison(
-        metric,
-        k,
-        segment,
-        before=_interval(before, draws),
-        after=_interval(after, draws),
-        delta=_interval(after - before, draws),
-        queries=len(before),
-    )
-
-
-def _interval(values: _Values, draws: _Draws) -> Interval:
-    low, high = np.quantile(draws @ values / len(values), (0.025, 0.975))
-    return Interval(float(values.mean()), float(low), float(high))
+def _figures(ranks: Sequence[int]) -> NDArray[np.float64]:
+    """One row per question, one column per metric."""
+    position = np.array(ranks, dtype=np.float64)[:, None]
+    cuts = np.array([k for _, k in _METRICS if k], dtype=np.float64)
+    return np.concatenate([position <= cuts, 1 / position], axis=1)

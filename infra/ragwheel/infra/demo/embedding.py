@@ -1,0 +1,87 @@
+"""Embedding corpus and questions while the stack starts: the longest step of preparation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ragwheel.infra.demo.search import Vectors
+from ragwheel.trainers.encoder import TextEncoder, load_encoder
+from ragwheel.trainers.vectors import VectorCache
+
+#: Texts between two looks at `stop`, and between two steps of progress.
+_TEXTS_AT_ONCE = 256
+
+
+class Embedding(threading.Thread):
+    """Vectors of all chunks and questions, made in a thread of their own.
+
+    Chunk vectors go through the trainer's cache, so that the corpus is embedded once.
+
+    Attributes:
+        done: texts embedded so far.
+        total: texts to embed.
+    """
+
+    def __init__(
+        self,
+        base_model: str,
+        max_seq_length: int,
+        cache_dir: Path,
+        chunks: Sequence[str],
+        questions: Sequence[str],
+    ) -> None:
+        super().__init__(name="demo-embedding")
+        self.done = 0
+        self.total = len(chunks) + len(questions)
+        self._load = (base_model, max_seq_length)
+        self._cache = VectorCache(cache_dir)
+        self._chunks = chunks
+        self._questions = questions
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._encoder: TextEncoder | None = None
+        self._chunk_vectors: Vectors | None = None
+        self._question_vectors: Vectors | None = None
+
+    def run(self) -> None:
+        """Embed everything, unless told to stop."""
+        try:
+            self._encoder = load_encoder(*self._load)
+            self._chunk_vectors = self._embed(self._encoder, self._chunks)
+            self._question_vectors = self._embed(self._encoder, self._questions)
+        except Exception as error:  # noqa: BLE001 - handed to the thread that asks for the result
+            self._error = error
+
+    def stop(self) -> None:
+        """Give up at the next opportunity and wait for it."""
+        self._stop.set()
+        if self.is_alive():
+            self.join()
+
+    def result(self) -> tuple[TextEncoder, Vectors, Vectors]:
+        """(encoder, chunk vectors, question vectors) once the thread has ended.
+
+        Raises:
+            Whatever ended the thread early.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._encoder is None or self._chunk_vectors is None or self._question_vectors is None:
+            raise RuntimeError("the embedding was stopped, or is not finished")
+        return self._encoder, self._chunk_vectors, self._question_vectors
+
+    def _embed(self, encoder: TextEncoder, texts: Sequence[str]) -> Vectors | None:
+        vectors = np.zeros((len(texts), encoder.dimension), np.float32)
+        # Longest first, as the cache does: a slice then holds texts of one length.
+        order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
+        for start in range(0, len(order), _TEXTS_AT_ONCE):
+            if self._stop.is_set():
+                return None
+            rows = order[start : start + _TEXTS_AT_ONCE]
+            vectors[rows] = self._cache.embed(encoder, [texts[row] for row in rows])
+            self.done += len(rows)
+        return vectors
