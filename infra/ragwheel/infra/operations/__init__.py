@@ -1,0 +1,1 @@
+"""What an operator does to ragwheel, as functions: send events, look, check the machine."""

