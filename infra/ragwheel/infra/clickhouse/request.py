@@ -38,7 +38,10 @@ _DEFAULT_FORMAT = "TabSeparated"
 _STATUS_BY_CODE: dict[int, int] = {
     # The statement or its data cannot be read, or their types do not fit.
     **dict.fromkeys((6, 26, 27, 33, 38, 41, 42, 43, 44, 53, 62, 70, 72, 117, 130, 386, 457), 400),
+    # Its compression is unknown or broken.
+    **dict.fromkeys((89, 271), 400),
     164: 403,  # a write in a read-only request
+    497: 403,  # access denied
     # A column, function, type, table, database or setting is unknown.
     **dict.fromkeys((16, 46, 47, 50, 60, 81, 115), 404),
     159: 408,  # the time limit of a query
