@@ -1,0 +1,57 @@
+"""What a model folder says about itself."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MANIFEST_FILE = "manifest.json"
+
+
+class TrainConfig(BaseModel):
+    """Everything that decides the result of a training besides data, base model and seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(3, ge=1, description="Passes over the examples.")
+    batch_size: int = Field(64, ge=2, description="Queries per step.")
+    learning_rate: float = Field(1e-4, gt=0, description="Peak; linear warm-up, linear decay.")
+    warmup_share: float = Field(0.1, ge=0, lt=1, description="Share of steps that warm up.")
+    weight_decay: float = Field(0.01, ge=0)
+    max_gradient_norm: float = Field(1.0, gt=0)
+    similarity_scale: float = Field(
+        30.0, gt=0, description="Cosines are multiplied by it before the softmax (1/temperature)."
+    )
+    hard_negative_weight: float = Field(
+        4.0, ge=1, description="Weight of a grade-0 candidate against a background chunk."
+    )
+    max_seq_length: int = Field(128, ge=16, description="Tokens per text.")
+    background_chunks: int = Field(
+        50_000, ge=1, description="Larger corpora are sampled to this size for the softmax."
+    )
+
+
+class Manifest(BaseModel):
+    """Origin of a model: enough to make it again and to explain each vector it serves.
+
+    Holds no time of day: equal data, configuration and seed make an equal manifest.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    lane: str = Field(description="What was trained; `query` is the query side alone.")
+    base_model: str
+    base_fingerprint: str
+    document_fingerprint: str = Field(
+        description="Encoder of the documents that queries of this model are compared with."
+    )
+    snapshot_id: str
+    config: TrainConfig
+    seed: int
+    versions: dict[str, str]
+    data: dict[str, Any] = Field(description="The data card of the snapshot.")
+    training: dict[str, float] = Field(
+        description="Steps and mean loss of the first and the last epoch."
+    )

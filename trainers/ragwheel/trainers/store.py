@@ -1,0 +1,202 @@
+"""Reading ClickHouse. Everything through the deduplicating views; values are always bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ragwheel.schemas.errors import UnavailableError
+from ragwheel.trainers.metrics import RELEVANT_GRADE
+from ragwheel.trainers.records import Corpus, GradedPair, Judgment, SampledQuery
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+#: Query hashes bound into one statement: they travel in the URL, about 41 bytes each, and proxies
+#: cut request lines at 8 KiB.
+_HASHES_AT_ONCE = 150
+
+
+class WheelStore(Protocol):
+    """What a training cycle reads. Every method reads the present state; none keeps a cursor."""
+
+    def count_answered(self) -> int:
+        """Distinct queries with at least one relevant label."""
+
+    def sampled_queries(self) -> list[SampledQuery]:
+        """Queries with a `label` job, one per hash, in order of their hash."""
+
+    def labels(self) -> list[GradedPair]:
+        """Grades for training, one per (query, chunk): the newest where graders differ."""
+
+    def judge_grades(self) -> list[GradedPair]:
+        """All grades that judges ever gave."""
+
+    def corpus(self) -> Corpus:
+        """The newest index, or everything that was retrieved where services sent no index."""
+
+    def judgments(self, query_hashes: Sequence[str]) -> list[Judgment]:
+        """What judges said so far about these queries, by any grader and with any status."""
+
+
+class ClickHouseStore:
+    """A `WheelStore` over one client. Not thread-safe.
+
+    Methods raise UnavailableError when ClickHouse does not answer.
+    """
+
+    def __init__(self, client: Client) -> None:
+        """Borrows the client; its default database is the wheel's."""
+        self._client = client
+
+    def count_answered(self) -> int:
+        """Distinct queries with at least one relevant label."""
+        rows = self._rows(
+            """
+            SELECT uniqExact(query_hash)
+            FROM v_labels
+            WHERE role = 'label' AND status = 'graded' AND grade >= {relevant:UInt8}
+            """,
+            {"relevant": RELEVANT_GRADE},
+        )
+        return int(rows[0][0])
+
+    def sampled_queries(self) -> list[SampledQuery]:
+        """Queries with a `label` job, one per hash, in order of their hash."""
+        rows = self._rows(
+            """
+            SELECT
+                query_hash,
+                argMax(query, (ts, job_id)),
+                argMax(query_id, (ts, job_id)),
+                argMax(segment, (ts, job_id)),
+                max(ts),
+                argMax(stratum, (ts, job_id)),
+                argMax(inclusion_probability, (ts, job_id)),
+                arraySort(groupUniqArrayArray(chunk_hashes))
+            FROM v_grading_jobs
+            WHERE role = 'label'
+            GROUP BY query_hash
+            ORDER BY query_hash
+            """
+        )
+        return [
+            SampledQuery(
+                query_hash=row[0],
+                query=row[1],
+                query_id=row[2],
+                segment=row[3],
+                ts=_utc(row[4]),
+                stratum=row[5],
+                inclusion_probability=row[6],
+                shown=tuple(row[7]),
+            )
+            for row in rows
+        ]
+
+    def labels(self) -> list[GradedPair]:
+        """Grades for training, one per (query, chunk): the newest where graders differ."""
+        return self._grades("label")
+
+    def judge_grades(self) -> list[GradedPair]:
+        """All grades that judges ever gave, the newest per pair."""
+        return self._grades("judge")
+
+    def corpus(self) -> Corpus:
+        """The newest index, or everything that was retrieved where services sent no index."""
+        newest = self._rows(
+            """
+            SELECT argMax(index_version, ts)
+            FROM v_index_entries
+            HAVING count() > 0
+            """
+        )
+        if newest:
+            version = str(newest[0][0])
+            rows = self._rows(
+                """
+                SELECT chunk_hash, text
+                FROM v_chunks
+                WHERE chunk_hash IN (
+                    SELECT chunk_hash
+                    FROM v_index_entries
+                    WHERE index_version = {version:String}
+                )
+                ORDER BY chunk_hash
+                """,
+                {"version": version},
+            )
+        else:
+            version = ""
+            rows = self._rows("SELECT chunk_hash, text FROM v_chunks ORDER BY chunk_hash")
+        return Corpus(tuple(row[0] for row in rows), tuple(row[1] for row in rows), version)
+
+    def judgments(self, query_hashes: Sequence[str]) -> list[Judgment]:
+        """What judges said so far about these queries, by any grader and with any status."""
+        found: list[Judgment] = []
+        for start in range(0, len(query_hashes), _HASHES_AT_ONCE):
+            rows = self._rows(
+                """
+                SELECT
+                    query_hash,
+                    chunk_hash,
+                    status,
+                    grade,
+                    grader_id
+                FROM v_labels
+                WHERE role = 'judge' AND query_hash IN {hashes:Array(String)}
+                """,
+                {"hashes": list(query_hashes[start : start + _HASHES_AT_ONCE])},
+            )
+            found += [Judgment(*row) for row in rows]
+        return found
+
+    def _grades(self, role: str) -> list[GradedPair]:
+        rows = self._rows(
+            """
+            SELECT
+                query_hash,
+                chunk_hash,
+                argMax(grade, (graded_at, label_id)),
+                argMax(grader_id, (graded_at, label_id))
+            FROM v_labels
+            WHERE role = {role:String} AND status = 'graded'
+            GROUP BY query_hash, chunk_hash
+            ORDER BY query_hash, chunk_hash
+            """,
+            {"role": role},
+        )
+        return [GradedPair(row[0], row[1], int(row[2]), row[3]) for row in rows]
+
+    def _rows(
+        self, sql: str, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Sequence[Any]]:
+        from clickhouse_connect.driver.exceptions import OperationalError
+
+        try:
+            result = self._client.query(sql, parameters=dict(parameters or {}))
+        except OperationalError as error:
+            raise UnavailableError(
+                f"ClickHouse does not answer ({str(error).strip()[:200]}): check that it runs and "
+                "RAGWHEEL_CLICKHOUSE_URL"
+            ) from None
+        return result.result_rows
+
+
+def of_one_grader(judgments: Iterable[Judgment]) -> tuple[str, list[Judgment]]:
+    """The judgments of the grader that made most of them, and its id ("" without any).
+
+    Grades of different graders have different scales; one gate is decided by one judge.
+    """
+    by_grader: dict[str, list[Judgment]] = {}
+    for judgment in judgments:
+        by_grader.setdefault(judgment.grader_id, []).append(judgment)
+    if not by_grader:
+        return "", []
+    grader = max(sorted(by_grader), key=lambda each: len(by_grader[each]))
+    return grader, by_grader[grader]
+
+
+def _utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
