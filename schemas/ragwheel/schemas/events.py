@@ -179,7 +179,7 @@ class FeedbackEvent(Event):
 
     event: Literal["feedback"] = "feedback"
     kind: FeedbackKind
-    chunk_id: Name | None = None
+    chunk_id: Id | None = None
     """None: the feedback is about the whole answer."""
     value: Annotated[float, Field(allow_inf_nan=False)] = 1.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
@@ -40,8 +40,17 @@ def connection(settings: KafkaSettings) -> Config:
     return config
 
 
-def producer(settings: KafkaSettings, **overrides: str | int | float | bool) -> Producer:
-    """An idempotent producer with acks=all. Keyword names use `_` for librdkafka's `.`."""
+def producer(
+    settings: KafkaSettings,
+    *,
+    on_error: Callable[[KafkaError], None] | None = None,
+    **overrides: str | int | float | bool,
+) -> Producer:
+    """An idempotent producer with acks=all. Keyword names use `_` for librdkafka's `.`.
+
+    Args:
+        on_error: told of connection errors, from the thread that polls.
+    """
     return Producer(
         connection(settings)
         | {
@@ -53,6 +62,7 @@ def producer(settings: KafkaSettings, **overrides: str | int | float | bool) -> 
             "batch.size": 1_000_000,
             "message.max.bytes": MAX_MESSAGE_BYTES,
         }
+        | ({"error_cb": on_error} if on_error else {})
         | {name.replace("_", "."): value for name, value in overrides.items()}
     )
 

@@ -27,13 +27,28 @@ class Metric:
 
     name: str
     kind: Kind
-    process: Literal["intake", "grader", "trainer"]
+    process: Literal["client", "intake", "grader", "trainer"]
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = _LATENCY_S
 
 
 # fmt: off
+CLIENT_EVENTS = Metric(
+    "ragwheel_client_events_total",
+    "counter",
+    "client",
+    "Events a service handed over, by outcome: delivered, failed, dropped, invalid.",
+    ("topic", "outcome"),
+)
+CLIENT_PENDING = Metric(
+    "ragwheel_client_pending_events",
+    "gauge",
+    "client",
+    "Events queued in a service whose fate is not known yet.",
+    ("topic",),
+)
+
 CONSUMED = Metric(
     "ragwheel_messages_consumed_total",
     "counter",

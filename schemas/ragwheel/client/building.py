@@ -1,0 +1,200 @@
+"""Events as plain dicts, checked as the schema checks them. Pure: time and ids are passed in.
+
+A test holds that whatever is built here is accepted by `ragwheel.schemas.wire.decode`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, get_args
+from uuid import UUID
+
+from ragwheel.client.candidates import Fields, candidates, checked_text
+from ragwheel.client.hits import MAX_ID_CHARS, checked_id, invalid, read_hit
+from ragwheel.schemas import identity
+from ragwheel.schemas.events import FeedbackEvent, FeedbackKind, QueryEvent, Record, RetrievalEvent
+
+MAX_NAME_CHARS = 128
+_MAX_K = 100_000
+_KINDS: frozenset[str] = frozenset(get_args(FeedbackKind))
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What every event of one moment shares.
+
+    Attributes:
+        event_id: identity of the event; a resent event keeps it.
+        ts: when it happened; must know its time zone.
+        service: `service.name` of OpenTelemetry.
+    """
+
+    event_id: str
+    ts: datetime
+    service: str
+
+
+def query_event(
+    origin: Origin,
+    query_id: str,
+    text: str,
+    *,
+    segment: str,
+    user: object,
+    session: object,
+    attributes: Mapping[str, Any] | None,
+    extra: Mapping[str, Any] | None = None,
+) -> Fields:
+    """A QueryEvent.
+
+    Raises:
+        InvalidEventError: an argument breaks the schema; names it and the fix. (All builders.)
+    """
+    event = _head("query", origin, query_id, segment)
+    event["text"] = checked_text("text", text)
+    if user:
+        event["user"] = _name("user", str(user))
+    if session:
+        event["session"] = _name("session", str(session))
+    if attributes:
+        event["attributes"] = dict(attributes)
+    return _with_extra(event, extra, QueryEvent)
+
+
+def retrieval_event(
+    origin: Origin,
+    query_id: str,
+    query: str,
+    hits: Iterable[object],
+    *,
+    segment: str,
+    stage: str,
+    retriever: str,
+    embedding_model: str,
+    index_version: str,
+    k: int,
+    latency_ms: float,
+    send_text: bool,
+    extra: Mapping[str, Any] | None = None,
+) -> Fields:
+    """A RetrievalEvent; no hits is a zero-result search, which is valid."""
+    event = _head("retrieval", origin, query_id, segment)
+    event["query"] = checked_text("query", query)
+    event["stage"] = _name("stage", stage)
+    if retriever:
+        event["retriever"] = _name("retriever", retriever)
+    if embedding_model:
+        event["embedding_model"] = _name("embedding_model", embedding_model)
+    if index_version:
+        event["index_version"] = _name("index_version", index_version)
+    if type(k) is not int or not 0 <= k <= _MAX_K:
+        raise invalid("k", f"an int from 0 to {_MAX_K} is needed, not {k!r}")
+    event["k"] = k
+    latency_ms = _number("latency_ms", latency_ms)
+    if latency_ms < 0:
+        raise invalid("latency_ms", f"it cannot be negative, as {latency_ms} is")
+    event["latency_ms"] = latency_ms
+    event["candidates"] = candidates(hits, send_text=send_text)
+    return _with_extra(event, extra, RetrievalEvent)
+
+
+def feedback_event(
+    origin: Origin,
+    query_id: str,
+    kind: str,
+    chunk_id: object,
+    value: float,
+    *,
+    segment: str,
+    extra: Mapping[str, Any] | None = None,
+) -> Fields:
+    """A FeedbackEvent; `chunk_id` None is feedback about the whole answer."""
+    if kind not in _KINDS:
+        raise invalid("kind", f"{kind!r} is unknown; one of {', '.join(sorted(_KINDS))}")
+    event = _head("feedback", origin, query_id, segment)
+    event["kind"] = kind
+    if chunk_id is not None:
+        event["chunk_id"] = checked_id(chunk_id, 1)
+    event["value"] = _number("value", value)
+    return _with_extra(event, extra, FeedbackEvent)
+
+
+def chunk_event(
+    item: object, position: int, ts: datetime, source: str, index_version: str
+) -> Fields:
+    """A ChunkEvent of `(chunk_id, text)` or of anything that `read_hit` can read.
+
+    It has no event id: the reader derives it from the content, so that sending a corpus twice
+    changes nothing.
+    """
+    if isinstance(item, tuple | list) and len(item) == 2:
+        chunk_id, text = item
+    else:
+        read = read_hit(item, position)
+        chunk_id, text = read[0], read[2]
+    text = checked_text("text", text, of=f"chunk {position}")
+    return {
+        "event": "chunk",
+        "schema_version": 1,
+        "chunk_id": checked_id(chunk_id, position),
+        "text": text,
+        "content_hash": identity.content_hash(text),
+        "ts": _time(ts),
+        "source": _name("source", source),
+        "index_version": _name("index_version", index_version),
+    }
+
+
+def _head(tag: str, origin: Origin, query_id: str, segment: str) -> Fields:
+    return {
+        "event": tag,
+        "schema_version": 1,
+        "event_id": _id("event_id", origin.event_id),
+        "query_id": _id("query_id", query_id),
+        "ts": _time(origin.ts),
+        "service": _name("service", origin.service),
+        "segment": _name("segment", segment),
+    }
+
+
+def _with_extra(event: Fields, extra: Mapping[str, Any] | None, model: type[Record]) -> Fields:
+    if not extra:
+        return event
+    taken = sorted(set(extra) & set(model.model_fields))
+    if taken:
+        raise invalid("extra", f"{taken[0]!r} is a field of the event itself; rename it")
+    return {**extra, **event}
+
+
+def _time(value: datetime) -> datetime:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise invalid("ts", f"a datetime with a time zone is needed, not {value!r}")
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
+
+
+def _id(field: str, value: object) -> str:
+    text = str(value) if isinstance(value, UUID | int) else value
+    if isinstance(text, str) and 0 < len(text) <= MAX_ID_CHARS:
+        return text
+    raise invalid(field, f"a str of 1 to {MAX_ID_CHARS} characters is needed, not {value!r:.80}")
+
+
+def _name(field: str, value: object) -> str:
+    if isinstance(value, str) and len(value) <= MAX_NAME_CHARS:
+        return value
+    raise invalid(
+        field, f"a str of at most {MAX_NAME_CHARS} characters is needed, not {value!r:.80}"
+    )
+
+
+def _number(field: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise invalid(field, f"a finite number is needed, not {value!r:.80}")
+    return number

@@ -1,0 +1,337 @@
+"""What a service holds: one object that takes events and never gets in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from ragwheel.client import building
+from ragwheel.client.candidates import Fields, mark_used
+from ragwheel.client.channel import Channel
+from ragwheel.client.context import Query
+from ragwheel.client.guard import never_raises
+from ragwheel.client.hits import chunk_id_of, invalid
+from ragwheel.client.ids import new_id
+from ragwheel.client.stats import ClientStats
+from ragwheel.schemas.events import FeedbackKind
+from ragwheel.schemas.settings import ClientSettings
+from ragwheel.schemas.topics import TopicName
+
+
+class RagwheelClient:
+    """Sends what a service searched, found and learned.
+
+    No method raises into the caller: what cannot be used is counted (`stats`) and logged once per
+    kind. No method waits for the broker, except `flush`, `close` and `emit_chunks(wait_s=…)`, which
+    are told how long. Thread-safe; survives fork; flushes at exit. Making one opens nothing: the
+    environment is read and the producer opened at the first event.
+
+    Args:
+        settings: None reads the `RAGWHEEL_` environment.
+        overrides: fields of `ClientSettings` that win over the environment, e.g. `service="shop"`.
+    """
+
+    def __init__(self, settings: ClientSettings | None = None, **overrides: Any) -> None:
+        given = {} if settings is None else settings.model_dump()
+        self._channel = Channel(given | overrides)
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is sent, in words that name the setting; empty when all is well."""
+        return self._channel.problem
+
+    @never_raises("queries", lambda client: Query(client, new_id(), "", "default"))
+    def query(
+        self,
+        text: str,
+        *,
+        segment: str = "default",
+        user: object = "",
+        session: object = "",
+        attributes: Mapping[str, Any] | None = None,
+        query_id: str | None = None,
+    ) -> Query:
+        """Begin a query: sends its event now and returns the context for what follows.
+
+        Args:
+            text: what was asked.
+            segment: the retrieval task (docs, code, tools …): metrics and gates are per segment.
+            user: a pseudonym, never a name or an address. `session` likewise.
+            attributes: anything else worth keeping; JSON.
+            query_id: None makes one.
+        """
+        query_id = self.emit_query(
+            text,
+            query_id=query_id,
+            segment=segment,
+            user=user,
+            session=session,
+            attributes=attributes,
+        )
+        return Query(self, query_id, text, segment)
+
+    @never_raises("queries", lambda _: new_id())
+    def emit_query(
+        self,
+        text: str,
+        *,
+        query_id: str | None = None,
+        segment: str = "default",
+        user: object = "",
+        session: object = "",
+        attributes: Mapping[str, Any] | None = None,
+        ts: datetime | None = None,
+        event_id: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Send a QueryEvent.
+
+        Args:
+            ts: when it happened, with a time zone; None is now. (Here and below.)
+            event_id: give the same to a resent event, so that it counts once; None makes one.
+            extra: further fields, kept in the archive.
+
+        Returns:
+            The query id, whatever became of the event.
+        """
+        query_id = new_id() if query_id is None else str(query_id)
+        self._send_query(
+            query_id,
+            text,
+            segment=segment,
+            user=user,
+            session=session,
+            attributes=attributes,
+            ts=ts,
+            event_id=event_id,
+            extra=extra,
+        )
+        return query_id
+
+    @never_raises("retrievals", lambda _: False)
+    def emit_retrieval(
+        self,
+        query_id: str,
+        query: str,
+        hits: Iterable[object],
+        *,
+        segment: str = "default",
+        stage: str = "dense",
+        retriever: str = "",
+        embedding_model: str = "",
+        index_version: str = "",
+        k: int = 0,
+        latency_ms: float = 0.0,
+        used: Iterable[object] = (),
+        ts: datetime | None = None,
+        event_id: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Send a RetrievalEvent. Arguments as in `Query.retrieved`, and:
+
+        Args:
+            query: the text that was searched for.
+            used: the chunks that went into the prompt: ids or hits.
+
+        Returns:
+            Whether it was queued.
+        """
+        event = self.build_retrieval(
+            query_id,
+            query,
+            hits,
+            segment=segment,
+            stage=stage,
+            retriever=retriever,
+            embedding_model=embedding_model,
+            index_version=index_version,
+            k=k,
+            latency_ms=latency_ms,
+            ts=ts,
+            event_id=event_id,
+            extra=extra,
+        )
+        if event is None:
+            return False
+        mark_used(event["candidates"], {chunk_id_of(item) for item in used})
+        return self._channel.send("retrievals", event)
+
+    @never_raises("feedback", lambda _: False)
+    def emit_feedback(
+        self,
+        query_id: str,
+        kind: FeedbackKind,
+        chunk_id: object = None,
+        *,
+        value: float = 1.0,
+        segment: str = "default",
+        ts: datetime | None = None,
+        event_id: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Send a FeedbackEvent; also from another process and much later.
+
+        Args:
+            chunk_id: None is feedback about the whole answer.
+            value: e.g. seconds for `dwelled`, stars for `custom`.
+
+        Returns:
+            Whether it was queued.
+        """
+        if not self._channel.ready("feedback"):
+            return False
+        event = building.feedback_event(
+            self._origin(ts, event_id),
+            query_id,
+            kind,
+            chunk_id,
+            value,
+            segment=segment,
+            extra=extra,
+        )
+        return self._channel.send("feedback", event)
+
+    feedback = emit_feedback
+
+    def emit_chunks(
+        self,
+        chunks: Iterable[object],
+        *,
+        source: str = "",
+        index_version: str = "",
+        ts: datetime | None = None,
+        wait_s: float = 0.0,
+    ) -> int:
+        """Send chunks of the corpus as ChunkEvents; once per text is enough, again is harmless.
+
+        Args:
+            chunks: `(chunk_id, text)` pairs, or anything with a chunk id and a text.
+            wait_s: an indexing job that may wait gives the longest wait per chunk for room in the
+                queue; 0 drops what does not fit.
+
+        Returns:
+            How many were queued.
+
+        Raises:
+            Only what iterating over `chunks` raises: that error is the service's own.
+        """
+        if not isinstance(chunks, Iterable):
+            self.refuse("chunks", invalid("chunks", f"{chunks!r:.80} is not a list of chunks"))
+            return 0
+        now = datetime.now(UTC) if ts is None else ts
+        return sum(
+            self._send_chunk(item, position, now, source, index_version, wait_s)
+            for position, item in enumerate(chunks, 1)
+        )
+
+    def flush(self, timeout_s: float | None = None) -> int:
+        """Wait for the broker to confirm everything queued.
+
+        Args:
+            timeout_s: longest wait; None takes RAGWHEEL_CLIENT_FLUSH_TIMEOUT_S.
+
+        Returns:
+            How many events are still waiting.
+        """
+        return self._channel.flush(timeout_s)
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Flush and stop; later events are dropped and counted. Idempotent; done at exit anyway."""
+        self._channel.close(timeout_s)
+
+    def configure(self, **overrides: Any) -> None:
+        """Use other settings from now on; what was queued is flushed first, within its limit."""
+        self._channel.configure(overrides)
+
+    def stats(self) -> ClientStats:
+        """What became of every event handed over in this process."""
+        return self._channel.stats()
+
+    def refuse(self, topic: TopicName, error: Exception) -> None:
+        """Count and log an event, or a call, that could not be used. For `never_raises`."""
+        self._channel.refuse(topic, error)
+
+    def build_retrieval(
+        self,
+        query_id: str,
+        query: str,
+        hits: Iterable[object],
+        /,
+        *,
+        ts: datetime | None = None,
+        event_id: str | None = None,
+        **described: Any,
+    ) -> Fields | None:
+        """A RetrievalEvent that is not sent yet, for `Query`; None while nothing is sent at all.
+
+        Raises:
+            InvalidEventError: an argument breaks the schema.
+        """
+        if not self._channel.ready("retrievals"):
+            return None
+        return building.retrieval_event(
+            self._origin(ts, event_id),
+            query_id,
+            query,
+            hits,
+            send_text=self._channel.send_text,
+            **described,
+        )
+
+    @never_raises("retrievals", lambda _: False)
+    def send_retrieval(self, event: Fields) -> bool:
+        """Send what `build_retrieval` made, for `Query`."""
+        return self._channel.send("retrievals", event)
+
+    @never_raises("queries", lambda _: False)
+    def _send_query(
+        self,
+        query_id: str,
+        text: str,
+        /,
+        *,
+        ts: datetime | None,
+        event_id: str | None,
+        **described: Any,
+    ) -> bool:
+        if not self._channel.ready("queries"):
+            return False
+        origin = self._origin(ts, event_id)
+        return self._channel.send(
+            "queries", building.query_event(origin, query_id, text, **described)
+        )
+
+    @never_raises("chunks", lambda _: False)
+    def _send_chunk(
+        self,
+        item: object,
+        position: int,
+        ts: datetime,
+        source: str,
+        index_version: str,
+        wait_s: float,
+    ) -> bool:
+        if not self._channel.ready("chunks"):
+            return False
+        event = building.chunk_event(item, position, ts, source, index_version)
+        return self._channel.send("chunks", event, wait_s)
+
+    def _origin(self, ts: datetime | None, event_id: str | None) -> building.Origin:
+        return building.Origin(
+            new_id() if event_id is None else event_id,
+            datetime.now(UTC) if ts is None else ts,
+            self._channel.service,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
