@@ -1,22 +1,21 @@
 """Real servers shared by all tests: one Kafka broker and one ClickHouse per session.
 
 Tests stay apart by names, not by servers: each test gets its own topic prefix and database. A test
-that kills a server starts its own (`new_clickhouse`, or KafkaBroker), so that others keep theirs.
+that kills a server takes one of its own (`own_clickhouse`, `own_kafka`).
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from ragwheel.infra.clickhouse import ClickHouseFront
 from ragwheel.infra.kafka import KafkaBroker
-from ragwheel.infra.processes import ManagedProcess
 from ragwheel.schemas.clickhouse.connection import connect
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 
@@ -36,51 +35,18 @@ def only_the_settings_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-class ClickHouseServer:
-    """A ClickHouse to test against: the embedded one as a child process, or a given server.
+class GivenClickHouse:
+    """A server that somebody else runs; tests use it and leave it alone."""
 
-    Args:
-        data_dir: of the embedded server; a restart finds its data there.
-        url: of a given server; then nothing is started and `kill` is refused.
-    """
-
-    def __init__(self, data_dir: Path, url: str = "") -> None:
+    def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
-        self._data_dir = data_dir
-        self._port = 0
-        self._process: ManagedProcess | None = None
 
-    def url(self, database: str) -> str:
-        """Value of RAGWHEEL_CLICKHOUSE_URL for a database of this server."""
+    def url(self, database: str = "default") -> str:
+        """For RAGWHEEL_CLICKHOUSE_URL."""
         return f"{self._url}/{database}"
 
-    def start(self) -> None:
-        """Start the embedded server, on the port of its last run. No-op for a given server."""
-        if self._url and not self._port:
-            return
-        port_file = self._data_dir / "port"
-        port_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "ragwheel.infra.clickhouse", "--port", str(self._port)]
-        command += ["--data-dir", str(self._data_dir / "data"), "--port-file", str(port_file)]
-        self._process = ManagedProcess(
-            "clickhouse",
-            command,
-            log_path=self._data_dir / "clickhouse.log",
-            ready=lambda: port_file.exists() and port_file.read_text().strip().isdigit(),
-        )
-        self._process.start()
-        self._port = int(port_file.read_text())
-        self._url = f"http://default:@127.0.0.1:{self._port}"
 
-    def kill(self) -> None:
-        """SIGKILL, as a crash would."""
-        assert self._process is not None, "a given server is not ours to kill"
-        self._process.kill()
-
-    def stop(self) -> None:
-        """End the embedded server; leaves a given one alone."""
-        if self._process is not None:
-            self._process.stop()
+ClickHouseServer = ClickHouseFront | GivenClickHouse
 
 
 @pytest.fixture(scope="session")
@@ -93,28 +59,25 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBrok
 @pytest.fixture(scope="session")
 def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
     """One ClickHouse for the session; use `database` to stay apart."""
-    server = ClickHouseServer(tmp_path_factory.mktemp("clickhouse"), REAL_CLICKHOUSE)
-    server.start()
-    yield server
-    server.stop()
+    if REAL_CLICKHOUSE:
+        yield GivenClickHouse(REAL_CLICKHOUSE)
+        return
+    with ClickHouseFront(tmp_path_factory.mktemp("clickhouse")) as front:
+        yield front
 
 
 @pytest.fixture
-def new_clickhouse(tmp_path: Path) -> Iterator[Callable[[], ClickHouseServer]]:
-    """Makes embedded servers of the test's own, to be killed and restarted."""
-    servers: list[ClickHouseServer] = []
+def own_clickhouse(tmp_path: Path) -> Iterator[ClickHouseFront]:
+    """An embedded server of the test's own, to be killed and restarted."""
+    with ClickHouseFront(tmp_path / "clickhouse") as front:
+        yield front
 
-    def make() -> ClickHouseServer:
-        folder = tmp_path / f"clickhouse{len(servers)}"
-        folder.mkdir()
-        server = ClickHouseServer(folder)
-        server.start()
-        servers.append(server)
-        return server
 
-    yield make
-    for server in servers:
-        server.stop()
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[KafkaBroker]:
+    """A broker of the test's own, to be killed and restarted."""
+    with KafkaBroker(tmp_path / "kafka") as broker:
+        yield broker
 
 
 @pytest.fixture
