@@ -27,14 +27,11 @@ from ragwheel.client.default import (
     stats,
 )
 from ragwheel.client.hits import Hit
-from ragwheel.client.jsonl import EmitReport, LineError, emit
 from ragwheel.client.stats import ClientStats, TopicStats
 
 __all__ = [
     "ClientStats",
-    "EmitReport",
     "Hit",
-    "LineError",
     "Query",
     "RagwheelClient",
     "Stage",
@@ -43,7 +40,6 @@ __all__ = [
     "configure",
     "current_query",
     "default_client",
-    "emit",
     "emit_chunks",
     "emit_feedback",
     "emit_query",
