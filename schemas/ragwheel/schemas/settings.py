@@ -214,6 +214,11 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
     gate_min_queries: int = Field(
         200, ge=20, description="Below this many judged queries the verdict is `shadow` at best."
     )
+    gate_max_queries: int = Field(
+        1_000,
+        ge=20,
+        description="At most this many held-out queries are judged per gate, drawn at random.",
+    )
     judge_timeout_s: float = Field(
         900.0, gt=0, description="How long to wait for the judge's labels."
     )

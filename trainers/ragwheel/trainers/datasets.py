@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from ragwheel.schemas import identity
 from ragwheel.trainers.metrics import RELEVANT_GRADE
@@ -60,6 +60,11 @@ class DataCard:
     dropped_positives: int
     graders: tuple[str, ...]
     segments: Mapping[str, int]
+
+    def as_json(self) -> dict[str, object]:
+        """JSON values; grades become text keys, as JSON wants."""
+        grades = {str(grade): count for grade, count in self.grades.items()}
+        return {**asdict(self), "grades": grades, "graders": list(self.graders)}
 
 
 @dataclass(frozen=True, slots=True)

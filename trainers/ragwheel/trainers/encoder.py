@@ -108,6 +108,10 @@ class TextEncoder:
             embedding = self.model(features)["sentence_embedding"]
         return torch.nn.functional.normalize(embedding.float(), dim=1)
 
+    def save(self, folder: Path) -> None:
+        """Write the model so that sentence-transformers loads it from `folder`."""
+        self.model.save_pretrained(str(folder), create_model_card=False)
+
 
 def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
     """Load a model by Hugging Face id or folder and limit its texts to `max_seq_length` tokens.

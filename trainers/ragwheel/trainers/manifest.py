@@ -14,21 +14,21 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(3, ge=1, description="Passes over the examples.")
-    batch_size: int = Field(64, ge=2, description="Queries per step.")
-    learning_rate: float = Field(1e-4, gt=0, description="Peak; linear warm-up, linear decay.")
-    warmup_share: float = Field(0.1, ge=0, lt=1, description="Share of steps that warm up.")
-    weight_decay: float = Field(0.01, ge=0)
-    max_gradient_norm: float = Field(1.0, gt=0)
+    epochs: int = Field(default=3, ge=1, description="Passes over the examples.")
+    batch_size: int = Field(default=64, ge=2, description="Queries per step.")
+    learning_rate: float = Field(default=1e-4, gt=0, description="Peak; linear warm-up, linear decay.")
+    warmup_share: float = Field(default=0.1, ge=0, lt=1, description="Share of steps that warm up.")
+    weight_decay: float = Field(default=0.01, ge=0)
+    max_gradient_norm: float = Field(default=1.0, gt=0)
     similarity_scale: float = Field(
-        30.0, gt=0, description="Cosines are multiplied by it before the softmax (1/temperature)."
+        default=30.0, gt=0, description="Cosines are multiplied by it before the softmax (1/temperature)."
     )
     hard_negative_weight: float = Field(
-        4.0, ge=1, description="Weight of a grade-0 candidate against a background chunk."
+        default=4.0, ge=1, description="Weight of a grade-0 candidate against a background chunk."
     )
-    max_seq_length: int = Field(128, ge=16, description="Tokens per text.")
+    max_seq_length: int = Field(default=128, ge=16, description="Tokens per text.")
     background_chunks: int = Field(
-        50_000, ge=1, description="Larger corpora are sampled to this size for the softmax."
+        default=50_000, ge=1, description="Larger corpora are sampled to this size for the softmax."
     )
 
 

@@ -1,0 +1,55 @@
+"""A cheap look before a judge is paid: is the candidate proven worse on its own dev queries?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ragwheel.trainers.datasets import Example
+from ragwheel.trainers.encoder import TextEncoder, Vectors
+from ragwheel.trainers.evaluation import ranks_of
+from ragwheel.trainers.intervals import intervals
+from ragwheel.trainers.records import Corpus
+
+_K = 10
+
+
+def dev_check(
+    examples: Sequence[Example],
+    corpus: Corpus,
+    incumbent: tuple[TextEncoder, Vectors],
+    candidate: tuple[TextEncoder, Vectors],
+    *,
+    seed: int,
+) -> str | None:
+    """Why the candidate is not worth a judge, or None when it is.
+
+    Only a proven loss counts. The dev labels know what the *incumbent* retrieved and favour it, so
+    the absence of a gain here proves nothing.
+
+    Args:
+        examples: dev examples; with none nothing is proven.
+    """
+    if not examples:
+        return None
+    row_of_chunk = {chunk: row for row, chunk in enumerate(corpus.chunk_hashes)}
+    pairs = [
+        (index, row_of_chunk[chunk])
+        for index, example in enumerate(examples)
+        for chunk, _ in example.positives
+    ]
+    texts = [example.query for example in examples]
+    found = []
+    for encoder, documents in (incumbent, candidate):
+        ranks = ranks_of(encoder.encode(texts), documents, pairs)
+        best = np.full(len(examples), np.iinfo(np.int64).max)
+        np.minimum.at(best, [query for query, _ in pairs], ranks)
+        found.append((best <= _K).astype(np.float64))
+    gain = intervals((found[1] - found[0])[:, None], seed)[0]
+    if gain.high >= 0:
+        return None
+    return (
+        f"hit@{_K} fell by {-gain.value:.1%} (95% interval {gain.low:+.1%} to {gain.high:+.1%}) on "
+        f"{len(examples)} dev queries; no judge was asked"
+    )
