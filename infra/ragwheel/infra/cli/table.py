@@ -29,8 +29,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, indent: st
 def _text(value: object) -> str:
     if value is None:
         return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):

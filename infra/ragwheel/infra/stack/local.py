@@ -77,6 +77,7 @@ class LocalStack:
         self._workers: dict[str, Worker] = {}
         self._metrics_ports: dict[str, int] = {}
         self._started_at = ""
+        self._holds_home = False
 
     @property
     def env(self) -> dict[str, str]:
@@ -117,6 +118,7 @@ class LocalStack:
             ProcessFailedError: a process did not come up; with its last log lines.
         """
         self.home.acquire()
+        self._holds_home = True
         try:
             self._start()
         except BaseException:
@@ -125,13 +127,15 @@ class LocalStack:
 
     def stop(self) -> None:
         """End everything, in reverse order. Idempotent."""
+        if not self._holds_home:
+            return
         if self._servers or self._workers:
             self._progress("stopping")
         self._supervisor.stop()
         if self._started_at:
-            # Without addresses of processes that are gone, but with ports to take again.
+            # Without process ids, but with the ports that the next start takes again.
             write_state(self.home, self.state)
-            self._started_at = ""
+        self._holds_home = False
         self.home.release()
 
     def check(self) -> None:
@@ -181,9 +185,7 @@ class LocalStack:
         if "kafka" in self._components:
             self._launch(servers.KafkaServer(self.home, self._progress))
         for server in self._servers:
-            server.wait_ready()
-            self._env |= server.settings()
-            self._progress(f"{server.name} ready at {server.address}")
+            self._wait_for(server)
         used = bool(self._components & set(WORKERS))
         if used or "clickhouse" in self._components:
             prepare.create_schema(self._env, self._progress)
@@ -192,12 +194,9 @@ class LocalStack:
             prepare.create_missing_topics(self._env, self._progress, replication=1 if local else -1)
         self._start_workers(previous)
         if self._with_prometheus:
-            prometheus = servers.prometheus(
-                self.home, self._metrics_ports, _port_of(previous, "prometheus")
-            )
-            self._launch(prometheus)
-            prometheus.wait_ready()
-            self._progress(f"prometheus ready at {prometheus.address}")
+            port = _port_of(previous, "prometheus")
+            self._launch(servers.prometheus(self.home, self._metrics_ports, port))
+        self._wait_for_workers()
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         write_state(self.home, self.state)
         self._progress(f"stack ready after {time.monotonic() - began:.1f} s")
@@ -205,6 +204,11 @@ class LocalStack:
     def _launch(self, server: servers.Server) -> None:
         self._servers.append(server)
         self._supervisor.start(server)
+
+    def _wait_for(self, server: servers.Server) -> None:
+        server.wait_ready()
+        self._env |= server.settings()
+        self._progress(f"{server.name} ready at {server.address}")
 
     def _start_workers(self, previous: StackState | None) -> None:
         for name in WORKERS:
@@ -218,10 +222,14 @@ class LocalStack:
             self._metrics_ports[name] = port
             self._workers[name] = worker
             self._supervisor.start(worker)
+
+    def _wait_for_workers(self) -> None:
         for worker in self._workers.values():
             worker.wait_ready()
             metrics_url = workers.metrics_url(self._metrics_ports[worker.name])
             self._progress(f"{worker.name} ready, metrics at {metrics_url}")
+        if self._with_prometheus:
+            self._wait_for(self._servers[-1])
 
     def _wait_for_orphans(self) -> StackState | None:
         """Give the children of a stack that was killed here the seconds they need to end."""

@@ -35,8 +35,8 @@ class RestartPolicy:
 class Worker:
     """One supervised worker. Fits `ragwheel.infra.processes.Service`.
 
-    `start` and `wait_ready` do not restart: a worker that dies while the stack starts is a fault
-    to be shown at once. After that `check` restarts it by `policy`.
+    `wait_ready` does not restart: a worker that dies while the stack starts is a fault to be shown
+    at once. After that `check` restarts it by `policy`.
 
     Args:
         on_event: told in one line about each death and restart.
@@ -76,12 +76,7 @@ class Worker:
         return self._process.log_path
 
     def start(self) -> None:
-        """Launch and wait until ready; see `ManagedProcess.start`."""
-        self.launch()
-        self.wait_ready()
-
-    def launch(self) -> None:
-        """Start it and return at once."""
+        """Launch it and return at once; `wait_ready` waits, so that several can start together."""
         self._launched_at = self._clock()
         self._process.launch()
 
@@ -136,5 +131,5 @@ class Worker:
         self._process.kill()  # reaps the dead child and ends what it may have left
         self._restart_at = None
         self.restarts += 1
-        self.launch()
+        self.start()
         self._on_event(f"{self.name} is running again (pid {self.pid})")

@@ -1,0 +1,100 @@
+"""`ragwheel status`: what it says, and when it calls for help."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import orjson
+
+from ragwheel.infra.cli.overview import as_json, as_text
+from ragwheel.infra.operations.groups import GroupState
+from ragwheel.infra.operations.overview import LabelCount, ModelLine, Overview, TableRows
+from ragwheel.infra.stack import ProcessState
+from ragwheel.streams.accounting import TopicAccount
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+UP = ProcessState("intake", os.getpid(), "intake.log", metrics_port=1)
+FINE = Overview(
+    home="/home/of/stack",
+    topics=[
+        TopicAccount("queries", 1_500, 1_490, 1_480, 10, 10),
+        TopicAccount("grading", 40, 40, 40, 0, 0, pending_jobs=3),
+    ],
+    tables=[
+        TableRows("queries", 1_480, True),
+        TableRows("labels", 20_000_000, False),
+        TableRows("models", 0, True),
+    ],
+    labels=[
+        LabelCount("label", "graded", 3, 100, 0.5),
+        LabelCount("label", "refused", None, 2, 0.25),
+    ],
+    models=[ModelLine("abc", "promoted", True, "+12 % recall@10", NOW)],
+    groups=[GroupState("intake", "ragwheel-intake", 1)],
+    processes=[UP],
+)
+DOWN = replace(UP, name="grader", pid=None)
+LOST = TopicAccount("labels", 5, 5, 3, 0, 0, uncovered=2)
+
+
+def test_a_healthy_wheel_says_so_last() -> None:
+    assert FINE.healthy
+    assert as_text(FINE).splitlines()[-1].startswith("ok")
+
+
+def test_every_figure_is_shown() -> None:
+    lines = [line.split() for line in as_text(FINE).splitlines()]
+    assert ["queries", "1,500", "1,480", "10", "10", "-", "0"] in lines
+    assert ["grading", "40", "40", "0", "0", "3", "0"] in lines
+    assert ["labels", "20,000,000", "with", "superseded", "copies"] in lines
+    assert ["label", "refused", "-", "2", "0.2500"] in lines
+    assert ["all", "-", "102", "0.7500"] in lines
+    assert any(line[:4] == ["intake", "up", str(os.getpid()), "1"] for line in lines)
+    assert any(line[:3] == ["*", "abc", "promoted"] for line in lines)
+
+
+def test_lost_messages_are_a_problem_with_a_name() -> None:
+    overview = replace(FINE, topics=[*FINE.topics, LOST])
+    assert not overview.healthy
+    assert as_text(overview).splitlines()[-1] == "PROBLEM  2 unaccounted for in labels"
+
+
+def test_jobs_without_labels_are_lost_too() -> None:
+    jobs = TopicAccount("grading", 5, 5, 5, 0, 0, ungraded_jobs=1)
+    assert not replace(FINE, topics=[jobs]).healthy
+
+
+def test_a_worker_that_is_down_is_a_problem_with_a_name() -> None:
+    overview = replace(FINE, processes=[UP, DOWN])
+    assert not overview.healthy
+    assert as_text(overview).splitlines()[-1] == "PROBLEM  down: grader"
+
+
+def test_without_a_local_stack_an_empty_consumer_group_is_a_worker_that_is_down() -> None:
+    groups = [GroupState("intake", "ragwheel-intake", 2), GroupState("grader", "ragwheel-g", 0)]
+    overview = replace(FINE, processes=[], groups=groups)
+    assert overview.down == ["grader"]
+
+
+def test_a_stack_started_without_a_worker_does_not_miss_it() -> None:
+    groups = [GroupState("grader", "ragwheel-grader", 0)]
+    assert replace(FINE, groups=groups).healthy
+
+
+def test_an_empty_wheel_is_shown_without_empty_tables() -> None:
+    empty = Overview("", [], [], [], [], [GroupState("intake", "g", 1)], [])
+    text = as_text(empty)
+    assert "none yet" in text
+    assert "base model serves" in text
+
+
+def test_json_has_every_figure_and_the_verdict() -> None:
+    found = orjson.loads(as_json(replace(FINE, topics=[LOST], processes=[DOWN])))
+    assert found["topics"][0]["unaccounted"] == 2
+    assert found["processes"][0]["alive"] is False
+    assert (found["unaccounted"], found["down"], found["healthy"]) == (2, ["grader"], False)
+    assert found["labels"][0] == {
+        "role": "label", "status": "graded", "grade": 3, "labels": 100, "cost_usd": 0.5,
+    }  # fmt: skip

@@ -1,0 +1,143 @@
+"""What the doctor says about a machine."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from ragwheel.infra.kafka.lock import KAFKA_VERSION, JarPin
+from ragwheel.infra.operations import extras
+from ragwheel.infra.operations.doctor import checks, machine, runtimes, services
+from ragwheel.schemas.errors import DependencyError
+from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings
+
+ROOT = Path(__file__).parents[3]
+NOBODY = "127.0.0.1:1"
+
+
+def test_an_old_python_fails_with_the_way_to_mend_it() -> None:
+    assert machine.python((3, 10, 9)).level == "fail"
+    assert "3.11" in machine.python((3, 10, 9)).fix
+    assert machine.python((3, 11, 0)).level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("gib", "level"), [(16.0, "ok"), (3.0, "warn"), (1.0, "fail"), (None, "warn")]
+)
+def test_little_memory_is_told(
+    monkeypatch: pytest.MonkeyPatch, gib: float | None, level: str
+) -> None:
+    available = None if gib is None else int(gib * 1024**3)
+    monkeypatch.setattr(machine, "available_memory", lambda: available)
+    finding = machine.memory()
+    assert finding.level == level
+    assert bool(finding.fix) == (level != "ok")
+
+
+def test_memory_is_measured_here() -> None:
+    assert (machine.available_memory() or 0) > 2**20
+
+
+def test_the_disk_of_a_home_that_does_not_exist_yet_is_its_parents(tmp_path: Path) -> None:
+    assert str(tmp_path / "a/b/c") in machine.disk(tmp_path / "a/b/c").detail
+
+
+def test_a_missing_program_is_a_warning_with_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    finding = machine.program("promtool", "rules are not tested", "apt install prometheus")
+    assert (finding.level, finding.fix) == ("warn", "apt install prometheus")
+
+
+def _jars(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    pins = [JarPin(f"g:{name}:1", hashlib.sha256(name.encode()).hexdigest()) for name in "ab"]
+    monkeypatch.setattr(runtimes, "read_lock", lambda: pins)
+    jars = folder / "kafka" / KAFKA_VERSION
+    jars.mkdir(parents=True)
+    for pin in pins:
+        (jars / pin.file_name).write_text(pin.coordinate.split(":")[1])
+    return jars
+
+
+def test_intact_jars_are_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _jars(tmp_path, monkeypatch)
+    assert runtimes.jars(tmp_path).level == "ok"
+
+
+def test_missing_jars_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (_jars(tmp_path, monkeypatch) / "b-1.jar").unlink()
+    finding = runtimes.jars(tmp_path)
+    assert (finding.level, finding.detail[:6]) == ("warn", "1 of 2")
+
+
+def test_a_changed_jar_fails_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (_jars(tmp_path, monkeypatch) / "b-1.jar").write_text("other")
+    finding = runtimes.jars(tmp_path)
+    assert finding.level == "fail"
+    assert "b-1.jar" in finding.detail
+
+
+def test_an_extra_that_is_absent_is_a_warning_and_one_in_part_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = runtimes.own_packages("streams")
+    assert "clickhouse-connect" not in own  # [trainers] brings it too
+    monkeypatch.setattr(runtimes, "missing_packages", lambda extra: sorted(own))
+    assert runtimes.packages("streams").level == "warn"
+    monkeypatch.setattr(runtimes, "missing_packages", lambda extra: ["openai"])
+    finding = runtimes.packages("streams")
+    assert (finding.level, finding.fix) == ("fail", "pip install 'ragwheel[streams]'")
+    monkeypatch.setattr(runtimes, "missing_packages", lambda extra: [])
+    assert runtimes.packages("streams").level == "ok"
+
+
+def test_a_missing_extra_is_one_line_with_the_command_that_mends_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda module: None if module == "torch" else object())
+    extras.require_extra("streams", "local")
+    with pytest.raises(
+        DependencyError, match=r"^torch is not .*pip install 'ragwheel\[trainers\]'"
+    ):
+        extras.require_extra("streams", "trainers")
+
+
+def test_the_extras_are_those_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for extra, packages in extras.EXTRAS.items():
+        declared = " ".join(project["optional-dependencies"][extra])
+        for package, module in packages.items():
+            assert package in declared
+            assert find_spec(module) is not None
+
+
+def test_an_address_that_nobody_set_is_a_warning_and_a_dead_one_a_failure() -> None:
+    broker = KafkaSettings(kafka_bootstrap_servers=NOBODY)
+    database = ClickHouseSettings(clickhouse_url=f"http://default:@{NOBODY}/ragwheel")
+    assert services.broker(broker, configured=False).level == "warn"
+    assert services.database(database, configured=False).level == "warn"
+    finding = services.database(database, configured=True)
+    assert finding.level == "fail"
+    assert "RAGWHEEL_CLICKHOUSE_URL" in finding.fix
+
+
+def test_an_llm_without_key_is_a_warning_and_a_dead_one_a_failure() -> None:
+    assert services.llm(GraderSettings(llm_base_url=f"http://{NOBODY}/v1")).level == "warn"
+    dead = GraderSettings(llm_base_url=f"http://{NOBODY}/v1", llm_api_key="k")  # type: ignore[arg-type] # pydantic wraps it
+    assert services.llm(dead).level == "fail"
+    odd = GraderSettings(llm_base_url="file:///etc", llm_api_key="k")  # type: ignore[arg-type] # as above
+    assert "is no URL" in services.llm(odd).detail
+
+
+def test_a_misspelt_setting_is_a_finding_not_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGWHEEL_SAMPEL_RATE", "1")
+    monkeypatch.setattr(checks, "missing_packages", lambda extra: [extra])
+    findings = list(checks.examine(tmp_path, configured=False, quick=True))
+    wrong = [finding for finding in findings if finding.subject == "settings"]
+    assert wrong
+    assert "RAGWHEEL_SAMPEL_RATE" in wrong[0].detail

@@ -1,0 +1,64 @@
+"""One stack per home, and where the home is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ragwheel.infra.stack.home import Home, choose_home
+from ragwheel.schemas.errors import ConfigError
+
+
+def test_the_typed_home_wins_over_the_environment_and_the_default(tmp_path: Path) -> None:
+    env = {"RAGWHEEL_HOME": str(tmp_path / "named")}
+    assert choose_home(tmp_path / "typed", env) == tmp_path / "typed"
+    assert choose_home(None, env) == tmp_path / "named"
+    assert choose_home(None, {}) == Path.cwd() / ".ragwheel"
+
+
+def test_a_second_stack_in_a_home_is_refused_with_the_pid_and_the_way_out(tmp_path: Path) -> None:
+    first = Home(tmp_path)
+    first.acquire()
+    with pytest.raises(ConfigError, match=rf"pid {os.getpid()}.*--home DIR or RAGWHEEL_HOME"):
+        Home(tmp_path).acquire()
+    first.release()
+
+
+def test_a_released_home_can_be_taken_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        home = Home(tmp_path)
+        home.acquire()
+        home.release()
+        home.release()  # idempotent
+
+
+def test_two_homes_do_not_know_each_other(tmp_path: Path) -> None:
+    homes = [Home(tmp_path / name) for name in ("one", "two")]
+    for home in homes:
+        home.acquire()
+    assert [home.running_pid() for home in homes] == [os.getpid()] * 2
+    for home in homes:
+        home.release()
+
+
+def test_a_home_without_a_stack_has_no_running_pid(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert home.running_pid() is None
+    home.acquire()
+    home.release()
+    assert home.running_pid() is None
+
+
+def test_a_home_that_is_a_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="choose another with --home DIR"):
+        Home(tmp_path / "file").acquire()
+
+
+def test_paths_are_absolute_so_that_children_may_change_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Home(Path("here")).log_path("intake") == tmp_path / "here" / "logs" / "intake.log"

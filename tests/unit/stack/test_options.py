@@ -1,0 +1,112 @@
+"""Components, settings and addresses of a stack."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import orjson
+import pytest
+
+from ragwheel.infra.stack.home import Home
+from ragwheel.infra.stack.options import (
+    ALL_COMPONENTS,
+    WORKER_MODULES,
+    WORKERS,
+    DemoLlm,
+    ExternalLlm,
+    choose_components,
+    choose_llm,
+    local_defaults,
+)
+from ragwheel.infra.stack.prepare import settings_in
+from ragwheel.infra.stack.prometheus import prometheus_config
+from ragwheel.infra.stack.servers import port_in, still_free
+from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.settings import GraderSettings, IntakeSettings, known_variables
+
+
+def test_components_are_left_out_by_name() -> None:
+    assert choose_components() == ALL_COMPONENTS
+    assert choose_components(without=["trainer", "llm"]) == (
+        "kafka", "clickhouse", "intake", "grader",
+    )  # fmt: skip
+
+
+def test_an_unknown_component_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"'grafana' is no component; .*clickhouse"):
+        choose_components(without=["grafana"])
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({}, DemoLlm()),
+        ({"RAGWHEEL_LLM_API_KEY": "k"}, DemoLlm()),
+        ({"RAGWHEEL_LLM_BASE_URL": "http://h/v1"}, DemoLlm()),
+        ({"RAGWHEEL_LLM_BASE_URL": "http://h/v1", "RAGWHEEL_LLM_API_KEY": "k"}, ExternalLlm()),
+    ],
+)
+def test_a_real_endpoint_grades_only_when_url_and_key_are_set(
+    env: dict[str, str], expected: object
+) -> None:
+    assert choose_llm(env) == expected
+
+
+def test_local_defaults_are_settings_that_exist(tmp_path: Path) -> None:
+    assert set(local_defaults(Home(tmp_path))) <= known_variables()
+
+
+def test_every_worker_has_a_module() -> None:
+    assert set(WORKER_MODULES) == set(WORKERS)
+
+
+def test_settings_are_those_that_a_process_with_that_environment_reads() -> None:
+    env = {
+        "RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS": "h:1",
+        "RAGWHEEL_SAMPLE_RATES": "a=0.5,b=1",
+        "RAGWHEEL_INTAKE_GROUP": "",
+        "RAGWHEEL_LLM_MODEL": "of another process",
+    }
+    settings = settings_in(env, IntakeSettings, sample_rate=0.25)
+    assert settings.kafka_bootstrap_servers == "h:1"
+    assert settings.sample_rates == {"a": 0.5, "b": 1.0}
+    assert settings.sample_rate == 0.25
+    assert settings.intake_group == "ragwheel-intake"
+
+
+def test_none_is_a_value_that_a_setting_can_have() -> None:
+    assert settings_in({"RAGWHEEL_LLM_TEMPERATURE": "none"}, GraderSettings).llm_temperature is None
+
+
+def test_a_wrong_value_is_told_with_its_variable() -> None:
+    with pytest.raises(ConfigError, match="RAGWHEEL_SAMPLE_RATE"):
+        settings_in({"RAGWHEEL_SAMPLE_RATE": "2"}, IntakeSettings)
+
+
+@pytest.mark.parametrize(
+    ("address", "port"),
+    [("127.0.0.1:9092", 9092), ("http://u:@h:81/db", 81), ("http://h:5/v1", 5), ("", 0), ("h", 0)],
+)
+def test_the_port_is_found_in_an_address(address: str, port: int) -> None:
+    assert port_in(address) == port
+
+
+def test_a_port_in_use_is_not_taken_again() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        assert still_free(taken) not in (0, taken)
+    assert still_free(0) != 0
+
+
+def test_prometheus_scrapes_each_worker_under_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.rules.yml").touch()
+    (tmp_path / "prometheus.yml").touch()
+    text = prometheus_config({"intake": 7, "grader": 8}, rules_dir=tmp_path, scrape_interval_s=2)
+    config = orjson.loads(text)
+    assert [
+        (job["job_name"], job["static_configs"][0]["targets"]) for job in config["scrape_configs"]
+    ] == [("intake", ["127.0.0.1:7"]), ("grader", ["127.0.0.1:8"])]
+    assert config["rule_files"] == [str(tmp_path / "a.rules.yml")]

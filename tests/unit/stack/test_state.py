@@ -1,0 +1,81 @@
+"""What a stack tells others about itself."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from ragwheel.infra.stack.home import Home
+from ragwheel.infra.stack.options import DEMO_API_KEY
+from ragwheel.infra.stack.state import (
+    ProcessState,
+    StackState,
+    read_state,
+    running_state,
+    write_state,
+)
+
+
+def _state(home: Path, **env: str) -> StackState:
+    processes = (
+        ProcessState("kafka", os.getpid(), "k.log", address="127.0.0.1:9"),
+        ProcessState("intake", None, "i.log", metrics_port=8, restarts=2),
+    )
+    return StackState(1, str(home), "2026-01-31T12:00:00+00:00", env, processes)
+
+
+def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
+    state = _state(tmp_path, RAGWHEEL_CLICKHOUSE_URL="http://u:@h:1/db")
+    write_state(Home(tmp_path), state)
+    assert read_state(tmp_path) == state
+
+
+def test_secrets_stay_out_of_the_file_and_only_the_owner_reads_it(tmp_path: Path) -> None:
+    state = _state(
+        tmp_path,
+        RAGWHEEL_LLM_API_KEY="sk-real",
+        RAGWHEEL_KAFKA_SASL_PASSWORD="hunter2",
+        RAGWHEEL_LLM_MODEL="m",
+    )
+    write_state(Home(tmp_path), state)
+    text = (tmp_path / "state.json").read_text("utf-8")
+    assert "sk-real" not in text
+    assert "hunter2" not in text
+    read = read_state(tmp_path)
+    assert read is not None
+    assert read.env == {"RAGWHEEL_LLM_MODEL": "m"}
+    assert stat.S_IMODE((tmp_path / "state.json").stat().st_mode) == 0o600
+
+
+def test_the_key_of_the_stand_in_is_no_secret(tmp_path: Path) -> None:
+    write_state(Home(tmp_path), _state(tmp_path, RAGWHEEL_LLM_API_KEY=DEMO_API_KEY))
+    read = read_state(tmp_path)
+    assert read is not None
+    assert read.env == {"RAGWHEEL_LLM_API_KEY": DEMO_API_KEY}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', "null"])
+def test_a_file_that_makes_no_sense_is_no_state(tmp_path: Path, text: str) -> None:
+    (tmp_path / "state.json").write_text(text, encoding="utf-8")
+    assert read_state(tmp_path) is None
+
+
+def test_a_stack_that_ended_has_a_state_but_is_not_running(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.acquire()
+    write_state(home, _state(tmp_path))
+    assert running_state(tmp_path) == _state(tmp_path)
+    home.release()
+    assert running_state(tmp_path) is None
+    assert read_state(tmp_path) is not None
+
+
+def test_a_process_is_alive_while_its_pid_exists(tmp_path: Path) -> None:
+    kafka, intake = _state(tmp_path).processes
+    assert kafka.alive
+    assert not intake.alive
+    assert _state(tmp_path).process("intake") == intake
+    assert _state(tmp_path).process("nobody") is None
