@@ -1,0 +1,261 @@
+"""The grader process on a real broker: what it survives, and that nothing is lost or invented."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from tests.integration.grading_rig import (
+    JUDGE,
+    LABELER,
+    SESSION_S,
+    Reader,
+    Rig,
+    job,
+    pairs,
+    running_llm,
+    wait_until,
+)
+
+from ragwheel.schemas import deadletters, kafka
+from ragwheel.schemas.events import Label
+from ragwheel.schemas.settings import KafkaSettings
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def rig(kafka_settings: KafkaSettings, tmp_path: Path) -> Iterator[Rig]:
+    kafka.create_topics(kafka_settings)
+    with running_llm(tmp_path) as llm:
+        made = Rig(kafka_settings, llm, tmp_path)
+        yield made
+        for grader in made.graders:
+            grader.end()
+
+
+def has_labels(reader: Reader, floor: int) -> bool:
+    return reader.label_count() >= floor
+
+
+def _grades(labels: list[Label]) -> dict[tuple[str, str], int | None]:
+    """Grades by pair. Copies of a label must agree, or the identity would not be one."""
+    found: dict[tuple[str, str], int | None] = {}
+    for label in labels:
+        pair = (label.query_hash, label.chunk_hash)
+        assert found.setdefault(pair, label.grade) == label.grade
+    return found
+
+
+@pytest.mark.slow
+def test_every_fault_of_the_llm_ends_in_the_right_grade_and_the_books_agree(rig: Rig) -> None:
+    jobs = [job(number) for number in range(60)]
+    rig.llm.configure(
+        script=[{"kind": kind, "seconds": 0.2} for kind in ("hang", "rate_limit", "disconnect")],
+        rates=[
+            {"kind": kind, "rate": 0.025, "seconds": 0.1}
+            for kind in (
+                "rate_limit", "server_error", "disconnect", "broken_body", "broken_json", "prose",
+                "missing", "invented", "duplicate", "wrong_type", "out_of_range", "truncated",
+                "refusal", "content_filter",
+            )
+        ],
+        seed=11,
+    )  # fmt: skip
+    rig.send(jobs)
+    grader = rig.grader()
+    grader.start()
+    with rig.reading("labels") as reader:
+        wait_until(lambda: reader.label_count() == 1_200, "1200 labels")
+        wait_until(lambda: rig.lag() == 0, "all jobs acknowledged")
+        assert grader.terminate() == 0
+        reader.poll()
+        labels = reader.labels()
+    assert len(labels) == 1_200  # no kill, no copy
+    statuses = Counter(label.status for label in labels)
+    # 36 % of calls fail somehow; three rounds and retries bring home nearly all.
+    assert statuses["graded"] >= 1_150, statuses
+    truth = pairs(jobs)
+    for label in labels:
+        if label.status == "graded":
+            assert label.grade == truth[label.query_hash, label.chunk_hash]
+        else:
+            assert label.grade is None
+            assert label.reason
+    ledger = rig.llm.ledger()
+    assert len(ledger["faults"]) >= 14, ledger["faults"]
+    assert sum(label.input_tokens for label in labels) == ledger["input_tokens"]
+    assert sum(label.output_tokens for label in labels) == ledger["output_tokens"]
+
+
+@pytest.mark.slow
+def test_after_kill_9_in_mid_batch_every_pair_is_labelled_and_copies_collapse(rig: Rig) -> None:
+    jobs = [job(number) for number in range(80)]
+    # Slow enough that a kill always finds work under way.
+    rig.llm.configure(rates=[{"kind": "slow", "rate": 1.0, "seconds": 0.4}])
+    rig.send(jobs)
+    grader = rig.grader(RAGWHEEL_LLM_CONCURRENCY="8", RAGWHEEL_GRADER_WINDOW="32")
+    with rig.reading("labels") as reader:
+        for floor in (100, 400):
+            grader.start()
+            wait_until(partial(has_labels, reader, floor), f"{floor} labels")
+            grader.kill()
+            assert reader.label_count() < 1_600, "killed too late to prove anything"
+        rig.llm.configure()
+        grader.start()
+        wait_until(lambda: reader.label_count() == 1_600, "1600 labels")
+        wait_until(lambda: rig.lag() == 0, "all jobs acknowledged")
+        assert grader.terminate() == 0
+        labels = reader.labels()
+    assert _grades(labels) == pairs(jobs)
+    assert len({label.label_id for label in labels}) == 1_600
+
+
+@pytest.mark.slow
+def test_sigterm_in_mid_batch_loses_nothing_and_ends_with_status_0(rig: Rig) -> None:
+    jobs = [job(number) for number in range(60)]
+    rig.llm.configure(rates=[{"kind": "slow", "rate": 1.0, "seconds": 0.3}])
+    rig.send(jobs)
+    grader = rig.grader(RAGWHEEL_LLM_CONCURRENCY="4", RAGWHEEL_GRADER_STOP_S="1")
+    grader.start()
+    with rig.reading("labels") as reader:
+        wait_until(lambda: reader.label_count() >= 100, "the first labels")
+        assert grader.terminate() == 0
+        at_stop = reader.label_count()
+        assert at_stop < 1_200, "stopped too late to prove anything"
+        # What was acknowledged is in Kafka: jobs committed times 20 are at most the labels there.
+        assert (60 - rig.lag()) * 20 <= at_stop
+        rig.llm.configure()
+        grader.start()
+        wait_until(lambda: reader.label_count() == 1_200, "1200 labels")
+        wait_until(lambda: rig.lag() == 0, "all jobs acknowledged")
+        assert grader.terminate() == 0
+        assert _grades(reader.labels()) == pairs(jobs)
+
+
+def test_poison_jobs_are_dead_lettered_and_stall_nothing(rig: Rig) -> None:
+    good = [job(number, chunks=5) for number in range(12)]
+    key = good[0].query_hash.encode()
+    poisons: list[tuple[bytes | None, bytes | None]] = [
+        (key, b"not json"),
+        (key, b"\xff\xfe\x00"),
+        (None, b"{}"),
+        (key, None),
+        (key, b'{"event": "job", "schema_version": 7}'),
+        (b"wrong key", good[0].model_dump_json().encode()),
+    ]
+    rig.send([*poisons[:3], *good[:6], *poisons[3:], *good[6:], *poisons])
+    grader = rig.grader()
+    grader.start()
+    with rig.reading("labels") as reader, rig.reading("deadletters") as dead:
+        wait_until(lambda: reader.label_count() == 60, "60 labels")
+        wait_until(lambda: rig.lag() == 0, "poison acknowledged as well")
+        dead.poll()
+        letters = [
+            deadletters.from_message(
+                each.key(), each.value(), each.headers() or [], position=(0, 0), timestamp_ms=0
+            )
+            for each in dead.messages
+        ]
+    assert grader.terminate() == 0
+    assert Counter((each.key, each.payload) for each in letters) == Counter(poisons * 2)
+    assert {each.reason for each in letters} == {
+        "malformed_json", "not_utf8", "unknown_event", "unknown_schema_version", "key_mismatch",
+    }  # fmt: skip
+    assert len({each.dead_letter_id for each in letters}) == 12
+
+
+@pytest.mark.slow
+def test_a_retry_after_longer_than_the_session_costs_no_rebalance_and_no_label(rig: Rig) -> None:
+    jobs = [job(number) for number in range(10)]
+    hold_s = SESSION_S * 1.5
+    rig.llm.configure(script=[{"kind": "rate_limit", "seconds": hold_s}])
+    rig.send(jobs)
+    grader = rig.grader(RAGWHEEL_LLM_CONCURRENCY="1")
+    grader.start()
+    wait_until(lambda: rig.llm.ledger()["faults"] == {"rate_limit": 1}, "the server said 429")
+    started = time.monotonic()
+    (member,) = rig.members()
+    calls = rig.llm.ledger()["requests"]
+    with rig.reading("labels") as reader:
+        wait_until(lambda: time.monotonic() - started > hold_s - 2, "most of the hold")
+        assert rig.llm.ledger()["requests"] == calls  # nobody calls during the hold
+        wait_until(lambda: reader.label_count() == 200, "200 labels")
+        wait_until(lambda: rig.lag() == 0, "all jobs acknowledged")
+        assert rig.members() == {member}
+        assert grader.terminate() == 0
+        labels = reader.labels()
+    assert len(labels) == 200
+    assert _grades(labels) == pairs(jobs)
+
+
+@pytest.mark.slow
+def test_a_second_worker_takes_over_partitions_and_nothing_is_lost(rig: Rig) -> None:
+    jobs = [job(number) for number in range(80)]
+    rig.llm.configure(rates=[{"kind": "slow", "rate": 1.0, "seconds": 0.3}])
+    rig.send(jobs)
+    first = rig.grader(RAGWHEEL_LLM_CONCURRENCY="4")
+    second = rig.grader(RAGWHEEL_LLM_CONCURRENCY="4")
+    first.start()
+    with rig.reading("labels") as reader:
+        wait_until(lambda: reader.label_count() >= 100, "the first worker is at work")
+        second.start()
+        wait_until(lambda: len(rig.members()) == 2, "two members")
+        assert reader.label_count() < 1_600, "joined too late to prove anything"
+        rig.llm.configure()
+        wait_until(lambda: reader.label_count() == 1_600, "1600 labels")
+        wait_until(lambda: rig.lag() == 0, "all jobs acknowledged")
+        assert (first.terminate(), second.terminate()) == (0, 0)
+        labels = reader.labels()
+    assert _grades(labels) == pairs(jobs)
+
+
+def test_labels_and_judgments_come_from_different_models_and_a_repeat_costs_nothing(
+    rig: Rig,
+) -> None:
+    rig.send([job(1), job(1, role="judge"), job(1)])
+    grader = rig.grader()
+    grader.start()
+    with rig.reading("labels") as reader:
+        wait_until(lambda: reader.label_count() == 40, "40 labels")
+        wait_until(lambda: rig.lag() == 0, "all jobs acknowledged")
+        assert grader.terminate() == 0
+        reader.poll()
+        labels = reader.labels()
+    assert Counter((label.role, label.model) for label in labels) == {
+        ("label", LABELER): 40,
+        ("judge", JUDGE): 20,
+    }
+    assert len({label.label_id for label in labels}) == 40
+    assert rig.llm.ledger()["models"] == {LABELER: 2, JUDGE: 2}
+    assert rig.llm.ledger()["pairs_asked_again"] == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "told"),
+    [
+        ({"RAGWHEEL_LLM_API_KEY": ""}, 78, "RAGWHEEL_LLM_API_KEY is not set"),
+        ({"RAGWHEEL_LLM_BASE_URL": "localhost/v1"}, 78, "RAGWHEEL_LLM_BASE_URL="),
+        ({"RAGWHEEL_LLM_BASE_URL": "http://127.0.0.1:1/v1"}, 69, "RAGWHEEL_LLM_BASE_URL"),
+        ({"RAGWHEEL_LLM_MODEL": "no-such-model"}, 78, "'no-such-model' is not found"),
+        ({"RAGWHEEL_JUDGE_MODEL": LABELER}, 78, "RAGWHEEL_JUDGE_MODEL is"),
+        ({"RAGWHEEL_RUBRIC_DIR": "/no/such/folder"}, 78, "RAGWHEEL_RUBRIC_DIR=/no/such/folder"),
+        ({"RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, 69, "KAFKA_BOOTSTRAP_SERVERS"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_a_wrong_setting_is_one_line_that_names_it_and_an_exit_status(
+    rig: Rig, settings: dict[str, str], status: int, told: str
+) -> None:
+    grader = rig.grader(**settings)
+    grader.start()
+    assert grader.process is not None
+    assert grader.process.wait(40) == status
+    errors = [line for line in grader.log.splitlines() if "ERROR" in line]
+    assert len(errors) == 1, grader.log
+    assert told in errors[0]
+    assert "Traceback" not in grader.log
