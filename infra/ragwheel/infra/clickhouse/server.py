@@ -149,7 +149,8 @@ class Front:
             complete = piece is None
             text += piece or b""
             verdict = inline_insert(text, complete=complete)
-            self._check_statement(text)
+            if not isinstance(verdict, InlineInsert):
+                self._check_statement(len(text))
         if isinstance(verdict, InlineInsert):
             data = text[verdict.data_offset :]
             statistics = await self._insert(session, verdict, data, body)
@@ -159,8 +160,7 @@ class Front:
         while not complete and (piece := await body.next_piece()) is not None:
             parts.append(piece)
             size += len(piece)
-            if size > self._limits.statement_bytes:
-                raise self._too_long()
+            self._check_statement(size)
         return await self._query(http, request, b"".join(parts), session, query_id)
 
     async def _insert(
@@ -233,12 +233,11 @@ class Front:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
 
-    def _check_statement(self, text: bytes) -> None:
-        if len(text) > self._limits.statement_bytes:
-            raise self._too_long()
-
-    def _too_long(self) -> BodyTooLargeError:
-        return BodyTooLargeError(f"a statement is longer than {self._limits.statement_bytes} bytes")
+    def _check_statement(self, size: int) -> None:
+        if size > self._limits.statement_bytes:
+            raise BodyTooLargeError(
+                f"a statement is longer than {self._limits.statement_bytes} bytes"
+            )
 
     def _headers(self, query_id: str, statistics: Statistics) -> dict[str, str]:
         summary = {

@@ -91,6 +91,8 @@ def inline_insert(text: bytes, *, complete: bool) -> InlineInsert | Verdict:
     seen_insert = False
     format_start = -1
     for kind, value, start, end in words:
+        if end == len(text) and not complete:
+            return Verdict.UNDECIDED  # the word, or the first half of a comment's sign, may go on
         if kind == "open":
             depth += 1
         elif kind == "close":
@@ -99,8 +101,6 @@ def inline_insert(text: bytes, *, complete: bool) -> InlineInsert | Verdict:
             if not seen_insert and kind not in ("space", "word"):
                 return Verdict.OTHER
             continue
-        if end == len(text) and not complete:
-            return Verdict.UNDECIDED  # the word may go on
         if not seen_insert:
             if value != b"INSERT":
                 return Verdict.OTHER

@@ -30,7 +30,7 @@ class MavenJars:
         self._context = MavenContext(
             repo_cache=directory,
             remote_repos={"central": MAVEN_CENTRAL_URL} | GlobalSettings.load().repositories,
-            timeout=30,
+            timeout=15,
         )
 
     def resolve(self, coordinate: str) -> list[str]:
