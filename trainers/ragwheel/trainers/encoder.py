@@ -122,8 +122,11 @@ def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
     """
     try:
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging as transformers_logging
     except ImportError:
         raise DependencyError("sentence-transformers", "pip install 'ragwheel[trainers]'") from None
+    # A progress bar per load has no place in the log of a process.
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # unannotated
     name = str(name_or_path)
     try:
         # Eager attention: in bfloat16 the fused kernel of the CPU trains 28 % slower.

@@ -130,6 +130,7 @@ class PublishingJudge:
                 )
                 return judged
             if self._stop.wait(_POLL_S):
+                progress(len(judged.judgments), len(wanted))  # ends the cycle where it may
                 return judged
 
 

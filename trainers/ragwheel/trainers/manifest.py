@@ -16,12 +16,16 @@ class TrainConfig(BaseModel):
 
     epochs: int = Field(default=3, ge=1, description="Passes over the examples.")
     batch_size: int = Field(default=64, ge=2, description="Queries per step.")
-    learning_rate: float = Field(default=1e-4, gt=0, description="Peak; linear warm-up, linear decay.")
+    learning_rate: float = Field(
+        default=1e-4, gt=0, description="Peak; linear warm-up, linear decay."
+    )
     warmup_share: float = Field(default=0.1, ge=0, lt=1, description="Share of steps that warm up.")
     weight_decay: float = Field(default=0.01, ge=0)
     max_gradient_norm: float = Field(default=1.0, gt=0)
     similarity_scale: float = Field(
-        default=30.0, gt=0, description="Cosines are multiplied by it before the softmax (1/temperature)."
+        default=30.0,
+        gt=0,
+        description="Cosines are multiplied by it before the softmax (1/temperature).",
     )
     hard_negative_weight: float = Field(
         default=4.0, ge=1, description="Weight of a grade-0 candidate against a background chunk."

@@ -159,17 +159,24 @@ class ModelRegistry:
         self._write_alias((*self.promotions(), entry))
         return self.get(model_id)
 
-    def rollback(self) -> RegisteredModel | None:
-        """Go back to what served before; None when that is the base model.
+    def rollback(self) -> tuple[str, str | None]:
+        """Go back to what served before, even when the current model's folder is gone.
+
+        Returns:
+            Id of the model that no longer serves, and of the one that does; None: the base model.
 
         Raises:
-            RegistryError: nothing was ever promoted.
+            RegistryError: nothing was ever promoted, or the model before was changed on disk.
         """
         promotions = self.promotions()
         if not promotions:
             raise RegistryError("nothing to roll back: the base model serves")
-        self._write_alias(promotions[:-1])
-        return self.current()
+        remaining = promotions[:-1]
+        serving = remaining[-1].model_id if remaining else None
+        if serving is not None:
+            self.verify(serving)
+        self._write_alias(remaining)
+        return promotions[-1].model_id, serving
 
     def save_report(self, model_id: str, report: dict[str, object]) -> Path:
         """Store what the gate measured; replaces an earlier report of the model."""

@@ -61,24 +61,21 @@ def model_event(
 
 
 def rollback_event(
-    rolled_back: RegisteredModel, serving_id: str, *, reason: str, at: datetime
+    rolled_back: str, serving: str, *, base_model: str, reason: str, at: datetime
 ) -> ModelEvent:
     """A promotion was taken back.
 
     Args:
-        rolled_back: the model that no longer serves.
-        serving_id: what serves instead: a model id, or the base model.
+        rolled_back: id of the model that no longer serves.
+        serving: what serves instead: a model id, or the base model.
     """
     return ModelEvent(
-        event_id=identity.digest("rollback", rolled_back.model_id, serving_id, at.isoformat()),
-        model_id=rolled_back.model_id,
-        incumbent_id=serving_id,
-        base_model=rolled_back.manifest.base_model,
-        kind=f"bi-encoder/{rolled_back.manifest.lane}",
+        event_id=identity.digest("rollback", rolled_back, serving, at.isoformat()),
+        model_id=rolled_back,
+        incumbent_id=serving,
+        base_model=base_model,
         action="rolled_back",
         reason=reason,
-        snapshot_id=rolled_back.manifest.snapshot_id,
-        uri=str(rolled_back.query_encoder.resolve()),
         ts=at,
     )
 

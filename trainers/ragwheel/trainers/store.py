@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 #: Query hashes bound into one statement: they travel in the URL, about 41 bytes each, and proxies
 #: cut request lines at 8 KiB.
 _HASHES_AT_ONCE = 150
+#: UNKNOWN_TABLE and UNKNOWN_DATABASE: intake has not migrated yet.
+_TABLE_IS_MISSING = re.compile(r"\bcode:? (60|81)\b", re.IGNORECASE)
 
 
 class WheelStore(Protocol):
@@ -172,14 +175,16 @@ class ClickHouseStore:
     def _rows(
         self, sql: str, parameters: Mapping[str, Any] | None = None
     ) -> Sequence[Sequence[Any]]:
-        from clickhouse_connect.driver.exceptions import OperationalError
+        from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
         try:
             result = self._client.query(sql, parameters=dict(parameters or {}))
-        except OperationalError as error:
+        except DatabaseError as error:
+            if not isinstance(error, OperationalError) and not _TABLE_IS_MISSING.search(str(error)):
+                raise
             raise UnavailableError(
-                f"ClickHouse does not answer ({str(error).strip()[:200]}): check that it runs and "
-                "RAGWHEEL_CLICKHOUSE_URL"
+                f"ClickHouse cannot be read ({str(error).strip()[:200]}): check that it runs and "
+                "RAGWHEEL_CLICKHOUSE_URL; intake makes the tables"
             ) from None
         return result.result_rows
 

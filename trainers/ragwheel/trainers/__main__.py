@@ -1,0 +1,10 @@
+"""`python -m ragwheel.trainers`."""
+
+from __future__ import annotations
+
+import sys
+
+from ragwheel.trainers.app import main
+
+if __name__ == "__main__":
+    sys.exit(main())
