@@ -153,7 +153,10 @@ class Engine:
 
 
 class Session:
-    """One request's view of the engine. Used by one thread at a time."""
+    """One request's view of the engine. Used by one thread at a time.
+
+    Statements are bytes, because a server takes strings that are not UTF-8 too.
+    """
 
     def __init__(self, connection: Any, parameters: dict[str, str]) -> None:
         self._connection = connection
@@ -166,7 +169,7 @@ class Session:
             EngineError: the engine refuses it.
         """
         try:
-            result = self._connection.query(_text(sql), output_format, params=self._parameters)
+            result = self._connection.query(sql, output_format, params=self._parameters)
             return Result(
                 result.bytes() or b"",
                 Statistics(
@@ -187,7 +190,7 @@ class Session:
             EngineError: the engine refuses it, before or between blocks.
         """
         try:
-            blocks = self._connection.send_query(_text(sql), output_format, params=self._parameters)
+            blocks = self._connection.send_query(sql, output_format, params=self._parameters)
             try:
                 for block in blocks:
                     yield block.bytes()
@@ -209,7 +212,7 @@ class Session:
                     for name, value in self._parameters.items()
                 )
                 self._connection.query(f"SET {', '.join(pairs)}")
-            insert: Insert = self._connection.send_insert(_text(statement), data_format)
+            insert: Insert = self._connection.send_insert(statement, data_format)
             return insert
         except RuntimeError as error:
             raise EngineError.from_chdb(error) from error
@@ -217,13 +220,6 @@ class Session:
     def close(self) -> None:
         """Ends the session; a stream or an insert still open is cancelled."""
         self._connection.close()
-
-
-def _text(sql: bytes) -> str:
-    try:
-        return sql.decode()
-    except UnicodeDecodeError as error:
-        raise EngineError.of(62, f"the statement is not UTF-8: {error}", "SYNTAX_ERROR") from error
 
 
 def _checked(name: str) -> str:
