@@ -165,15 +165,10 @@ class Trainer:
         """
         base_model = self._settings.base_model
         rolled_back, serving = self.registry.rollback()
-        self._announce(
-            rollback_event(
-                rolled_back,
-                serving or base_model,
-                base_model=base_model,
-                reason=reason,
-                at=_now(),
-            )  # fmt: skip
+        event = rollback_event(
+            rolled_back, serving or base_model, base_model=base_model, reason=reason, at=_now()
         )
+        self._announce(event)
         self.scheduler.show_serving()
         return RollbackResult(rolled_back, serving or base_model)
 

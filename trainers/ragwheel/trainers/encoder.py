@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from hashlib import blake2b
@@ -86,7 +87,7 @@ class TextEncoder:
         self.model.eval()
         done = 0
         with torch.inference_mode():
-            for batch in batches_by_length(texts, self.model.get_max_seq_length() or 512):
+            for batch in batches_by_length(texts, self._longest()):
                 vectors = self.embed([texts[index] for index in batch], prompt)
                 result[batch] = vectors.cpu().numpy()
                 done += len(batch)
@@ -107,6 +108,11 @@ class TextEncoder:
         with mixed_precision(device.type):
             embedding = self.model(features)["sentence_embedding"]
         return torch.nn.functional.normalize(embedding.float(), dim=1)
+
+    def _longest(self) -> int:
+        """Tokens of the longest text that the model distinguishes from longer ones."""
+        limit = self.model.get_max_seq_length()
+        return int(limit) if limit is not None and math.isfinite(limit) else _TOKENS_PER_BATCH
 
     def save(self, folder: Path) -> None:
         """Write the model so that sentence-transformers loads it from `folder`."""
@@ -145,7 +151,8 @@ def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
             "sentence-transformers embedding model"
         )
     limit = model.get_max_seq_length()
-    if limit is not None and limit > max_seq_length:
+    # None or infinite: a bag of words, whose cost grows with nothing worth limiting.
+    if limit is not None and math.isfinite(limit) and limit > max_seq_length:
         model.max_seq_length = max_seq_length
     return TextEncoder(model, name)
 
