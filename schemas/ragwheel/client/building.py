@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import index
 from typing import Any, get_args
 from uuid import UUID
 
@@ -90,9 +91,7 @@ def retrieval_event(
         event["embedding_model"] = _name("embedding_model", embedding_model)
     if index_version:
         event["index_version"] = _name("index_version", index_version)
-    if type(k) is not int or not 0 <= k <= _MAX_K:
-        raise invalid("k", f"an int from 0 to {_MAX_K} is needed, not {k!r}")
-    event["k"] = k
+    event["k"] = _whole("k", k)
     latency_ms = _number("latency_ms", latency_ms)
     if latency_ms < 0:
         raise invalid("latency_ms", f"it cannot be negative, as {latency_ms} is")
@@ -188,6 +187,16 @@ def _name(field: str, value: object) -> str:
     raise invalid(
         field, f"a str of at most {MAX_NAME_CHARS} characters is needed, not {value!r:.80}"
     )
+
+
+def _whole(field: str, value: Any) -> int:
+    try:
+        number = index(value)  # takes the integers of numeric libraries, too
+    except TypeError:
+        number = -1
+    if not 0 <= number <= _MAX_K:
+        raise invalid(field, f"an int from 0 to {_MAX_K} is needed, not {value!r:.80}")
+    return number
 
 
 def _number(field: str, value: Any) -> float:

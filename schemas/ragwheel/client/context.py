@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -54,7 +54,7 @@ class Query:
         self._tokens: list[Token[Query | None]] = []
         self._held: list[Fields] = []
         self._used: set[str] = set()
-        self._mark_s = time.perf_counter()
+        self._mark_s = perf_counter()
 
     @never_raises("retrievals", _nothing)
     def retrieved(
@@ -81,7 +81,7 @@ class Query:
             query: the text searched for, where it is not what the user typed (rewritten, expanded).
             extra: further fields for the archive, e.g. an experiment's name.
         """
-        now_s = time.perf_counter()
+        now_s = perf_counter()
         measured_ms, self._mark_s = (now_s - self._mark_s) * 1000, now_s
         event = self._client.build_retrieval(
             self.query_id,
@@ -201,15 +201,15 @@ class Stage:
     def __init__(self, owner: Query, **described: Any) -> None:
         self._query = owner
         self._described = described
-        self._began_s = time.perf_counter()
+        self._began_s = perf_counter()
 
     def returned(self, hits: Iterable[object]) -> None:
         """The stage returned `hits`, best first; the clock stops here."""
-        latency_ms = (time.perf_counter() - self._began_s) * 1000
+        latency_ms = (perf_counter() - self._began_s) * 1000
         self._query.retrieved(hits, latency_ms=latency_ms, **self._described)
 
     def __enter__(self) -> Self:
-        self._began_s = time.perf_counter()
+        self._began_s = perf_counter()
         return self
 
     def __exit__(
