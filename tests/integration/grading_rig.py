@@ -266,6 +266,11 @@ class Reader:
         """Everything so far, as labels."""
         return [Label.model_validate_json(each.value()) for each in self.messages]
 
+    def message_count(self) -> int:
+        """Messages so far, copies included."""
+        self.poll()
+        return len(self.messages)
+
     def label_count(self) -> int:
         """Distinct labels so far."""
         self.poll()

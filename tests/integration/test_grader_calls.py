@@ -1,0 +1,203 @@
+"""The real `openai` client against the test LLM: every fault ends in a value, not an exception."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+import openai
+import pytest
+
+from ragwheel.infra.llm import Fault, LlmServer, OverlapGrader
+from ragwheel.schemas import identity, metrics
+from ragwheel.schemas.errors import ConfigError, UnavailableError
+from ragwheel.schemas.settings import GraderSettings, load
+from ragwheel.schemas.telemetry import Telemetry
+from ragwheel.streams.grading import rubric
+from ragwheel.streams.grading.calls import ChatCaller, Completion, Outcome
+from ragwheel.streams.grading.endpoint import open_client, require_models
+from ragwheel.streams.grading.prompt import PackLimits, Passage, Prompt, build
+from ragwheel.streams.grading.request import RequestShape
+from ragwheel.streams.grading.retry import GiveUp, RetryPolicy
+
+pytestmark = pytest.mark.integration
+
+_QUICK = RetryPolicy(base_s=0.01, cap_s=0.05, deadline_s=5.0)
+_TEXTS = ("red file", "green file tree", "nothing of that")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[LlmServer]:
+    async with LlmServer(OverlapGrader(), ("m",), api_key="right") as started:
+        yield started
+
+
+def _client(server: LlmServer, key: str = "right") -> openai.AsyncOpenAI:
+    return open_client(
+        load(GraderSettings, llm_base_url=server.base_url, llm_api_key=key, llm_timeout_s=0.3)
+    )
+
+
+def _prompt() -> Prompt:
+    passages = [Passage(identity.content_hash(text), text) for text in _TEXTS]
+    return build(rubric.load().of("x"), "green file", passages, PackLimits(), 1)
+
+
+async def _complete(
+    server: LlmServer,
+    *,
+    key: str = "right",
+    model: str = "m",
+    policy: RetryPolicy = _QUICK,
+    telemetry: Telemetry | None = None,
+    calls: int = 1,
+) -> list[Outcome]:
+    """Outcomes of `calls` concurrent calls by one caller."""
+    async with _client(server, key) as client:
+        caller = ChatCaller(
+            client, model, RequestShape(), policy, asyncio.Semaphore(8), telemetry or Telemetry()
+        )
+        return await asyncio.gather(*(caller.complete(_prompt()) for _ in range(calls)))
+
+
+async def test_an_answer_comes_back_with_its_tokens(server: LlmServer) -> None:
+    (outcome,) = await _complete(server)
+    assert isinstance(outcome.result, Completion)
+    assert outcome.result.ending == "complete"
+    assert outcome.result.input_tokens == server.ledger.input_tokens > 0
+    assert outcome.tries == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("rate_limit", 0.05), Fault("server_error"), Fault("disconnect"),
+        Fault("broken_body"), Fault("hang"),
+    ],
+    ids=lambda fault: fault.kind,
+)  # fmt: skip
+async def test_what_passes_is_tried_again_until_it_works(server: LlmServer, fault: Fault) -> None:
+    server.faults.script(fault, 2)
+    telemetry = Telemetry()
+    (outcome,) = await _complete(server, telemetry=telemetry)
+    assert isinstance(outcome.result, Completion)
+    assert outcome.tries == 3
+    reasons = ("http_429", "http_5xx", "connection", "protocol", "timeout")
+    assert sum(telemetry.value(metrics.LLM_RETRIES, reason=each) for each in reasons) == 2
+
+
+async def test_patience_ends_at_the_deadline(server: LlmServer) -> None:
+    server.faults.at_rates([(1.0, Fault("server_error"))], seed=0)
+    (outcome,) = await _complete(server, policy=RetryPolicy(0.01, 0.05, deadline_s=0.3))
+    assert isinstance(outcome.result, GiveUp)
+    assert "HTTP 500" in outcome.result.reason
+    assert outcome.tries > 2
+
+
+async def test_a_wrong_key_is_not_tried_again(server: LlmServer) -> None:
+    (outcome,) = await _complete(server, key="wrong")
+    assert isinstance(outcome.result, GiveUp)
+    assert outcome.result.reason.startswith("HTTP 401")
+    assert outcome.tries == 1
+
+
+async def test_retry_after_holds_back_every_call_of_the_model(server: LlmServer) -> None:
+    server.faults.script(Fault("rate_limit", 0.6))
+    async with _client(server) as client:
+        caller = ChatCaller(client, "m", RequestShape(), _QUICK, asyncio.Semaphore(8), Telemetry())
+        first = asyncio.create_task(caller.complete(_prompt()))
+        while not server.faults.counts:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)  # the client reads the 429
+        started = time.monotonic()
+        second = await caller.complete(_prompt())
+        assert time.monotonic() - started > 0.4
+        assert second.tries == 1
+        assert (await first).tries == 2
+
+
+async def test_a_server_without_json_schema_is_asked_without_it_from_then_on(
+    server: LlmServer,
+) -> None:
+    server.reject_json_schema()
+    async with _client(server) as client:
+        caller = ChatCaller(client, "m", RequestShape(), _QUICK, asyncio.Semaphore(8), Telemetry())
+        tries = [(await caller.complete(_prompt())).tries for _ in range(3)]
+    assert tries == [2, 1, 1]
+    assert server.ledger.statuses == {"400": 1, "200": 3}
+
+
+async def test_concurrent_calls_learn_about_the_server_together(server: LlmServer) -> None:
+    server.reject_json_schema()
+    outcomes = await _complete(server, calls=8)
+    assert all(isinstance(outcome.result, Completion) for outcome in outcomes)
+    assert max(outcome.tries for outcome in outcomes) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending"),
+    [("truncated", "truncated"), ("refusal", "refused"), ("content_filter", "refused")],
+)
+async def test_endings_are_told_apart(server: LlmServer, kind: str, ending: str) -> None:
+    server.faults.script(Fault(kind))  # type: ignore[arg-type] # parametrized text
+    (outcome,) = await _complete(server)
+    assert isinstance(outcome.result, Completion)
+    assert outcome.result.ending == ending
+
+
+async def test_calls_are_counted_by_outcome(server: LlmServer) -> None:
+    server.faults.script(Fault("server_error"))
+    server.faults.script(Fault("truncated"))
+    telemetry = Telemetry()
+    await _complete(server, telemetry=telemetry)
+    assert telemetry.value(metrics.LLM_CALLS, model="m", outcome="http_5xx") == 1
+    assert telemetry.value(metrics.LLM_CALLS, model="m", outcome="truncated") == 1
+
+
+async def test_no_more_calls_are_in_flight_than_there_are_slots(server: LlmServer) -> None:
+    server.faults.at_rates([(1.0, Fault("slow", 0.1))], seed=0)
+    started = time.monotonic()
+    outcomes = await _complete(server, calls=24)
+    assert all(isinstance(outcome.result, Completion) for outcome in outcomes)
+    assert time.monotonic() - started >= 0.3  # 24 calls of 0.1 s through 8 slots
+
+
+async def _check(server: LlmServer, model: str = "m", key: str = "right") -> None:
+    async with _client(server, key) as client:
+        await require_models(client, server.base_url, model)
+
+
+async def test_a_good_endpoint_passes_the_check_without_a_paid_call(server: LlmServer) -> None:
+    await _check(server)
+    assert server.ledger.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("check", "told"),
+    [
+        (lambda server: _check(server, model="absent"), "'absent' is not found"),
+        (lambda server: _check(server, key="wrong"), "RAGWHEEL_LLM_API_KEY"),
+    ],
+    ids=["model", "key"],
+)
+async def test_a_wrong_endpoint_is_found_at_the_start(
+    server: LlmServer, check: Callable[[LlmServer], asyncio.Future[None]], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        await check(server)
+
+
+async def test_a_wrong_path_is_found_at_the_start(server: LlmServer) -> None:
+    url = server.base_url.removesuffix("/v1")
+    settings = load(GraderSettings, llm_base_url=url, llm_api_key="right")
+    async with open_client(settings) as client:
+        with pytest.raises(ConfigError, match="ends in /v1"):
+            await require_models(client, url, "m")
+
+
+async def test_nobody_there_is_told_as_such() -> None:
+    url = "http://127.0.0.1:1/v1"
+    async with open_client(load(GraderSettings, llm_base_url=url, llm_api_key="k")) as client:
+        with pytest.raises(UnavailableError, match="no LLM answers"):
+            await require_models(client, url, "m")

@@ -1,0 +1,120 @@
+"""The grader and ClickHouse: texts come from there, and what is graded is not paid for again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from clickhouse_connect.driver.client import Client
+from tests.integration.grading_rig import Rig, job, pairs, running_llm, wait_until
+
+from ragwheel.schemas import kafka
+from ragwheel.schemas.clickhouse import rows
+from ragwheel.schemas.clickhouse.connection import connect
+from ragwheel.schemas.clickhouse.migrate import migrate
+from ragwheel.schemas.events import GradingJob, Label
+from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
+from ragwheel.streams.grading.clickhouse_store import ClickHouseStore
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def client(clickhouse_settings: ClickHouseSettings) -> Iterator[Client]:
+    opened = connect(clickhouse_settings, create_database=True)
+    migrate(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def rig(
+    kafka_settings: KafkaSettings, clickhouse_settings: ClickHouseSettings, tmp_path: Path
+) -> Iterator[Rig]:
+    kafka.create_topics(kafka_settings)
+    with running_llm(tmp_path) as llm:
+        url = {"RAGWHEEL_CLICKHOUSE_URL": clickhouse_settings.clickhouse_url}
+        made = Rig(kafka_settings, llm, tmp_path, url)
+        yield made
+        for grader in made.graders:
+            grader.end()
+
+
+def _land_chunks(client: Client, jobs: list[GradingJob]) -> None:
+    texts = {each.chunk_hash: each.text for asked in jobs for each in asked.candidates}
+    listed = [(chunk_hash, text, datetime(2026, 11, 23)) for chunk_hash, text in texts.items()]  # noqa: DTZ001 - ClickHouse column in UTC
+    client.insert("chunks", listed, column_names=["chunk_hash", "text", "ts"])
+
+
+def _land_labels(client: Client, labels: list[Label]) -> None:
+    columns = [
+        name for name in rows.LABELS.columns if name not in ("kafka_partition", "kafka_offset")
+    ]
+    listed = [[getattr(label, name) for name in columns] for label in labels]
+    client.insert("labels", listed, column_names=columns)
+
+
+def test_texts_come_from_clickhouse_and_landed_labels_are_not_paid_for_again(
+    rig: Rig, client: Client
+) -> None:
+    full = [job(number) for number in range(6)]
+    bare = [job(number, texts=False) for number in range(6)]
+    _land_chunks(client, full)
+    rig.send(bare)
+    first = rig.grader()
+    first.start()
+    with rig.reading("labels") as reader:
+        wait_until(lambda: reader.label_count() == 120, "120 labels")
+        assert first.terminate() == 0
+        labels = reader.labels()
+        truth = pairs(full)
+        assert {(each.query_hash, each.chunk_hash): each.grade for each in labels} == truth
+
+        _land_labels(client, labels)
+        asked = rig.llm.ledger()["requests"]
+        rig.send(bare)
+        second = rig.grader()
+        second.start()
+        wait_until(lambda: reader.message_count() >= 240, "240 label messages")
+        wait_until(lambda: rig.lag() == 0, "all jobs acknowledged")
+        assert second.terminate() == 0
+        again = reader.labels()[120:]
+    assert rig.llm.ledger()["requests"] == asked
+    assert {(each.query_hash, each.chunk_hash): each.grade for each in again} == truth
+    assert sum(each.cost_usd for each in again) == 0
+
+
+def test_a_chunk_that_lands_after_its_job_is_waited_for(rig: Rig, client: Client) -> None:
+    late = job(1)
+    rig.send([job(1, texts=False)])
+    grader = rig.grader()
+    grader.start()
+    # It listens: members exist. Then the chunks land.
+    wait_until(lambda: len(rig.members()) == 1, "the grader has joined")
+    _land_chunks(client, [late])
+    with rig.reading("labels") as reader:
+        wait_until(lambda: reader.label_count() == 20, "20 labels")
+        assert grader.terminate() == 0
+        assert {label.status for label in reader.labels()} == {"graded"}
+
+
+async def test_spending_of_the_day_is_read_back(
+    client: Client, clickhouse_settings: ClickHouseSettings
+) -> None:
+    label = _label_of_now()
+    _land_labels(client, [label, label])  # a copy is not spent twice
+    with ClickHouseStore(clickhouse_settings) as store:
+        assert await store.spent_today_usd() == pytest.approx(0.25)
+        assert await store.graded([label.label_id, "f" * 32]) == {label.label_id: 3}
+
+
+def _label_of_now() -> Label:
+    asked = job(1, chunks=1)
+    return Label(
+        label_id="a" * 32, job_id=asked.job_id, role="label", query_id="q", query=asked.query,
+        query_hash=asked.query_hash, chunk_hash=asked.candidates[0].chunk_hash, status="graded",
+        grade=3, grader_id="g", model="m", rubric_version="r", prompt_hash="p", stratum="s",
+        inclusion_probability=1.0, cost_usd=0.25, ts=asked.ts, graded_at=datetime.now(UTC),
+    )  # fmt: skip
