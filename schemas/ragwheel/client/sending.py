@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import ctypes
 import logging
 import os
@@ -30,6 +29,7 @@ _POLL_INTERVAL_S = 0.1
 _REOPEN_AFTER_S = 30.0
 _TIMED_OUT = KafkaError._MSG_TIMED_OUT
 _ALL_DOWN = KafkaError._ALL_BROKERS_DOWN
+_PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 
 _Delivered = Callable[[KafkaError | None, Message], None]
 
@@ -55,6 +55,7 @@ class Sender:
             name: partial(self._delivered, name) for name in SERVICE_TOPICS
         }
         self._last_error = "no answer"
+        self._all_down = False
         self._troubled = False
         self._closed = False
         self._lock = Lock()
@@ -80,15 +81,28 @@ class Sender:
             if producer is None:
                 self._counters.add(topic, Outcome.DROPPED)
                 return False
+        # Counted first, as the report of its delivery may overtake us in another thread.
         self._counters.add(topic, Outcome.QUEUED)
-        try:
-            producer.produce(self._topics[topic], value, key, on_delivery=self._callbacks[topic])
-        except BufferError:
-            return self._wait_for_room(producer, topic, key, value, wait_s)
-        except KafkaException as error:
-            self._drop(topic, f"produce:{error.args[0].name()}", error.args[0].str())
-            return False
-        return True
+        name, report = self._topics[topic], self._callbacks[topic]
+        deadline_s = time.monotonic() + wait_s if wait_s > 0 else 0.0
+        while True:
+            try:
+                producer.produce(name, value, key, on_delivery=report)
+            except BufferError:
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0:
+                    size = f"{self._settings.client_queue_mib} MiB (RAGWHEEL_CLIENT_QUEUE_MIB)"
+                    self._drop(topic, "full", f"the queue of {size} is full")
+                    return False
+                producer.poll(min(left_s, _POLL_INTERVAL_S))  # serving reports makes room
+            except KafkaException as error:
+                self._drop(topic, f"produce:{error.args[0].name()}", error.args[0].str())
+                return False
+            except Exception:
+                self._counters.add(topic, Outcome.QUEUED, -1)
+                raise
+            else:
+                return True
 
     def flush(self, timeout_s: float | None = None) -> int:
         """Wait until every queued event is delivered or given up.
@@ -133,7 +147,7 @@ class Sender:
     def after_fork_in_child(self) -> None:
         """Start with an empty queue and no producer; the parent's events stay the parent's."""
         if self._producer is not None:
-            # Destroying it would join threads that exist only in the parent: leak it for good.
+            # Destroying it waits in vain for threads that exist only in the parent: leak it.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
         self._lock = Lock()
         self._stop = Event()
@@ -181,26 +195,6 @@ class Sender:
                 mp_util.Finalize(None, _close_at_exit, (weakref.ref(self),), exitpriority=100)
             return producer
 
-    def _wait_for_room(
-        self, producer: Producer, topic: TopicName, key: bytes, value: bytes, wait_s: float
-    ) -> bool:
-        """The queue is full: serve delivery reports, which make room, for at most `wait_s`."""
-        deadline_s = time.monotonic() + wait_s
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            producer.poll(min(left_s, _POLL_INTERVAL_S))
-            with contextlib.suppress(BufferError):
-                producer.produce(
-                    self._topics[topic], value, key, on_delivery=self._callbacks[topic]
-                )
-                return True
-        self._drop(
-            topic,
-            "full",
-            f"the queue of {self._settings.client_queue_mib} MiB (RAGWHEEL_CLIENT_QUEUE_MIB) "
-            "is full",
-        )
-        return False
-
     def _drop(self, topic: TopicName, kind: str, reason: str) -> None:
         self._counters.move(topic, Outcome.QUEUED, Outcome.DROPPED)
         self._complaints.say(kind, f"an event for {topic} is dropped: {reason}; {self._where()}")
@@ -209,23 +203,25 @@ class Sender:
         """Delivery report; runs in whichever thread polls."""
         if error is None:
             self._counters.add(topic, Outcome.DELIVERED)
+            self._all_down = False
             if self._troubled:
                 self._troubled = False
                 self._complaints.relief("Kafka takes events again")
             return
         self._counters.add(topic, Outcome.FAILED)
-        if error.code() == _TIMED_OUT:
+        if error.code() == _TIMED_OUT and self._all_down:
             self._complain_about_broker()
-        elif error.code() != KafkaError._PURGE_QUEUE:
+        elif error.code() not in _PURGED:
             self._complaints.say(
                 f"failed:{error.name()}",
-                f"an event for {self._topics[topic]} is lost: {error.str()}; {self._where()}, "
-                "and that the topic exists",
+                f"an event for the topic {self._topics[topic]} is lost: {error.str()}; "
+                f"check that the topic exists, and {self._where()}",
             )
 
     def _on_error(self, error: KafkaError) -> None:
         """Errors of the connection; runs in whichever thread polls."""
         if error.code() == _ALL_DOWN:
+            self._all_down = True
             self._complain_about_broker()
         else:
             self._last_error = error.str()
