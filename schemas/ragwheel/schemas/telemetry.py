@@ -34,19 +34,19 @@ class Telemetry:
         for metric in metrics:
             self._family(metric)
 
-    def inc(self, metric: Metric, amount: float = 1, **labels: str) -> None:
+    def inc(self, metric: Metric, amount: float = 1, /, **labels: str) -> None:
         """Add to a counter."""
         self._child(metric, "counter", labels).inc(amount)
 
-    def set(self, metric: Metric, value: float, **labels: str) -> None:
+    def set(self, metric: Metric, value: float, /, **labels: str) -> None:
         """Set a gauge."""
         self._child(metric, "gauge", labels).set(value)
 
-    def observe(self, metric: Metric, value: float, **labels: str) -> None:
+    def observe(self, metric: Metric, value: float, /, **labels: str) -> None:
         """Add an observation to a histogram."""
         self._child(metric, "histogram", labels).observe(value)
 
-    def value(self, metric: Metric, **labels: str) -> float:
+    def value(self, metric: Metric, /, **labels: str) -> float:
         """Current value of a counter or gauge; 0 if it was never touched."""
         name = metric.name
         return self.registry.get_sample_value(name, labels or None) or 0.0

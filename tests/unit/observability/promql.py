@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +39,15 @@ def rule_files() -> list[Path]:
     return sorted(PROMETHEUS_DIR.glob("*.rules.yml"))
 
 
+@cache
+def _all_rules() -> tuple[Mapping[str, Any], ...]:
+    groups = (yaml.safe_load(path.read_text("utf-8"))["groups"] for path in rule_files())
+    return tuple(rule for group in chain.from_iterable(groups) for rule in group["rules"])
+
+
 def rules(kind: str) -> Iterator[Mapping[str, Any]]:
     """Rules of a kind, `alert` or `record`."""
-    for path in rule_files():
-        for group in yaml.safe_load(path.read_text("utf-8"))["groups"]:
-            yield from (rule for rule in group["rules"] if kind in rule)
+    return (rule for rule in _all_rules() if kind in rule)
 
 
 def selectors(query: str) -> list[Selector]:
@@ -62,6 +68,7 @@ def grouping_labels(query: str) -> set[str]:
     }
 
 
+@cache
 def label_sets() -> dict[str, frozenset[str]]:
     """Name of every series that exists → its labels: registry, target and recording rules."""
     found: dict[str, frozenset[str]] = {}

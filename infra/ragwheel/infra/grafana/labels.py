@@ -129,8 +129,8 @@ _LABELS = Row(
                     or_zero(
                         "role_segment:ragwheel_labels_failing:ratio_rate15m",
                         "grader",
-                        role="all roles",
-                        segment="",
+                        role="all",
+                        segment="segments",
                     ),
                     "{{role}} {{segment}}",
                 ),
