@@ -1,0 +1,144 @@
+"""A world small enough to train in: a secret dictionary between words of questions and of chunks.
+
+Every chunk is a few "code" words, every question some of them in the askers' language. The base
+model knows the dictionary badly; whoever learns it from labels also understands questions that
+were never labeled.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+
+from ragwheel.schemas import identity
+from ragwheel.schemas.events import GradingJob
+from ragwheel.trainers.encoder import Progress, load_encoder
+from ragwheel.trainers.evaluation import rank
+from ragwheel.trainers.judging import Judged
+from ragwheel.trainers.records import Corpus, GradedPair, Judgment, SampledQuery
+
+WORDS = 150
+DIMENSION = 64
+#: Spread of the base model's error about the askers' words; 1 would be the size of the signal.
+MISUNDERSTANDING = 1.6
+SHOWN = 10
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+LABELER, JUDGE = "labeler@1", "judge@1"
+SEGMENTS = ("left", "right")
+
+
+def save_base_model(folder: Path, seed: int = 0, misunderstanding: float = MISUNDERSTANDING) -> str:
+    """Write a bag-of-words model that knows the chunks' words and misunderstands the askers'."""
+    noise = np.random.default_rng(seed)
+    code = noise.standard_normal((WORDS, DIMENSION))
+    asked = code + misunderstanding * noise.standard_normal((WORDS, DIMENSION))
+    unknown = np.full((1, DIMENSION), 1e-3)
+    vocabulary = {"[UNK]": 0}
+    vocabulary |= {f"code{word}": 1 + word for word in range(WORDS)}
+    vocabulary |= {f"ask{word}": 1 + WORDS + word for word in range(WORDS)}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    weights = np.concatenate([unknown, code, asked]).astype(np.float32)
+    module = StaticEmbedding(tokenizer, embedding_weights=weights)
+    SentenceTransformer(modules=[module], device="cpu").save_pretrained(
+        str(folder), create_model_card=False
+    )
+    return str(folder)
+
+
+@dataclass
+class World:
+    """Chunks, questions and who answers what; also a `WheelStore` of what was logged of it."""
+
+    chunks: dict[str, str]
+    questions: list[SampledQuery]
+    answers: dict[str, str]
+    pairs: list[GradedPair]
+    judge_pairs: list[GradedPair] = field(default_factory=list)
+
+    def count_answered(self) -> int:
+        return len({pair.query_hash for pair in self.pairs if pair.grade >= 2})
+
+    def sampled_queries(self) -> list[SampledQuery]:
+        return self.questions
+
+    def labels(self) -> list[GradedPair]:
+        return self.pairs
+
+    def judge_grades(self) -> list[GradedPair]:
+        return self.judge_pairs
+
+    def corpus(self) -> Corpus:
+        return Corpus(tuple(sorted(self.chunks)), tuple(map(self.chunks.get, sorted(self.chunks))))  # type: ignore[arg-type]
+
+    def judgments(self, query_hashes: Sequence[str]) -> list[Judgment]:
+        return []
+
+    def truth(self, query_hash: str, chunk_hash: str) -> int:
+        return 3 if self.answers[query_hash] == chunk_hash else 0
+
+
+def make_world(base_model: str, *, questions: int = 900, chunks: int = 700, seed: int = 0) -> World:
+    """A world whose labels come from what the base model retrieves, as in production."""
+    rng = random.Random(seed)
+    texts = [" ".join(f"code{w}" for w in rng.sample(range(WORDS), 5)) for _ in range(chunks)]
+    by_hash = {identity.content_hash(text): text for text in texts}
+    corpus_hashes = sorted(by_hash)
+    asked: dict[str, tuple[str, str]] = {}
+    while len(asked) < questions:
+        answer = rng.choice(corpus_hashes)
+        words = rng.sample(by_hash[answer].split(), 3)
+        text = " ".join(word.replace("code", "ask") for word in words)
+        asked.setdefault(identity.query_hash(text), (text, answer))
+    encoder = load_encoder(base_model, 64)
+    documents = encoder.encode([by_hash[each] for each in corpus_hashes])
+    query_hashes = sorted(asked)
+    shown = rank(encoder.encode([asked[each][0] for each in query_hashes]), documents, SHOWN)
+    sampled, pairs = [], []
+    for index, query_hash in enumerate(query_hashes):
+        text, answer = asked[query_hash]
+        retrieved = [corpus_hashes[row] for row in shown[index]]
+        sampled.append(
+            SampledQuery(
+                query_hash, text, f"q{index}", SEGMENTS[index % 2], NOON, "all", 1.0,
+                tuple(sorted(retrieved)),
+            )
+        )  # fmt: skip
+        pairs += [
+            GradedPair(query_hash, chunk, 3 if chunk == answer else 0, LABELER)
+            for chunk in retrieved
+        ]
+    answers = {query_hash: answer for query_hash, (_, answer) in asked.items()}
+    return World(by_hash, sampled, answers, pairs)
+
+
+@dataclass
+class TruthfulJudge:
+    """Knows the truth; remembers what it was asked."""
+
+    world: World
+    grader_id: str = JUDGE
+    asked: list[GradingJob] = field(default_factory=list)
+
+    def __call__(self, jobs: Sequence[GradingJob], progress: Progress) -> Judged:
+        self.asked += jobs
+        found = [
+            Judgment(
+                job.query_hash, each.chunk_hash, "graded",
+                self.world.truth(job.query_hash, each.chunk_hash), self.grader_id,
+            )
+            for job in jobs
+            for each in job.candidates
+        ]  # fmt: skip
+        progress(len(found), len(found))
+        return Judged(self.grader_id, tuple(found))
