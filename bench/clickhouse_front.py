@@ -77,7 +77,7 @@ def measure(client: Client, rows: int, batch: int) -> tuple[float, float, float]
 
 def main() -> None:
     """Measures both and prints the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--batch", type=int, default=50_000)
     arguments = parser.parse_args()

@@ -54,7 +54,7 @@ def test_a_big_insert_of_several_frames_lands_whole(client: Client) -> None:
     client.command("CREATE TABLE t (a UInt64, b String) ENGINE = MergeTree ORDER BY a")
     rows = 200_000
     text = "a passage of text that makes the row long enough; " * 4
-    columns = [list(range(rows)), [f"{text}{number}" for number in range(rows)]]
+    columns: list[list[object]] = [list(range(rows)), [f"{text}{number}" for number in range(rows)]]
     client.insert("t", columns, column_names=["a", "b"], column_oriented=True)
     seen = client.query("SELECT count(), uniqExact(a), sum(a), any(length(b)) > 200 FROM t")
     assert seen.result_rows == [(rows, rows, rows * (rows - 1) // 2, True)]

@@ -7,7 +7,7 @@ import random
 import zlib
 from collections.abc import Callable
 
-import lz4.frame
+import lz4.frame  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from ragwheel.infra.clickhouse.decoding import (

@@ -10,7 +10,7 @@ from typing import Self
 
 from ragwheel.infra.processes import ManagedProcess, ProcessFailedError, port_is_free
 
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 120.0
 
 
 class ClickHouseFront:

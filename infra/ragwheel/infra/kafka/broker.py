@@ -30,8 +30,9 @@ from ragwheel.schemas.errors import ConfigError, DependencyError
 _log = logging.getLogger(__name__)
 
 _LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
-_FORMAT_TIMEOUT_S = 60.0
-_START_TIMEOUT_S = 60.0
+_FORMAT_TIMEOUT_S = 120.0
+# Two seconds on an idle machine; a starved one may need much more.
+_START_TIMEOUT_S = 120.0
 # Time for a former broker on this data to end: after its parent's death it gets 5 s.
 _DATA_LOCK_TIMEOUT_S = 8.0
 
