@@ -11,7 +11,7 @@ import pytest
 from ragwheel.infra.cli.connection import connect_to
 from ragwheel.infra.stack.home import Home
 from ragwheel.infra.stack.state import StackState, write_state
-from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.errors import ConfigError, UnavailableError
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, load
 
 BROKER = "127.0.0.1:1234"
@@ -35,7 +35,7 @@ def stack(tmp_path: Path) -> Iterator[Path]:
         "RAGWHEEL_CLICKHOUSE_URL": URL,
         "RAGWHEEL_TOPIC_PREFIX": "mine.",
     }
-    write_state(home, StackState(42, str(home.root), "", env))
+    write_state(home, StackState(os.getpid(), str(home.root), "", env))
     yield home.root
     home.release()
 
@@ -47,7 +47,7 @@ def test_the_running_stack_is_used_and_told(
     assert state is not None
     assert load(KafkaSettings).kafka_bootstrap_servers == BROKER
     assert load(ClickHouseSettings).clickhouse_url == URL
-    assert f"using the stack in {stack} (pid 42)" in capsys.readouterr().err
+    assert f"using the stack in {stack} (pid {os.getpid()})" in capsys.readouterr().err
 
 
 def test_the_stack_of_the_default_home_is_found(
@@ -92,3 +92,11 @@ def test_without_stack_and_addresses_the_defaults_are_used(tmp_path: Path) -> No
 def test_a_typed_home_without_a_stack_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no stack is running in .*empty.*ragwheel up"):
         connect_to(tmp_path / "empty")
+
+
+def test_a_stack_that_is_still_starting_is_told(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.acquire()
+    with pytest.raises(UnavailableError, match="is starting or stopping"):
+        connect_to(home.root)
+    home.release()

@@ -51,7 +51,7 @@ def test_every_command_has_purpose_example_and_exit_statuses(command: Command) -
     assert command.purpose[1:] in text.replace("\n", " ")
     assert "examples:\n  " in text
     assert any(f"ragwheel {command.name}" in example for example in command.examples)
-    assert "exit status:\n    0  done" in text
+    assert "exit status:\n    0  " in text
     assert "  130  ended by Ctrl-C" in text
     assert not command.purpose.endswith(".")
     assert command.purpose[0].islower()

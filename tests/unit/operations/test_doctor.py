@@ -13,7 +13,7 @@ from ragwheel.infra.kafka.lock import KAFKA_VERSION, JarPin
 from ragwheel.infra.operations import extras
 from ragwheel.infra.operations.doctor import checks, machine, runtimes, services
 from ragwheel.schemas.errors import DependencyError
-from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings
+from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings, load
 
 ROOT = Path(__file__).parents[3]
 NOBODY = "127.0.0.1:1"
@@ -115,8 +115,8 @@ def test_the_extras_are_those_of_the_project() -> None:
 
 
 def test_an_address_that_nobody_set_is_a_warning_and_a_dead_one_a_failure() -> None:
-    broker = KafkaSettings(kafka_bootstrap_servers=NOBODY)
-    database = ClickHouseSettings(clickhouse_url=f"http://default:@{NOBODY}/ragwheel")
+    broker = load(KafkaSettings, kafka_bootstrap_servers=NOBODY)
+    database = load(ClickHouseSettings, clickhouse_url=f"http://default:@{NOBODY}/ragwheel")
     assert services.broker(broker, configured=False).level == "warn"
     assert services.database(database, configured=False).level == "warn"
     finding = services.database(database, configured=True)
@@ -125,10 +125,10 @@ def test_an_address_that_nobody_set_is_a_warning_and_a_dead_one_a_failure() -> N
 
 
 def test_an_llm_without_key_is_a_warning_and_a_dead_one_a_failure() -> None:
-    assert services.llm(GraderSettings(llm_base_url=f"http://{NOBODY}/v1")).level == "warn"
-    dead = GraderSettings(llm_base_url=f"http://{NOBODY}/v1", llm_api_key="k")  # type: ignore[arg-type] # pydantic wraps it
+    assert services.llm(load(GraderSettings, llm_base_url=f"http://{NOBODY}/v1")).level == "warn"
+    dead = load(GraderSettings, llm_base_url=f"http://{NOBODY}/v1", llm_api_key="k")
     assert services.llm(dead).level == "fail"
-    odd = GraderSettings(llm_base_url="file:///etc", llm_api_key="k")  # type: ignore[arg-type] # as above
+    odd = load(GraderSettings, llm_base_url="file:///etc", llm_api_key="k")
     assert "is no URL" in services.llm(odd).detail
 
 

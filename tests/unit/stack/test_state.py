@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,11 +67,20 @@ def test_a_file_that_makes_no_sense_is_no_state(tmp_path: Path, text: str) -> No
 def test_a_stack_that_ended_has_a_state_but_is_not_running(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.acquire()
-    write_state(home, _state(tmp_path))
-    assert running_state(tmp_path) == _state(tmp_path)
+    state = replace(_state(tmp_path), pid=os.getpid())
+    write_state(home, state)
+    assert running_state(tmp_path) == state
     home.release()
     assert running_state(tmp_path) is None
     assert read_state(tmp_path) is not None
+
+
+def test_a_stack_that_is_starting_is_not_taken_for_the_one_before_it(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.acquire()
+    write_state(home, replace(_state(tmp_path), pid=os.getpid() + 1))
+    assert running_state(tmp_path) is None
+    home.release()
 
 
 def test_a_process_is_alive_while_its_pid_exists(tmp_path: Path) -> None:

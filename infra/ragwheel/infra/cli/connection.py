@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from ragwheel.infra.stack import StackState, choose_home, running_state
-from ragwheel.schemas.errors import ConfigError
+from ragwheel.infra.stack import Home, StackState, choose_home, running_state
+from ragwheel.schemas.errors import ConfigError, UnavailableError
 
 #: Whoever sets one of these knows where to go; the local stack is then left alone.
 ADDRESSES = ("RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS", "RAGWHEEL_CLICKHOUSE_URL")
@@ -30,11 +30,16 @@ def connect_to(home: Path | None) -> StackState | None:
 
     Raises:
         ConfigError: no stack runs in the home that was typed.
+        UnavailableError: a stack is starting there.
     """
     if home is None and addresses_are_set():
         return None
     root = choose_home(home)
     state = running_state(root)
+    if state is None and (pid := Home(root).running_pid()) is not None:
+        raise UnavailableError(
+            f"the stack in {root} (pid {pid}) is starting or stopping: try again in some seconds"
+        )
     if state is None:
         if home is not None:
             raise ConfigError(f"no stack is running in {root}: start one with `ragwheel up`")

@@ -129,7 +129,8 @@ SELECT model_id, argMax(action, ts), argMax(reason, ts), max(ts) AS last FROM v_
 GROUP BY model_id ORDER BY last DESC
 """
 _IN_SERVICE = """
-SELECT model_id FROM v_models WHERE action IN ('promoted', 'rolled_back') ORDER BY ts DESC LIMIT 1
+SELECT if(action = 'rolled_back', incumbent_id, model_id) FROM v_models
+WHERE action IN ('promoted', 'rolled_back') ORDER BY ts DESC LIMIT 1
 """
 
 

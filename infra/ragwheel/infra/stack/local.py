@@ -112,6 +112,9 @@ class LocalStack:
     def start(self) -> None:
         """Start everything and wait until it is ready. The `with` statement calls it.
 
+        The trainer is not waited for: it loads torch and a model before it serves its metrics, and
+        nobody needs it before there are labels. If it fails, `check` tells.
+
         Raises:
             ConfigError: another stack holds the home, or a setting is wrong.
             DependencyError: a package or program is missing.
@@ -225,9 +228,12 @@ class LocalStack:
 
     def _wait_for_workers(self) -> None:
         for worker in self._workers.values():
+            url = workers.metrics_url(self._metrics_ports[worker.name])
+            if worker.name in workers.SLOW_TO_START:
+                self._progress(f"{worker.name} starting, metrics will be at {url}")
+                continue
             worker.wait_ready()
-            metrics_url = workers.metrics_url(self._metrics_ports[worker.name])
-            self._progress(f"{worker.name} ready, metrics at {metrics_url}")
+            self._progress(f"{worker.name} ready, metrics at {url}")
         if self._with_prometheus:
             self._wait_for(self._servers[-1])
 

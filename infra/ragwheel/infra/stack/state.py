@@ -91,9 +91,11 @@ def read_state(home: Home | Path) -> StackState | None:
 
 
 def running_state(home: Home | Path) -> StackState | None:
-    """State of the stack that runs in `home` now; None if none does."""
+    """State of the stack that runs in `home` now; None if none does, or if it is still starting."""
     home = home if isinstance(home, Home) else Home(home)
-    return read_state(home) if home.running_pid() is not None else None
+    state = read_state(home)
+    # The file is written when everything runs; until then it tells of the stack before.
+    return state if state is not None and state.pid == home.running_pid() else None
 
 
 def _is_secret(name: str, value: str) -> bool:

@@ -12,8 +12,9 @@ from ragwheel.infra.stack.servers import listens, python_argv
 from ragwheel.infra.stack.worker import RestartPolicy, Worker
 from ragwheel.schemas.settings import PREFIX
 
-# The trainer imports torch before it can answer.
-_START_TIMEOUT_S = 90.0
+#: Workers that a starting stack does not wait for.
+SLOW_TO_START: frozenset[WorkerName] = frozenset({"trainer"})
+_START_TIMEOUT_S = 60.0
 # Intake finishes its batch and the grader its calls in flight; what is unfinished is read again.
 _GRACE_S = 20.0
 
