@@ -21,9 +21,10 @@ from tests.integration.grading_rig import (
     wait_until,
 )
 
+from ragwheel.infra.kafka import KafkaBroker
 from ragwheel.schemas import deadletters, kafka
 from ragwheel.schemas.events import Label
-from ragwheel.schemas.settings import KafkaSettings
+from ragwheel.schemas.settings import KafkaSettings, load
 
 pytestmark = pytest.mark.integration
 
@@ -212,6 +213,32 @@ def test_a_second_worker_takes_over_partitions_and_nothing_is_lost(rig: Rig) -> 
         assert (first.terminate(), second.terminate()) == (0, 0)
         labels = reader.labels()
     assert _grades(labels) == pairs(jobs)
+
+
+@pytest.mark.slow
+def test_a_broker_that_is_killed_and_comes_back_costs_nothing(tmp_path: Path) -> None:
+    with KafkaBroker(tmp_path / "kafka") as broker, running_llm(tmp_path) as llm:
+        settings = load(KafkaSettings, kafka_bootstrap_servers=broker.bootstrap_servers)
+        kafka.create_topics(settings)
+        rig = Rig(settings, llm, tmp_path)
+        jobs = [job(number) for number in range(40)]
+        llm.configure(rates=[{"kind": "slow", "rate": 1.0, "seconds": 0.3}])
+        rig.send(jobs)
+        grader = rig.grader(RAGWHEEL_LLM_CONCURRENCY="4")
+        grader.start()
+        try:
+            with rig.reading("labels") as reader:
+                wait_until(partial(has_labels, reader, 100), "the first labels")
+                assert reader.label_count() < 800, "killed too late to prove anything"
+            broker.kill()
+            broker.start()
+            with rig.reading("labels") as reader:
+                wait_until(lambda: reader.label_count() == 800, "800 labels", 90)
+                wait_until(lambda: rig.lag() == 0, "all jobs acknowledged", 90)
+                assert _grades(reader.labels()) == pairs(jobs)
+            assert grader.terminate() == 0
+        finally:
+            grader.end()
 
 
 def test_labels_and_judgments_come_from_different_models_and_a_repeat_costs_nothing(

@@ -104,6 +104,7 @@ async def test_work_that_raises_is_not_acknowledged_and_nothing_after_it(
     await bench.finish(0, 2)
     assert bench.acknowledged == [(0, 0)]
     assert "a bug" in caplog.text
+    assert isinstance(await bench.window.wait_broken(), RuntimeError)
     assert not await bench.window.drain(0.01)
 
 

@@ -15,7 +15,7 @@ import faust
 
 from ragwheel.schemas import kafka, metrics
 from ragwheel.schemas import settings as settings_module
-from ragwheel.schemas.errors import ConfigError, RagwheelError, UnavailableError
+from ragwheel.schemas.errors import ConfigError, RagwheelError, TransientError
 from ragwheel.schemas.events import Role
 from ragwheel.schemas.settings import GraderSettings
 from ragwheel.schemas.telemetry import Telemetry, configure_logging
@@ -27,6 +27,7 @@ from ragwheel.streams.grading.clickhouse_store import ClickHouseStore
 from ragwheel.streams.grading.cost import DailyBudget
 from ragwheel.streams.grading.endpoint import open_client, require_models
 from ragwheel.streams.grading.grader import LlmGrader
+from ragwheel.streams.grading.logs import quiet_libraries
 from ragwheel.streams.grading.producer import DurablePublisher
 from ragwheel.streams.grading.prompt import PackLimits
 from ragwheel.streams.grading.request import RequestShape
@@ -43,9 +44,7 @@ def main() -> int:
     try:
         settings = settings_module.load(GraderSettings)
         configure_logging(settings.log_level)
-        for chatty in ("httpx2", "faust", "mode", "aiokafka"):
-            # Their INFO is one line per request, and sixty for each start and stop.
-            logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.root.level))
+        quiet_libraries()
         asyncio.run(run(settings))
     except RagwheelError as error:
         logging.basicConfig(format="%(levelname)s: %(message)s")
@@ -59,8 +58,12 @@ async def run(settings: GraderSettings) -> None:
 
     Raises:
         ConfigError: a setting is wrong; the message names it.
-        UnavailableError: Kafka or the LLM do not answer at the start, or Faust crashed.
+        UnavailableError: Kafka or the LLM do not answer at the start.
+        TransientError: the stream crashed; nothing is lost, start again.
     """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if settings.llm_model == settings.judge_model:
         raise ConfigError(
             f"RAGWHEEL_JUDGE_MODEL is {settings.judge_model!r}, which also makes the training "
@@ -112,27 +115,26 @@ async def run(settings: GraderSettings) -> None:
         app = create_app(settings, worker, window, data_dir)
         gauges = asyncio.create_task(_show(window, telemetry))
         try:
-            await _serve(app)
+            await _serve(app, window, stop)
         finally:
             gauges.cancel()
             await client.close()
 
 
-async def _serve(app: faust.App) -> None:
-    """Run `app` until a signal or its crash, then stop it in order."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+async def _serve(app: faust.App, window: OrderedWindow, stop: asyncio.Event) -> None:
+    """Run `app` until `stop`, its crash, or work that raised; then stop it in order."""
     await app.start()
-    stopping = [asyncio.create_task(stop.wait()), asyncio.create_task(app.wait_until_stopped())]
-    await asyncio.wait(stopping, return_when=asyncio.FIRST_COMPLETED)
-    for task in stopping:
+    broken = asyncio.create_task(window.wait_broken())
+    crashed = asyncio.create_task(app.wait_until_stopped())
+    endings = {asyncio.create_task(stop.wait()), broken, crashed}
+    await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+    reason = broken.result() if broken.done() else app.crash_reason
+    orderly = stop.is_set() and reason is None
+    for task in endings:
         task.cancel()
-    reason = app.crash_reason
     await app.stop()
-    if reason is not None:
-        raise UnavailableError(f"the stream stopped: {type(reason).__name__}: {reason}")
+    if not orderly:
+        raise TransientError(f"the stream stopped ({reason!r}); start the grader again")
 
 
 async def _show(window: OrderedWindow, telemetry: Telemetry) -> None:

@@ -28,8 +28,9 @@ class OrderedWindow:
     """Bounded concurrency with contiguous acknowledgement per partition. For one event loop.
 
     At most `capacity` messages are admitted and not acknowledged; `submit` waits beyond that, which
-    is the back-pressure on the reader. A message whose work raises is never acknowledged, nor is
-    anything after it: it will be delivered again. Work is expected not to raise.
+    is the back-pressure on the reader. Work is expected not to raise. If it does, its message is
+    never acknowledged, nor is anything after it, and `wait_broken` returns: the process should end,
+    and the messages will be delivered again.
     """
 
     def __init__(self, capacity: int, monotonic: Callable[[], float]) -> None:
@@ -40,6 +41,8 @@ class OrderedWindow:
         self._epoch = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._broken = asyncio.Event()
+        self._failure: BaseException | None = None
 
     async def submit(
         self, lane: Hashable, work: Callable[[], Awaitable[None]], acknowledge: Callable[[], object]
@@ -65,6 +68,11 @@ class OrderedWindow:
     def __len__(self) -> int:
         """Messages admitted and not acknowledged."""
         return sum(map(len, self._lanes.values()))
+
+    async def wait_broken(self) -> BaseException | None:
+        """Wait until some work has raised; what it raised."""
+        await self._broken.wait()
+        return self._failure
 
     def oldest_age_s(self) -> float:
         """How long the oldest unacknowledged message has been here, seconds; 0 if none."""
@@ -102,6 +110,8 @@ class OrderedWindow:
         while entries and entries[0].task.done():
             head = entries[0].task
             if head.cancelled() or head.exception() is not None:
+                self._failure = None if head.cancelled() else head.exception()
+                self._broken.set()
                 _LOG.error("work failed and blocks lane %s: %r", lane, head)
                 return
             entries[0].acknowledge()
