@@ -26,6 +26,7 @@ from ragwheel.schemas import identity
 _MAX_BODY = 16 * 1024 * 1024
 #: What a hung call does in the end; clients have long given up.
 _HANG_LIMIT_S = 3_600.0
+_INVALID = "invalid_request_error"
 
 
 class Ledger:
@@ -126,18 +127,21 @@ class LlmServer:
         if not self._authorized(request):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
         raw = await request.read()
-        body = orjson.loads(raw)
-        model = body["model"]
+        try:
+            body = orjson.loads(raw)
+            model, messages = body["model"], body["messages"]
+        except (ValueError, KeyError, TypeError):
+            return _error(400, "The body must be an object with model and messages.", _INVALID)
         if model not in self._models:
             return _error(404, f"The model {model!r} does not exist.", "model_not_found")
         wanted = body.get("response_format", {}).get("type")
         if wanted == "json_schema" and not self._json_schema:
             message = "response_format of type json_schema is not supported."
-            return _error(400, message, "invalid_request_error", "response_format")
+            return _error(400, message, _INVALID, "response_format")
         try:
-            asked = read_prompt(body["messages"])
-        except ValueError as error:
-            return _error(400, str(error), "invalid_request_error", "messages")
+            asked = read_prompt(messages)
+        except (ValueError, KeyError, TypeError) as error:
+            return _error(400, str(error), _INVALID, "messages")
         fault = self.faults.next()
         if fault is not None and (early := await _transport_fault(request, fault)) is not None:
             return early
@@ -168,10 +172,12 @@ class LlmServer:
                 (parse_fault(each), int(each.get("count", 1))) for each in body.get("script", [])
             ]
             rates = [(float(each["rate"]), parse_fault(each)) for each in body.get("rates", [])]
-            self.faults.clear()
-            self.faults.at_rates(rates, int(body.get("seed", 0)))
+            seed = int(body.get("seed", 0))
+            Faults().at_rates(rates, seed)  # refuses before anything changes
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return _error(400, f"faults: {error}", "invalid_request_error")
+            return _error(400, f"faults: {error}", _INVALID)
+        self.faults.clear()
+        self.faults.at_rates(rates, seed)
         for fault, count in scripted:
             self.faults.script(fault, count)
         self._json_schema = bool(body.get("json_schema", True))
