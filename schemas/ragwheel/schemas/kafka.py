@@ -148,6 +148,11 @@ def create_topics(
                     f"topic {name!r} could not be created at "
                     f"{settings.kafka_bootstrap_servers!r}: {error.args[0].str()}"
                 ) from None
+        except TimeoutError:
+            raise UnavailableError(
+                f"topic {name!r} was not created at {settings.kafka_bootstrap_servers!r} within "
+                f"{timeout_s:g} s: is the broker up?"
+            ) from None
     if created:
         _LOG.info("created topics: %s", ", ".join(sorted(created)))
     return created

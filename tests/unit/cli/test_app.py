@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 from collections.abc import Callable, Iterator
 
@@ -112,3 +113,20 @@ def test_a_command_line_that_cannot_be_read_is_2(run: Run, argv: list[str]) -> N
     with pytest.raises(SystemExit) as end:
         run(lambda _args: 0, argv)
     assert end.value.code == 2
+
+
+def test_libraries_are_silent_about_failures_that_our_line_tells(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warn(_args: argparse.Namespace) -> int:
+        logging.getLogger("urllib3").warning("retrying")
+        logging.getLogger("ragwheel.part").warning("ours")
+        return 0
+
+    root = logging.getLogger()
+    handlers, root.handlers = root.handlers, []
+    try:
+        run(warn, ["it"])
+    finally:
+        root.handlers = handlers
+    assert capsys.readouterr().err == "WARNING ragwheel.part: ours\n"

@@ -88,10 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ragwheel.schemas.errors import RagwheelError
 
     debug = args.debug or _log_level_is_debug()
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-    )
+    _configure_logging(debug=debug)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         status: int = args.run(args)
@@ -109,6 +106,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output is gone (`ragwheel … | head`); what is left has no place to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
+
+
+def _configure_logging(*, debug: bool) -> None:
+    """Our warnings on stderr; of libraries only errors: our one line tells failures better."""
+    handler = logging.StreamHandler()
+    if not debug:
+        handler.addFilter(
+            lambda record: record.name.startswith("ragwheel") or record.levelno >= logging.ERROR
+        )
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        handlers=[handler],
+    )
 
 
 def _log_level_is_debug() -> bool:

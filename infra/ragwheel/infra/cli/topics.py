@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from ragwheel.infra.cli.connection import connect_to
     from ragwheel.infra.operations.topics import missing_topics
-    from ragwheel.schemas.kafka import create_topics
+    from ragwheel.schemas.kafka import create_topics, require_broker
     from ragwheel.schemas.settings import KafkaSettings, load
 
     connect_to(args.home)
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         names, verb = missing_topics(settings), "would create"
     else:
+        require_broker(settings)
         names = create_topics(settings, replication=args.replication, partitions=args.partitions)
         verb = "created"
     for name in sorted(names):

@@ -92,4 +92,7 @@ def _shown(settings: ClickHouseSettings) -> str:
 
 
 def _first_line(error: Exception) -> str:
+    # The HTTP library wraps the one fact in four layers of words.
+    if refused := re.search(r"\[Errno -?\d+\] ([^'\")\n]+)", str(error)):
+        return refused[1]
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
