@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragwheel.trainers.evaluation import RECALL_AT_10, PerQuery
-from ragwheel.trainers.intervals import resampled_means
+from ragwheel.trainers.intervals import RESAMPLES, resampled_means
 
 Action = Literal["promoted", "shadow", "refused"]
 
@@ -35,12 +35,14 @@ class GateRules:
         alpha: accepted probability of promoting a model that is no better, and, over all segments
             together, of blocking one that is no worse.
         min_segment_queries: smaller segments cannot block; the report shows them all the same.
+        resamples: bootstrap samples.
     """
 
     min_queries: int = 200
     min_judged: float = 0.9
     alpha: float = 0.05
     min_segment_queries: int = 10
+    resamples: int = RESAMPLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def decide(
             "shadow", "no held-out query has a judged relevant chunk", 0, 0, 0, rules.min_queries
         )
     gain = float(delta.mean())
-    low = float(np.quantile(resampled_means(delta[:, None], seed), rules.alpha))
+    low = float(np.quantile(resampled_means(delta[:, None], seed, rules.resamples), rules.alpha))
     said = f"recall@10 {gain:+.1%} (lower 95% bound {low:+.1%}) on {queries} held-out queries"
     if judge_grader and judge_grader in label_graders:
         return Verdict(
@@ -143,7 +145,7 @@ def _worse_segments(
     for name in sorted(set(segments)):
         values = delta[names == name]
         if len(values) >= rules.min_segment_queries:
-            means = resampled_means(values[:, None], seed)
+            means = resampled_means(values[:, None], seed, rules.resamples)
             # Probability of no loss, with the observed sample as one resample: never exactly 0.
             p_values.append((float(((means >= 0).sum() + 1) / (len(means) + 1)), name))
     worse: list[str] = []
