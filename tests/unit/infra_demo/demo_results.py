@@ -35,9 +35,9 @@ def comparison(metric: str, k: int, segment: str, before: float, delta: float) -
 
 def comparisons(before: float) -> tuple[Comparison, ...]:
     return tuple(
-        comparison(metric, k, segment, before + k / 100, 0.08)
+        comparison(metric, k, segment, before + min(k, 10) / 100, 0.08)
         for segment in ("*", "files", "text")
-        for metric, k in (("recall", 1), ("recall", 5), ("recall", 10), ("mrr", 0))
+        for metric, k in (("recall", 1), ("recall", 5), ("recall", 10), ("mrr", 10))
     )
 
 

@@ -93,9 +93,15 @@ def test_waiting_ends_when_the_stage_is_over_and_looks_after_the_stack(tmp_path:
         count = next(counts)
         return Progress(count == 9, f"{count} of 9")
 
-    awaited = Awaited("all labels", tmp_path / "grader.log", "Look there.", 60)
     text = wait_for(
-        awaited, poll, Console(io.StringIO(), clock), stack, clock=clock, sleep=clock.sleep
+        Awaited("all labels", "grader", "Look there."),
+        poll,
+        Console(io.StringIO(), clock),
+        stack,
+        log_path=tmp_path / "grader.log",
+        timeout_s=60,
+        clock=clock,
+        sleep=clock.sleep,
     )
 
     assert text == "9 of 9"
@@ -108,14 +114,15 @@ def test_waiting_too_long_says_how_far_it_came_what_to_do_and_what_the_log_says(
     clock = Clock()
     log = tmp_path / "grader.log"
     log.write_text("starting\nthe key was refused\n")
-    awaited = Awaited("all labels", log, "Check the key of the grader.", 30)
 
     with pytest.raises(DemoFailedError) as failed:
         wait_for(
-            awaited,
+            Awaited("all labels", "grader", "Check the key of the grader."),
             lambda: Progress(False, "5 of 9"),
             Console(io.StringIO(), clock),
             Stack(),
+            log_path=log,
+            timeout_s=30,
             clock=clock,
             sleep=clock.sleep,
         )

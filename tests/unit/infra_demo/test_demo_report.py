@@ -138,7 +138,7 @@ def test_the_summary_has_every_part_that_was_asked_for() -> None:
         "recall@1 ",
         "recall@5 ",
         "recall@10",
-        "MRR",
+        "MRR@10",
         "0.700 [0.670, 0.730]",
         "+0.080 [+0.060, +0.100]",
         "files",

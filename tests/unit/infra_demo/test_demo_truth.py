@@ -67,7 +67,7 @@ def test_figures_are_means_over_questions_and_segments() -> None:
     assert rows["recall", 10, "*"].after.value == 0.75
     assert rows["recall", 10, "*"].relative == pytest.approx(0.5)
     assert rows["recall", 5, "text"].delta.value == 0.5
-    assert rows["mrr", 0, "files"].before.value == pytest.approx((1 / 2 + 1 / 50) / 2)
+    assert rows["mrr", 10, "files"].before.value == pytest.approx((1 / 2 + 0) / 2)
     assert rows["recall", 1, "files"].queries == 2
 
 

@@ -13,7 +13,7 @@ from ragwheel.trainers.encoder import TextEncoder, load_encoder
 from ragwheel.trainers.vectors import VectorCache
 
 #: Texts between two looks at `stop`, and between two steps of progress.
-_TEXTS_AT_ONCE = 256
+_TEXTS_AT_ONCE = 128
 
 
 class Embedding(threading.Thread):
@@ -41,7 +41,7 @@ class Embedding(threading.Thread):
         self._cache = VectorCache(cache_dir)
         self._chunks = chunks
         self._questions = questions
-        self._stop = threading.Event()
+        self._cancelled = threading.Event()
         self._error: BaseException | None = None
         self._encoder: TextEncoder | None = None
         self._chunk_vectors: Vectors | None = None
@@ -58,7 +58,7 @@ class Embedding(threading.Thread):
 
     def stop(self) -> None:
         """Give up at the next opportunity and wait for it."""
-        self._stop.set()
+        self._cancelled.set()
         if self.is_alive():
             self.join()
 
@@ -79,7 +79,7 @@ class Embedding(threading.Thread):
         # Longest first, as the cache does: a slice then holds texts of one length.
         order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
         for start in range(0, len(order), _TEXTS_AT_ONCE):
-            if self._stop.is_set():
+            if self._cancelled.is_set():
                 return None
             rows = order[start : start + _TEXTS_AT_ONCE]
             vectors[rows] = self._cache.embed(encoder, [texts[row] for row in rows])

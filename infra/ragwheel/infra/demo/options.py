@@ -26,7 +26,8 @@ class Scale:
         gate_share: share of queries held out for the gate.
         gate_min_queries: fewest judged queries for a promotion.
         judge_depth: top-k of both systems that is pooled and judged.
-        wait_s: longest wait for any single stage, seconds.
+        wait_s: longest wait for any single stage, seconds: it ends a stage that hangs, not one
+            that is slow.
         settings: further `RAGWHEEL_` settings of the processes, by variable name.
     """
 
@@ -59,7 +60,7 @@ SCALES: Mapping[ScaleName, Scale] = MappingProxyType(
             gate_share=0.25,
             gate_min_queries=200,
             judge_depth=20,
-            wait_s=300.0,
+            wait_s=600.0,
         ),
         "small": Scale(
             name="small",
@@ -73,7 +74,7 @@ SCALES: Mapping[ScaleName, Scale] = MappingProxyType(
             gate_share=0.35,
             gate_min_queries=100,
             judge_depth=10,
-            wait_s=90.0,
+            wait_s=300.0,
         ),
     }
 )

@@ -174,16 +174,14 @@ class Readings:
 
 
 #: What the table of a run shows, in its order.
-SHOWN = (("recall", 1), ("recall", 5), ("recall", 10), ("mrr", 0))
+SHOWN = (("recall", 1), ("recall", 5), ("recall", 10), ("mrr", 10))
 
 
 def pivot(rows: Sequence[Sequence[Any]]) -> tuple[Comparison, ...]:
     """Rows of `v_model_metrics` as comparisons; what has no three systems is left out."""
     cells: dict[tuple[str, int, str], dict[str, tuple[Interval, int]]] = {}
     for metric, k, segment, system, value, low, high, queries in rows:
-        # MRR has a cut-off as well; there is one of it, and it is shown without.
-        cut = 0 if metric == "mrr" else int(k)
-        cells.setdefault((metric, cut, segment), {})[system] = (
+        cells.setdefault((metric, int(k), segment), {})[system] = (
             Interval(float(value), float(low), float(high)),
             int(queries),
         )

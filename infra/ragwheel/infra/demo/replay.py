@@ -62,7 +62,8 @@ def replay(
         empty += not found.chunks
         rank = found.rank_of(search.question.chunk_id)
         answered += rank is not None
-        _tell(client, search, found, rank, index_version, rng)
+        query_id = f"demo-{number:06d}"
+        _tell(client, search, query_id, found, rank, index_version, rng)
         if number % _EVERY == 0:
             on_progress(number)
     return Replayed(tuple(latencies), empty, answered)
@@ -117,6 +118,7 @@ def send_broken(settings: KafkaSettings, events: Sequence[BrokenEvent]) -> Count
 def _tell(
     client: RagwheelClient,
     search: Search,
+    query_id: str,
     found: Found,
     answer_rank: int | None,
     index_version: str,
@@ -129,6 +131,8 @@ def _tell(
         user=search.user,
         session=search.session,
         attributes=attributes,
+        # Sampling is a function of the query id: a seed repeats the sample, too.
+        query_id=query_id,
     ) as query:
         query.retrieved(
             [

@@ -71,7 +71,7 @@ class Comparison:
 
     Attributes:
         metric: `recall` or `mrr`.
-        k: cut-off; 0 where the metric has none.
+        k: cut-off.
         segment: `*` is everything.
         delta: of paired queries, hence narrower than the two intervals suggest.
     """
@@ -86,8 +86,8 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        """`recall@10`, `mrr`."""
-        return f"{self.metric}@{self.k}" if self.k else self.metric.upper()
+        """`recall@10`, `MRR@10`."""
+        return f"{'MRR' if self.metric == 'mrr' else self.metric}@{self.k}"
 
     @property
     def relative(self) -> float:

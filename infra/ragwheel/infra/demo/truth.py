@@ -5,17 +5,19 @@ The product cannot know this. The demo can, and uses it to check what the gate c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragwheel.infra.demo.result import ALL_SEGMENTS, Comparison, Interval, RankShift
 from ragwheel.infra.demo.search import Vectors
+from ragwheel.infra.demo.traffic import Question
+from ragwheel.schemas.identity import query_hash
 from ragwheel.trainers.intervals import intervals
+from ragwheel.trainers.split import part_of
 
-#: The last is the mean reciprocal rank; it has no cut-off here.
-_METRICS = (("recall", 1), ("recall", 5), ("recall", 10), ("mrr", 0))
+_METRICS = (("recall", 1), ("recall", 5), ("recall", 10), ("mrr", 10))
 
 
 def ranks_of(queries: Vectors, chunks: Vectors, answers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -34,7 +36,7 @@ def ranks_of(queries: Vectors, chunks: Vectors, answers: NDArray[np.int64]) -> N
 
 
 def compare(shifts: Sequence[RankShift], seed: int) -> tuple[Comparison, ...]:
-    """Recall@1/5/10 and MRR before and after, for everything and per segment.
+    """Recall@1/5/10 and MRR@10 before and after, for everything and per segment.
 
     Intervals are percentiles of a bootstrap over questions, paired for the difference.
     """
@@ -65,6 +67,47 @@ def compare(shifts: Sequence[RankShift], seed: int) -> tuple[Comparison, ...]:
 
 def _figures(ranks: Sequence[int]) -> NDArray[np.float64]:
     """One row per question, one column per metric."""
-    position = np.array(ranks, dtype=np.float64)[:, None]
-    cuts = np.array([k for _, k in _METRICS if k], dtype=np.float64)
-    return np.concatenate([position <= cuts, 1 / position], axis=1)
+    position = np.array(ranks, dtype=np.float64)
+    return np.stack(
+        [(position <= k) / (position if metric == "mrr" else 1.0) for metric, k in _METRICS],
+        axis=1,
+    )
+
+
+def held_out(questions: Sequence[Question], gate_share: float) -> list[Question]:
+    """Questions on the gate's side of the trainer's split: no label of theirs was ever trained on.
+
+    The answers of the others are other functions, because each function has one question.
+    """
+    return [
+        question
+        for question in questions
+        if part_of(query_hash(question.text), gate_share) == "gate"
+    ]
+
+
+def rank_shifts(
+    questions: Sequence[Question],
+    before: Vectors,
+    after: Vectors,
+    chunks: Vectors,
+    row_of_chunk: Mapping[str, int],
+) -> tuple[RankShift, ...]:
+    """Where the answer of each question stood and stands among all chunks.
+
+    Args:
+        before: vectors of the questions by the base model; `after` by the trained one.
+        chunks: vectors of all chunks, the same for both: training moves the query side only.
+        row_of_chunk: row in `chunks` by chunk id.
+    """
+    answers = np.array([row_of_chunk[question.chunk_id] for question in questions], np.int64)
+    ranks = zip(
+        questions,
+        ranks_of(before, chunks, answers).tolist(),
+        ranks_of(after, chunks, answers).tolist(),
+        strict=True,
+    )
+    return tuple(
+        RankShift(question.text, question.chunk_id, question.segment, old, new)
+        for question, old, new in ranks
+    )

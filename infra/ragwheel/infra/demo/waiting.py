@@ -35,10 +35,12 @@ class Progress:
     Attributes:
         done: the stage is over.
         text: for the person who waits.
+        hopeless: it will not happen; waiting longer is a waste of time.
     """
 
     done: bool
     text: str
+    hopeless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +49,13 @@ class Awaited:
 
     Attributes:
         goal: as a noun phrase, "all labels".
-        log_path: log of the process that does the work.
+        process: who does the work; its log is shown when it does not happen.
         advice: what to do when it does not happen.
-        timeout_s: longest wait.
     """
 
     goal: str
-    log_path: Path
+    process: str
     advice: str
-    timeout_s: float
 
 
 def wait_for(
@@ -64,29 +64,36 @@ def wait_for(
     console: Console,
     stack: Checked,
     *,
+    log_path: Path,
+    timeout_s: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str:
     """Block until `poll` says that the stage is over.
 
+    Args:
+        log_path: log of the process that does the work.
+        timeout_s: longest wait.
+
     Returns:
         The text of the last progress.
 
     Raises:
-        DemoFailedError: the time ran out; with the last lines of the log and the advice.
+        DemoFailedError: the time ran out, or it is hopeless; with the log's end and the advice.
         ProcessFailedError: a process of the stack is gone for good.
     """
-    deadline = clock() + awaited.timeout_s
+    began = clock()
+    deadline = began + timeout_s
     while True:
         stack.check()
         progress = poll()
         if progress.done:
             return progress.text
-        if clock() > deadline:
-            lines = "".join(f"\n    {line}" for line in last_lines(awaited.log_path, _LOG_LINES))
+        if progress.hopeless or clock() > deadline:
+            lines = "".join(f"\n    {line}" for line in last_lines(log_path, _LOG_LINES))
             raise DemoFailedError(
-                f"{awaited.goal}: not there after {awaited.timeout_s:g} s ({progress.text}). "
-                f"{awaited.advice}\n  log {awaited.log_path}:{lines or ' (empty)'}"
+                f"{awaited.goal}: not there after {clock() - began:.0f} s ({progress.text}). "
+                f"{awaited.advice}" + (f"\n  log {log_path}:{lines}" if lines else "")
             )
         console.progress(progress.text)
         sleep(_POLL_S)

@@ -1,0 +1,61 @@
+"""Reading a process's /metrics as Prometheus does."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from ragwheel.schemas.metrics import Metric
+
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of one time series."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+class Scraped:
+    """All samples of one reading."""
+
+    def __init__(self, samples: tuple[Sample, ...] = ()) -> None:
+        self._samples = samples
+
+    def samples(self, metric: Metric) -> Iterator[Sample]:
+        """Every time series of a metric."""
+        return (sample for sample in self._samples if sample.name == metric.name)
+
+    def value(self, metric: Metric, /, **labels: str) -> float | None:
+        """The value with exactly these labels, None when it is not there."""
+        for sample in self.samples(metric):
+            if sample.labels == labels:
+                return sample.value
+        return None
+
+
+def scrape(port: int) -> Scraped:
+    """Read /metrics of a process on this machine; empty while it does not answer."""
+    with suppress(OSError):
+        url = f"http://127.0.0.1:{port}/metrics"
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
+            return parse(answer.read().decode())
+    return Scraped()
+
+
+def parse(text: str) -> Scraped:
+    """Samples of the text format."""
+    return Scraped(
+        tuple(
+            Sample(sample.name, dict(sample.labels), sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        )
+    )

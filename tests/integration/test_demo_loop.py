@@ -1,0 +1,156 @@
+"""The whole loop, as a user starts it: real Kafka, real ClickHouse engine, real training."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+_ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if not name.startswith("RAGWHEEL_LLM")
+}
+_LINUX = Path("/proc/self/environ").exists()
+
+
+def start(home: Path, out: Path) -> subprocess.Popen[bytes]:
+    with out.open("wb") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "ragwheel.infra.cli", "demo", "--scale", "small",
+             "--home", str(home)],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=_ENVIRONMENT,
+            # Background jobs of a shell ignore Ctrl-C, and would hand that down.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+
+
+def left_behind(home: Path) -> list[str]:
+    """Command lines of processes that work for this home."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+            told = command + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(home).encode() in told and process.name != str(os.getpid()):
+            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def turn(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, Path, dict[str, Any]]:
+    """One run: exit status, output, its folder, its result."""
+    home = tmp_path_factory.mktemp("demo")
+    out = home / "out.txt"
+    process = start(home / "runs", out)
+    try:
+        status = process.wait(timeout=540)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    text = out.read_text()
+    (folder,) = (home / "runs").iterdir()
+    assert (folder / "result.json").exists(), text
+    return status, text, folder, orjson.loads((folder / "result.json").read_bytes())
+
+
+@pytest.mark.timeout(600)
+def test_the_loop_ends_with_a_promotion_that_the_truth_confirms(
+    turn: tuple[int, str, Path, dict[str, Any]],
+) -> None:
+    status, text, _, result = turn
+
+    assert result["problems"] == [], text
+    assert status == 0, text
+    assert result["verdict"]["action"] == "promoted"
+    (truth,) = (
+        row
+        for row in result["truth"]
+        if (row["metric"], row["k"], row["segment"]) == ("recall", 10, "*")
+    )
+    assert truth["delta"]["low"] > 0
+    assert truth["queries"] >= 200
+
+
+@pytest.mark.timeout(600)
+def test_every_message_of_every_topic_is_accounted_for(
+    turn: tuple[int, str, Path, dict[str, Any]],
+) -> None:
+    _, _, _, result = turn
+
+    accounts = {row["topic"]: row for row in result["accounts"]}
+    assert set(accounts) == {
+        "queries", "retrievals", "feedback", "chunks", "grading", "labels", "models", "deadletters",
+    }  # fmt: skip
+    for row in accounts.values():
+        assert row["produced"] > 0, row
+        assert row["unaccounted"] == row["in_flight"] == 0, row
+        assert row["produced"] == row["landed"] + row["dead_lettered"], row
+        assert row["sent"] in (None, row["produced"]), row
+    assert sum(row["dead_lettered"] for row in accounts.values()) == 13, "those that were broken"
+
+
+@pytest.mark.timeout(600)
+def test_every_sampled_pair_has_one_label_and_equal_questions_are_paid_for_once(
+    turn: tuple[int, str, Path, dict[str, Any]],
+) -> None:
+    _, _, _, result = turn
+
+    training, judge = result["labels"]
+    assert (training["role"], judge["role"]) == ("label", "judge")
+    for one in (training, judge):
+        assert set(one["by_status"]) == {"graded"}
+        assert sum(one["by_grade"].values()) == one["by_status"]["graded"]
+        assert one["cost_usd"] > 0
+    assert training["cached_pairs"] > 0
+
+
+@pytest.mark.timeout(600)
+def test_the_report_is_written_and_nothing_else_is_left(
+    turn: tuple[int, str, Path, dict[str, Any]],
+) -> None:
+    _, text, folder, _ = turn
+
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "logs", "report.html", "result.json",
+    ]  # fmt: skip
+    assert "Recall at 10, before and after" in (folder / "report.html").read_text()
+    assert f"Report: {folder / 'report.html'}" in text
+    if _LINUX:
+        assert left_behind(folder) == []
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(not _LINUX, reason="looks into /proc")
+def test_ctrl_c_in_the_middle_leaves_no_process_behind(tmp_path: Path) -> None:
+    out = tmp_path / "out.txt"
+    process = start(tmp_path / "runs", out)
+    try:
+        deadline = time.monotonic() + 120
+        while "✓ stack" not in out.read_text() and time.monotonic() < deadline:
+            assert process.poll() is None, out.read_text()
+            time.sleep(0.2)
+        assert left_behind(tmp_path / "runs"), "the stack runs"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130, out.read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+    text = out.read_text()
+    assert "Interrupted; every process was stopped." in text
+    assert "Traceback" not in text
+    assert left_behind(tmp_path / "runs") == []
