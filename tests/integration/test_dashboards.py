@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.integration.conftest import DemoRun
 from tests.integration.panel_queries import (
     Prometheus,
     panel_queries,
@@ -118,3 +119,14 @@ def test_a_dead_process_leaves_panels_empty_rather_than_at_zero(tmp_path: Path) 
         assert dead_letters
         for query in dead_letters:
             assert prometheus.series(query.expr, start, time.time()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_panel_shows_data_of_the_running_demo(demo_run: DemoRun) -> None:
+    require_prometheus()
+    assert demo_run.exit_status == 0, demo_run.output
+    assert demo_run.prometheus is not None
+    assert (
+        silent_panels(demo_run.prometheus, demo_run.started, end=demo_run.ended, patience_s=0) == []
+    )
