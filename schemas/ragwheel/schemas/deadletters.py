@@ -12,6 +12,9 @@ from ragwheel.schemas.events import DeadLetter, DeadLetterReason
 _PREFIX = "ragwheel.deadletter."
 _REASONS: frozenset[str] = frozenset(get_args(DeadLetterReason))
 
+#: A producer may claim any time; a later one is stored as this, which the database can still hold.
+_LAST_MS = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000)
+
 Headers = list[tuple[str, bytes]]
 
 
@@ -36,7 +39,7 @@ def dead_letter(
         payload=payload,
         reason=reason,
         detail=detail[:4_000],
-        ts=datetime.fromtimestamp(max(timestamp_ms, 0) / 1000, UTC),
+        ts=datetime.fromtimestamp(min(max(timestamp_ms, 0), _LAST_MS) / 1000, UTC),
     )
 
 
@@ -87,7 +90,7 @@ def from_message(
             detail=found["detail"],
             timestamp_ms=int(datetime.fromisoformat(found["ts"]).timestamp() * 1000),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         return dead_letter(
             topic="deadletters",
             partition=position[0],

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -33,6 +34,18 @@ Name = Annotated[str, StringConstraints(max_length=128)]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
 Probability = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        # pydantic lets an OverflowError pass, and one such event would end the reader.
+        raise ValueError(f"{value.isoformat()} does not exist in UTC") from None
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_utc)]
+"""A moment; any time zone is taken and UTC is kept."""
 
 Role = Literal["label", "judge"]
 LabelStatus = Literal["graded", "unparsed", "refused", "truncated", "failed", "over_budget"]
@@ -74,7 +87,7 @@ class Event(Record):
     """Identity of this event; a resent event keeps it. Derived from the content when absent."""
     query_id: Id
     """One search by one user; joins query, retrievals and feedback."""
-    ts: AwareDatetime
+    ts: Time
     """When it happened in the service, UTC."""
     service: Name = ""
     """`service.name` of OpenTelemetry."""
@@ -89,11 +102,6 @@ class Event(Record):
             parts = [f"{key}={raw[key]!r}" for key in sorted(raw) if key != "event_id"]
             return {**raw, "event_id": identity.digest("event", *parts)}
         return raw
-
-    @field_validator("ts")
-    @classmethod
-    def _to_utc(cls, value: datetime) -> datetime:
-        return value.astimezone(UTC)
 
 
 class QueryEvent(Event):
@@ -126,8 +134,13 @@ class Candidate(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _derive_content_hash(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and isinstance(raw.get("text"), str) and raw["text"]:
+        if not isinstance(raw, dict):
+            return raw
+        if isinstance(raw.get("text"), str) and raw["text"]:
             return {**raw, "content_hash": identity.content_hash(raw["text"])}
+        # Here, because a field that is left out is never shown to its own validator.
+        if not raw.get("content_hash"):
+            raise ValueError("send `text`, or `content_hash` of a chunk that was sent before")
         return raw
 
     @field_validator("score")
@@ -135,13 +148,6 @@ class Candidate(BaseModel):
     def _finite(cls, value: float) -> float:
         if not math.isfinite(value):
             raise ValueError(f"score must be finite, not {value}")
-        return value
-
-    @field_validator("content_hash", mode="after")
-    @classmethod
-    def _has_hash(cls, value: str) -> str:
-        if not value:
-            raise ValueError("send `text`, or `content_hash` of a chunk that was sent before")
         return value
 
 
@@ -196,7 +202,7 @@ class ChunkEvent(Record):
     chunk_id: Id
     text: Text
     content_hash: Hash = ""
-    ts: AwareDatetime
+    ts: Time
     source: Name = ""
     index_version: Name = ""
 
@@ -235,7 +241,7 @@ class GradingJob(Record):
     query: Text
     query_hash: Hash
     segment: Name = "default"
-    ts: AwareDatetime
+    ts: Time
     """Time of the retrieval that was sampled (not of the sampling)."""
     stratum: Name
     inclusion_probability: Probability
@@ -276,9 +282,9 @@ class Label(Record):
     attempts: Annotated[int, Field(ge=0)] = 1
     reason: Annotated[str, StringConstraints(max_length=2_000)] = ""
     """Why there is no grade; empty when graded."""
-    ts: AwareDatetime
+    ts: Time
     """Time of the job, hence of the traffic."""
-    graded_at: AwareDatetime
+    graded_at: Time
 
     @model_validator(mode="after")
     def _grade_belongs_to_graded(self) -> Label:
@@ -327,7 +333,7 @@ class ModelEvent(Record):
     labels: Annotated[int, Field(ge=0)] = 0
     seed: int = 0
     uri: Annotated[str, StringConstraints(max_length=2_000)] = ""
-    ts: AwareDatetime
+    ts: Time
     metrics: tuple[MetricValue, ...] = ()
 
 
@@ -348,7 +354,7 @@ class DeadLetter(Record):
     payload: bytes | None = None
     reason: DeadLetterReason
     detail: Annotated[str, StringConstraints(max_length=4_000)]
-    ts: AwareDatetime
+    ts: Time
     """When the broker stored the original (its timestamp)."""
 
 

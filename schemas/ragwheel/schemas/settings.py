@@ -245,8 +245,9 @@ def load(settings: type[_Settings], **overrides: Any) -> _Settings:
     known = known_variables()
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else "; see docs/settings.md"
+            bare = [variable.removeprefix(PREFIX) for variable in known]
+            close = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1)
+            hint = f"; did you mean {PREFIX}{close[0]}?" if close else "; see docs/settings.md"
             raise ConfigError(f"{name} is not a setting of ragwheel{hint}")
     try:
         return settings(**overrides)

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import cache
+from typing import cast
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from ragwheel.schemas.errors import InvalidEventError
-from ragwheel.schemas.events import SCHEMA_VERSION, DeadLetterReason, Event, Record
+from ragwheel.schemas.events import SCHEMA_VERSION, ChunkEvent, DeadLetterReason, Event, Record
 from ragwheel.schemas.topics import MAX_EVENT_BYTES, Topic
+
+#: Encoders give up at about 250 levels; what they cannot write must not be let in.
+MAX_DEPTH = 200
 
 
 def encode(record: Record) -> bytes:
@@ -70,6 +74,8 @@ def decode_value(topic: Topic, value: bytes | None) -> Record:
         raise _invalid("malformed_json", str(error)) from None
     if not isinstance(raw, dict):
         raise _invalid("malformed_json", f"expected an object, not {type(raw).__name__}")
+    if _deeper_than(MAX_DEPTH, value, raw):
+        raise _invalid("processing_failed", f"nested deeper than {MAX_DEPTH} levels")
     tag = topic.model.model_fields["event"].default
     if raw.get("event") != tag:
         raise _invalid(
@@ -89,16 +95,36 @@ def decode_value(topic: Topic, value: bytes | None) -> Record:
 def check_time(record: Record, now: datetime, max_age: timedelta, max_ahead: timedelta) -> None:
     """Refuse event times that would open partitions far from the present.
 
+    A chunk may be old, as corpora are; one from the future would outlast all its later versions.
+
     Raises:
         InvalidEventError: reason `timestamp_out_of_range`.
     """
-    if not isinstance(record, Event):
+    if not isinstance(record, Event | ChunkEvent):
         return
-    if record.ts < now - max_age or record.ts > now + max_ahead:
+    too_old = isinstance(record, Event) and record.ts < now - max_age
+    if too_old or record.ts > now + max_ahead:
         raise _invalid(
             "timestamp_out_of_range",
             f"ts {record.ts.isoformat()} is outside [now - {max_age}, now + {max_ahead}]",
         )
+
+
+def _deeper_than(limit: int, value: bytes, raw: object) -> bool:
+    """Whether JSON is nested so deep that writing it out again could fail."""
+    if value.count(b"[") + value.count(b"{") <= limit:
+        return False
+    level = [raw]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else cast(list[object], outer))
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _invalid(reason: DeadLetterReason, detail: str) -> InvalidEventError:
