@@ -20,9 +20,12 @@ from ragwheel.schemas.errors import ConfigError
 
 PREFIX = "RAGWHEEL_"
 #: Read by the launcher and the test suite, not by a process of the product.
-TOOL_VARIABLES = frozenset(
-    {"RAGWHEEL_CACHE_DIR", "RAGWHEEL_CI", "RAGWHEEL_TEST_CLICKHOUSE_URL", "RAGWHEEL_HOME"}
-)
+TOOL_VARIABLES: Mapping[str, str] = {
+    "RAGWHEEL_CACHE_DIR": "Where Kafka's jars are kept, instead of the user's cache directory.",
+    "RAGWHEEL_CI": "Set in CI: a test that cannot run is an error instead of a skip.",
+    "RAGWHEEL_HOME": "Folder of the local stack, instead of `./.ragwheel`.",
+    "RAGWHEEL_TEST_CLICKHOUSE_URL": "A real ClickHouse to run the contract tests against.",
+}
 
 _Settings = TypeVar("_Settings", bound="Settings")
 
@@ -173,7 +176,8 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
         0.0, ge=0, description="Spending limit per UTC day; 0 is no limit."
     )
     prices_file: Path | None = Field(
-        None, description="TOML of prices, USD per 1M tokens, laid over those shipped with ragwheel."
+        None,
+        description="TOML of prices, USD per 1M tokens, laid over those shipped with ragwheel.",
     )
     grader_window: int = Field(
         256, ge=1, le=10_000, description="Jobs read and not yet acknowledged, per worker."
@@ -262,7 +266,7 @@ def load(settings: type[_Settings], **overrides: Any) -> _Settings:
 
 def known_variables() -> frozenset[str]:
     """Every environment variable that some process reads."""
-    return frozenset(name for _, name, _, _ in describe()) | TOOL_VARIABLES
+    return frozenset(name for _, name, _, _ in describe()) | frozenset(TOOL_VARIABLES)
 
 
 def describe() -> Iterator[tuple[str, str, str, str]]:
