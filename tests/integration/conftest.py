@@ -30,7 +30,7 @@ class DemoRun:
     Attributes:
         exit_status: of the command.
         output: all that it printed.
-        home: the run's own folder, with report, logs and models.
+        home: the run's own folder, with what the demo leaves behind.
         prometheus: scraped every process of the run and is still running; None if not installed.
         started: Unix time of the first scrape.
         ended: Unix time when the command returned.
@@ -52,25 +52,31 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoRun]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAGWHEEL_")}
     if "RAGWHEEL_CACHE_DIR" in os.environ:
         env["RAGWHEEL_CACHE_DIR"] = os.environ["RAGWHEEL_CACHE_DIR"]
-    command = [sys.executable, "-m", "ragwheel.infra.cli", "demo", "--scale", "small", "--keep"]
+    command = [sys.executable, "-m", "ragwheel.infra.cli", "demo", "--scale", "small"]
     with ExitStack() as cleanup:
         with output.open("wb") as file:
             demo = subprocess.Popen(
-                [*command, "--home", str(homes)], stdout=file, stderr=subprocess.STDOUT, env=env
+                [*command, "--home", str(homes / "runs")],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=env,
             )
         cleanup.callback(_end, demo)
         deadline = time.monotonic() + DEMO_TIMEOUT_S
-        state = _await_stack(demo, homes, deadline)
+        state = _await_stack(demo, homes / "runs", deadline)
         started = time.time()
         prometheus = None
         if state is not None and shutil.which("prometheus"):
             ports = {one.name: one.metrics_port for one in state.processes if one.metrics_port}
             prometheus = cleanup.enter_context(running_prometheus(homes / "prometheus", ports))
-        exit_status = demo.wait(timeout=max(1.0, deadline - time.monotonic()))
+        try:
+            exit_status = demo.wait(timeout=max(1.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"the demo took over {DEMO_TIMEOUT_S:g} s:\n{output.read_text('utf-8')}")
         yield DemoRun(
             exit_status,
             output.read_text("utf-8", errors="replace"),
-            Path(state.home) if state else homes,
+            Path(state.home) if state else homes / "runs",
             prometheus,
             started,
             time.time(),

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.integration.conftest import DemoRun
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -49,24 +50,14 @@ def left_behind(home: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def turn(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, Path, dict[str, Any]]:
-    """One run: exit status, output, its folder, its result."""
-    home = tmp_path_factory.mktemp("demo")
-    out = home / "out.txt"
-    process = start(home / "runs", out)
-    try:
-        status = process.wait(timeout=540)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    text = out.read_text()
-    (folder,) = (home / "runs").iterdir()
-    assert (folder / "result.json").exists(), text
-    return status, text, folder, orjson.loads((folder / "result.json").read_bytes())
+def turn(demo_run: DemoRun) -> tuple[int, str, Path, dict[str, Any]]:
+    """The session's run: exit status, output, its folder, its result."""
+    result = demo_run.home / "result.json"
+    assert result.exists(), demo_run.output
+    return demo_run.exit_status, demo_run.output, demo_run.home, orjson.loads(result.read_bytes())
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_loop_ends_with_a_promotion_that_the_truth_confirms(
     turn: tuple[int, str, Path, dict[str, Any]],
 ) -> None:
@@ -84,7 +75,7 @@ def test_the_loop_ends_with_a_promotion_that_the_truth_confirms(
     assert truth["queries"] >= 200
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_every_message_of_every_topic_is_accounted_for(
     turn: tuple[int, str, Path, dict[str, Any]],
 ) -> None:
@@ -102,7 +93,7 @@ def test_every_message_of_every_topic_is_accounted_for(
     assert sum(row["dead_lettered"] for row in accounts.values()) == 13, "those that were broken"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_every_sampled_pair_has_one_label_and_equal_questions_are_paid_for_once(
     turn: tuple[int, str, Path, dict[str, Any]],
 ) -> None:
@@ -117,7 +108,7 @@ def test_every_sampled_pair_has_one_label_and_equal_questions_are_paid_for_once(
     assert training["cached_pairs"] > 0
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_report_is_written_and_nothing_else_is_left(
     turn: tuple[int, str, Path, dict[str, Any]],
 ) -> None:
