@@ -108,8 +108,7 @@ def test_scales_make_sense(name: str) -> None:
 
     assert one.chunks >= one.questions
     assert one.searches >= one.questions + one.zero_results
-    # A second training must not begin while the first is shown.
-    assert one.train_min_queries * 2 > one.questions * 0.7
+    assert one.train_min_queries * 2 > one.questions * 0.9, "no second training begins by itself"
 
 
 def test_the_full_scale_has_the_size_that_was_asked_for() -> None:

@@ -22,7 +22,9 @@ class Scale:
         zero_results: searches among them whose filter matches no chunk.
         duplicates: searches whose events are sent twice, as a retrying service does.
         sample_rate: share of searches that is graded.
-        train_min_queries: threshold of the trainer, in queries with a relevant label.
+        train_min_queries: threshold of the trainer, in queries with a relevant label: about 85 % of
+            what the sample brings, so that one training starts when most labels are there, and no
+            second one.
         gate_share: share of queries held out for the gate.
         gate_min_queries: fewest judged queries for a promotion.
         judge_depth: top-k of both systems that is pooled and judged.
@@ -55,8 +57,8 @@ SCALES: Mapping[ScaleName, Scale] = MappingProxyType(
             searches=8_000,
             zero_results=60,
             duplicates=40,
-            sample_rate=0.6,
-            train_min_queries=1_000,
+            sample_rate=0.7,
+            train_min_queries=2_500,
             gate_share=0.25,
             gate_min_queries=200,
             judge_depth=20,
@@ -70,7 +72,7 @@ SCALES: Mapping[ScaleName, Scale] = MappingProxyType(
             zero_results=12,
             duplicates=8,
             sample_rate=0.8,
-            train_min_queries=200,
+            train_min_queries=560,
             gate_share=0.35,
             gate_min_queries=100,
             judge_depth=10,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from ragwheel.infra.demo.result import ALL_SEGMENTS, Comparison, DemoResult, Interval
@@ -30,7 +31,10 @@ def _lines(result: DemoResult) -> Iterator[str]:
             for row in result.accounts
         ],
     )
-    reasons = ", ".join(f"{one.count} {one.reason}" for one in result.dead_letters)
+    counts: Counter[str] = Counter()
+    for one in result.dead_letters:
+        counts[one.reason] += one.count
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
     if reasons:
         yield f"  dead letters, sent on purpose: {reasons}"
     yield ""

@@ -13,7 +13,7 @@ _GRADE_WORDS = ("irrelevant", "related", "helpful", "answers it")
 
 def funnel_plot(stages: Sequence[Stage]) -> str:
     """One bar per stage; a bar's length is what is left of the first stage."""
-    left, top, row, span = 250.0, 8.0, 42.0, 500.0
+    left, top, row, span = 170.0, 8.0, 42.0, 480.0
     canvas = Canvas(_WIDTH, top + row * len(stages), "Funnel from searches to training")
     whole = max((stage.count for stage in stages), default=1) or 1
     for index, stage in enumerate(stages):
@@ -23,7 +23,7 @@ def funnel_plot(stages: Sequence[Stage]) -> str:
         canvas.rect(left, y, width, 28, "after", f"{stage.name}: {stage.count:,}")
         canvas.text(left + width + 10, y + 19, f"{stage.count:,}", "figure")
         if stage.note:
-            offset = 16 + 8.6 * len(f"{stage.count:,}")
+            offset = 18 + 9.0 * len(f"{stage.count:,}")
             canvas.text(left + width + offset, y + 19, stage.note, "small")
     return canvas.render()
 

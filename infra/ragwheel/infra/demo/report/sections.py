@@ -209,8 +209,8 @@ def table(
 def _quality_table(result: DemoResult, rows: Sequence[Comparison]) -> str:
     truth = {(row.metric, row.k, row.segment): row for row in result.truth}
     return table(
-        ("segment", "metric", "before", "after", "difference", "relative", "true before",
-         "true after", "true difference"),
+        ("segment", "metric", "before", "after", "difference", "relative", "true: before",
+         "after", "difference"),
         [
             (
                 "all" if row.segment == ALL_SEGMENTS else row.segment,
