@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ragwheel.schemas import deadletters, identity, wire
@@ -22,7 +22,8 @@ from ragwheel.schemas.events import (
 from ragwheel.schemas.topics import TOPICS, TopicName
 from ragwheel.streams.intake.prepare import Message
 
-NOW = datetime(2026, 11, 23, 9, 0, 0, 250_000, tzinfo=UTC)
+#: Yesterday: a fixed date would one day be older than intake accepts and tables keep.
+NOW = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=250_000) - timedelta(days=1)
 TEXT = "def open(path): ..."
 HASH = identity.content_hash(TEXT)
 

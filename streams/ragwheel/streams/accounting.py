@@ -199,8 +199,8 @@ class AccountReader:
             ClickHouseError: ClickHouse does not.
         """
         partitions = self._positions.partitions()
-        acknowledged = self._positions.committed(self._groups.grader)
-        committed = self._positions.committed(self._groups.intake)
+        acknowledged = self._positions.committed(self._groups.grader, partitions)
+        committed = self._positions.committed(self._groups.intake, partitions)
         ends = self._positions.ends(partitions)
         self._read_ledger()
         dead = {
@@ -232,6 +232,10 @@ class AccountReader:
                     ungraded = self._ungraded(places, acknowledged, committed)
             accounts.append(account(topic, facts, pending_jobs=pending, ungraded_jobs=ungraded))
         return accounts
+
+    def close(self) -> None:
+        """Release the connections to Kafka; the ClickHouse client is the caller's."""
+        self._positions.close()
 
     def _read_ledger(self) -> None:
         """Read what is new; intervals that a later batch may still extend are read again."""
@@ -272,4 +276,8 @@ def read_accounts(
     settings: KafkaSettings, client: Client, groups: Groups | None = None
 ) -> list[TopicAccount]:
     """The accounts, once. See `AccountReader.read`."""
-    return AccountReader(settings, client, groups or Groups()).read()
+    reader = AccountReader(settings, client, groups or Groups())
+    try:
+        return reader.read()
+    finally:
+        reader.close()

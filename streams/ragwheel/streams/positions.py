@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin import OffsetSpec as _OffsetSpec  # type: ignore[attr-defined] # no stub
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from ragwheel.schemas import kafka
 from ragwheel.schemas.errors import UnavailableError
-from ragwheel.schemas.kafka import connection
 from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import TOPICS, TopicName
 
@@ -17,22 +16,32 @@ Place = tuple[TopicName, int]
 """A topic and one of its partitions."""
 
 _TIMEOUT_S = 10.0
-_EARLIEST = _OffsetSpec.earliest()  # type: ignore[no-untyped-call] # no stub
-_LATEST = _OffsetSpec.latest()  # type: ignore[no-untyped-call] # no stub
+_MOVING = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
 
 
 class Positions:
-    """Asks the broker. Every method raises UnavailableError when it does not answer."""
+    """Asks the broker. Every method raises UnavailableError when it does not answer.
+
+    Asks through consumers that never join their group: confluent-kafka 2.16's
+    `AdminClient.list_consumer_group_offsets` was seen to crash the process (SIGSEGV) on a broker
+    whose first group was just being made.
+    """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._admin = AdminClient(connection(settings))
+        self._consumers: dict[str, Consumer] = {}
         self._names: dict[str, TopicName] = {settings.topic_prefix + n: n for n in TOPICS}
 
     def partitions(self) -> list[Place]:
         """Partitions of the registry's topics that exist."""
         try:
-            topics = self._admin.list_topics(timeout=_TIMEOUT_S).topics
+            topics = self._consumer("").list_topics(timeout=_TIMEOUT_S).topics
         except KafkaException as error:
             raise self._unavailable(error) from None
         return [
@@ -42,44 +51,52 @@ class Positions:
             for partition in sorted(topics[physical].partitions)
         ]
 
-    def committed(self, group: str) -> dict[Place, int]:
-        """Next offset that the group reads, of partitions with a commit."""
-        request = [ConsumerGroupTopicPartitions(group)]
-        try:
-            future = self._admin.list_consumer_group_offsets(request, request_timeout=_TIMEOUT_S)
-            found = future[group].result(timeout=_TIMEOUT_S + 1).topic_partitions or []
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return {}
-            raise self._unavailable(error) from None
-        return {
-            (self._names[p.topic], p.partition): p.offset
-            for p in found
-            if p.topic in self._names and p.offset >= 0
-        }
+    def committed(self, group: str, places: Iterable[Place]) -> dict[Place, int]:
+        """Next offset that the group reads, of those partitions with a commit."""
+        asked = [self._partition(place) for place in places]
+        if not asked:
+            return {}
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                found = self._consumer(group).committed(asked, timeout=_TIMEOUT_S)
+                break
+            except KafkaException as error:
+                # A coordinator that moves, or is elected for the first time, says so and is asked
+                # again; the client does not do that for this request.
+                if error.args[0].code() not in _MOVING or time.monotonic() > deadline:
+                    raise self._unavailable(error) from None
+                time.sleep(0.1)
+        return {(self._names[p.topic], p.partition): p.offset for p in found if p.offset >= 0}
 
     def ends(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
         """(oldest kept offset, offset of the next message) of each partition."""
-        wanted = list(places)
-        low = self._offsets(wanted, _EARLIEST)
-        high = self._offsets(wanted, _LATEST)
-        return {place: (low[place], high[place]) for place in wanted}
+        found: dict[Place, tuple[int, int]] = {}
+        for place in places:
+            try:
+                ends = self._consumer("").get_watermark_offsets(
+                    self._partition(place), timeout=_TIMEOUT_S
+                )
+            except KafkaException as error:
+                raise self._unavailable(error) from None
+            if ends is None:
+                raise UnavailableError(f"{self._settings.topic_prefix}{place[0]}: no answer")
+            found[place] = (ends[0], ends[1])
+        return found
 
-    def _offsets(self, places: list[Place], spec: _OffsetSpec) -> dict[Place, int]:
-        asked = {
-            TopicPartition(self._settings.topic_prefix + topic, partition): spec
-            for topic, partition in places
-        }
-        if not asked:
-            return {}
-        try:
-            futures = self._admin.list_offsets(asked, request_timeout=_TIMEOUT_S)
-            return {
-                (self._names[p.topic], p.partition): future.result(timeout=_TIMEOUT_S + 1).offset
-                for p, future in futures.items()
-            }
-        except KafkaException as error:
-            raise self._unavailable(error) from None
+    def close(self) -> None:
+        """Release the connections."""
+        while self._consumers:
+            self._consumers.popitem()[1].close()
+
+    def _consumer(self, group: str) -> Consumer:
+        if group not in self._consumers:
+            # A name is required even where no group is asked about.
+            self._consumers[group] = kafka.consumer(self._settings, group or "ragwheel-positions")
+        return self._consumers[group]
+
+    def _partition(self, place: Place) -> TopicPartition:
+        return TopicPartition(self._settings.topic_prefix + place[0], place[1])
 
     def _unavailable(self, error: KafkaException) -> UnavailableError:
         return UnavailableError(

@@ -60,8 +60,10 @@ def run(settings: IntakeSettings) -> None:
     Raises:
         ConfigError, UnavailableError: before any message was read.
     """
-    # The driver logs a traceback for each value that does not fit; we dead-letter it with a reason.
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+    # The driver logs a traceback for each value that does not fit, and its connection pool each
+    # attempt; we say both once, in our words.
+    for name in ("clickhouse_connect", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     kafka.require_broker(settings)
     client = connect(settings, create_database=True)
     migrate_beside_others(client, replicated=settings.clickhouse_replicated)

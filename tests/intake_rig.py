@@ -1,0 +1,147 @@
+"""Real intake processes between a real broker and a real ClickHouse, for integration tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from confluent_kafka import Producer
+
+from ragwheel.infra.processes import ManagedProcess
+from ragwheel.schemas import kafka, wire
+from ragwheel.schemas.clickhouse import connect
+from ragwheel.schemas.errors import UnavailableError
+from ragwheel.schemas.events import Record
+from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
+from ragwheel.schemas.topics import TOPICS, TopicName
+from ragwheel.streams.accounting import TopicAccount, read_accounts
+
+DEADLINE_S = 25.0
+#: Shortest that brokers allow: a killed worker's partitions are free after it.
+SESSION_S = 6
+
+
+class IntakeRig:
+    """One prefix of topics, one database, any number of intake processes.
+
+    Args:
+        folder: for logs.
+        partitions: of each topic.
+    """
+
+    def __init__(
+        self,
+        kafka_settings: KafkaSettings,
+        clickhouse: ClickHouseSettings,
+        folder: Path,
+        partitions: int = 2,
+    ) -> None:
+        self.kafka = kafka_settings
+        self.clickhouse = clickhouse
+        self._folder = folder
+        self._producer: Producer = kafka.producer(kafka_settings, linger_ms=5)
+        self._processes: list[ManagedProcess] = []
+        kafka.create_topics(kafka_settings, partitions=partitions)
+
+    def start(self, **settings: Any) -> ManagedProcess:
+        """A running intake process; settings are RAGWHEEL_ names in lower case."""
+        number = len(self._processes)
+        chosen = {
+            "kafka_bootstrap_servers": self.kafka.kafka_bootstrap_servers,
+            "topic_prefix": self.kafka.topic_prefix,
+            "clickhouse_url": self.clickhouse.clickhouse_url,
+            "session_timeout_s": SESSION_S,
+            "intake_batch_s": 0.2,
+            "metrics_port": -1,
+            **settings,
+        }
+        env = {k: v for k, v in os.environ.items() if not k.startswith("RAGWHEEL_")}
+        env |= {f"RAGWHEEL_{name.upper()}": str(value) for name, value in chosen.items()}
+        log = self._folder / f"intake{number}.log"
+        process = ManagedProcess(
+            f"intake{number}",
+            [sys.executable, "-m", "ragwheel.streams.intake"],
+            env=env,
+            log_path=log,
+            ready=lambda: log.exists() and "intake consumes" in log.read_text(),
+        )
+        self._processes.append(process)
+        process.start()
+        return process
+
+    def wait_until(
+        self, what: str, condition: Callable[[], bool], deadline_s: float = DEADLINE_S
+    ) -> None:
+        """Poll until true; fail with `what` after the deadline or when a process has died."""
+        deadline = time.monotonic() + deadline_s
+        while not condition():
+            for process in self._processes:
+                process.check()
+            assert time.monotonic() < deadline, f"not within {deadline_s:g} s: {what}"
+            time.sleep(0.05)
+
+    def log(self, number: int = 0) -> str:
+        """What an intake process logged."""
+        return (self._folder / f"intake{number}.log").read_text()
+
+    def close(self) -> None:
+        """End all processes that the test left."""
+        for process in self._processes:
+            process.kill()
+
+    def produce(
+        self, topic: TopicName, value: bytes | None, key: bytes | None, **where: Any
+    ) -> None:
+        """Queue raw bytes; `flush` sends."""
+        self._producer.produce(kafka.physical(self.kafka, topic), value=value, key=key, **where)
+        self._producer.poll(0)
+
+    def emit(self, topic: TopicName, records: Iterable[Record]) -> None:
+        """Send valid records."""
+        for record in records:
+            self.produce(topic, wire.encode(record), wire.key_of(TOPICS[topic], record))
+        self.flush()
+
+    def flush(self) -> None:
+        """Wait until the broker has everything."""
+        assert self._producer.flush(20) == 0
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """A ClickHouse client on the test's database."""
+        opened = connect(self.clickhouse)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Result of a query."""
+        with self.client() as client:
+            return [tuple(row) for row in client.query(sql).result_rows]
+
+    def accounts(self) -> dict[str, TopicAccount]:
+        """The account of each topic, now."""
+        with self.client() as client:
+            return {a.topic: a for a in read_accounts(self.kafka, client)}
+
+    def settle(self, deadline_s: float = DEADLINE_S) -> dict[str, TopicAccount]:
+        """Wait until intake has committed everything that was produced."""
+        found: dict[str, TopicAccount] = {}
+
+        def settled() -> bool:
+            try:
+                found.update(self.accounts())
+            except (ClickHouseError, UnavailableError):
+                return False
+            return not any(account.in_flight for account in found.values())
+
+        self.wait_until("everything is committed", settled, deadline_s)
+        return found

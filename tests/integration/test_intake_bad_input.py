@@ -1,0 +1,187 @@
+"""Whatever services send: good events land once, bad ones are preserved, nothing stalls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+from confluent_kafka import Consumer
+
+from examples import NOW, examples, query, retrieval
+from intake_rig import IntakeRig
+from ragwheel.schemas import deadletters, kafka, wire
+from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
+from ragwheel.schemas.topics import MAX_EVENT_BYTES, TOPICS
+from ragwheel.streams import replay
+
+pytestmark = pytest.mark.integration
+
+GOOD = wire.encode(retrieval())
+DAY = NOW.date().isoformat().encode()
+
+#: key, value, reason
+BAD: list[tuple[bytes | None, bytes | None, str]] = [
+    (b"q-1", None, "malformed_json"),
+    (b"q-1", b"{not json", "malformed_json"),
+    (b"q-1", b"[]", "malformed_json"),
+    (b"q-1", b"\xff\xfe\x00", "not_utf8"),
+    (b"q-1", b'"' + b"x" * MAX_EVENT_BYTES + b'"', "oversize"),
+    (b"q-1", b'{"event":"chunk"}', "unknown_event"),
+    (b"q-1", GOOD.replace(b'"schema_version":1', b'"schema_version":99'), "unknown_schema_version"),
+    (b"q-1", GOOD.replace(b'"k":3', b'"k":"many"'), "invalid_field"),
+    (b"q-1", GOOD.replace(b'"latency_ms":12.5', b'"latency_ms":NaN'), "invalid_field"),
+    (b"q-1", GOOD.replace(b'"rank":2', b'"rank":1'), "invalid_candidates"),
+    (b"q-1", GOOD.replace(b'"score":0.5', b'"score":"high"'), "invalid_candidates"),
+    (b"q-1", GOOD.replace(DAY, b"1999-11-23"), "timestamp_out_of_range"),
+    (b"q-1", GOOD.replace(DAY, b"2199-11-23"), "timestamp_out_of_range"),
+    (None, GOOD, "missing_key"),
+    (b"\xff", GOOD, "key_mismatch"),
+    # Valid by the model, and more than a Float32 holds: only the insert finds out.
+    (b"q-1", GOOD.replace(b'"latency_ms":12.5', b'"latency_ms":1e300'), "processing_failed"),
+]
+
+
+@pytest.fixture
+def rig(
+    kafka_settings: KafkaSettings, clickhouse_settings: ClickHouseSettings, tmp_path: Path
+) -> Iterator[IntakeRig]:
+    made = IntakeRig(kafka_settings, clickhouse_settings, tmp_path)
+    yield made
+    made.close()
+
+
+def test_bad_messages_are_dead_lettered_with_reasons_while_good_ones_land(rig: IntakeRig) -> None:
+    for number, (key, value, _) in enumerate(BAD):
+        rig.emit("retrievals", [retrieval(f"good-{number}")])
+        rig.produce("retrievals", value, key, partition=number % 2)
+    # Somebody else's message in the dead-letter topic must not stop anything either.
+    rig.produce("deadletters", b"\x00foreign", b"\xff")
+    rig.emit("retrievals", [retrieval("zero", candidates=())])
+    rig.start(sample_rate=0.0)
+    accounts = rig.settle()
+
+    found = rig.rows("SELECT reason, count() FROM v_dead_letters GROUP BY reason")
+    expected = Counter(reason for _, _, reason in BAD) + Counter(["unknown_event"])
+    assert dict(found) == dict(expected)
+    assert rig.rows("SELECT uniqExact(query_id) FROM v_retrievals") == [(len(BAD) + 1,)]
+    assert rig.rows("SELECT query_id FROM v_retrievals WHERE empty(chunk_ids)") == [("zero",)]
+    assert accounts["retrievals"].dead_lettered == len(BAD)
+    assert accounts["retrievals"].landed == len(BAD) + 1
+    assert {topic for topic, account in accounts.items() if account.unaccounted} == set()
+
+    with rig.client() as client:
+        letters = replay.select(client, replay.Selection(topics=["retrievals"]))
+    kept = Counter((letter.key, letter.payload, letter.reason) for letter in letters)
+    assert kept == Counter(BAD)
+
+
+def test_dead_letters_in_kafka_carry_the_original_bytes_and_headers(rig: IntakeRig) -> None:
+    rig.produce("feedback", b"\xff\xfe", b"\x00key")
+    rig.flush()
+    rig.start()
+    rig.settle()
+    consumer: Consumer = kafka.consumer(rig.kafka, "reader")
+    consumer.subscribe([kafka.physical(rig.kafka, "deadletters")])
+    read = []
+    rig.wait_until("a dead letter", lambda: bool(read.extend(consumer.consume(1, 0.2)) or read))
+    consumer.close()
+    headers = read[0].headers() or []
+    letter = deadletters.from_message(
+        read[0].key(),
+        read[0].value(),
+        headers.items() if isinstance(headers, dict) else headers,
+        position=(0, 0),
+        timestamp_ms=0,
+    )
+    assert (letter.topic, letter.reason) == ("feedback", "not_utf8")
+    assert (letter.key, letter.payload) == (b"\x00key", b"\xff\xfe")
+
+
+def test_a_record_of_every_topic_lands_and_duplicates_land_once(rig: IntakeRig) -> None:
+    rig.start()
+    for _ in range(3):
+        for topic, record in examples().items():
+            if topic != "deadletters":
+                rig.emit(topic, [record])
+        rig.settle()
+    for topic in TOPICS.values():
+        if topic.name not in ("deadletters", "grading"):
+            assert rig.rows(f"SELECT count() FROM v_{topic.table}") == [(1,)], topic.name  # noqa: S608
+
+
+def test_sampled_retrievals_become_jobs_once_each(rig: IntakeRig) -> None:
+    rig.start(sample_rate=0.0, sample_rates="code=1")
+    events = [retrieval(f"q-{n}") for n in range(5)]
+    rig.emit("retrievals", [*events, *events, retrieval("other", segment="other")])
+    rig.settle()
+    found = rig.rows(
+        "SELECT query_id, stratum, inclusion_probability, length(chunk_hashes) "
+        "FROM v_grading_jobs ORDER BY query_id"
+    )
+    assert found == [(f"q-{n}", "code", 1.0, 3) for n in range(5)]
+    # Nobody grades here: all are pending, none is unaccounted for.
+    account = rig.accounts()["grading"]
+    assert (account.pending_jobs, account.unaccounted) == (10, 0)
+
+
+def test_dead_letters_can_be_replayed_after_a_fix(rig: IntakeRig) -> None:
+    versions = [
+        wire.encode(query(f"q-{n}")).replace(b'"schema_version":1', b'"schema_version":99')
+        for n in range(3)
+    ]
+    for number, value in enumerate(versions):
+        rig.produce("queries", value, b"q-%d" % number)
+    rig.produce("queries", wire.encode(query("q-3")), None)
+    rig.produce("queries", b"beyond repair", b"q-4")
+    rig.flush()
+    rig.start()
+    rig.settle()
+
+    def fix(payload: bytes) -> bytes:
+        return orjson.dumps(orjson.loads(payload) | {"schema_version": 1})
+
+    def run() -> Counter[bool]:
+        with rig.client() as client:
+            letters = replay.select(client, replay.Selection(topics=["queries"]))
+        plans = [replay.plan(letter, replay.Rules(), NOW, fix) for letter in letters]
+        return Counter(not done.problem for done in replay.send(rig.kafka, plans))
+
+    assert run() == Counter({True: 4, False: 1})
+    assert run() == Counter({True: 4, False: 1})  # again: harmless
+    accounts = rig.settle()
+    found = rig.rows("SELECT query_id FROM v_queries ORDER BY query_id")
+    assert found == [(f"q-{n}",) for n in range(4)]
+    assert accounts["queries"].unaccounted == 0
+    assert rig.rows("SELECT count() FROM v_dead_letters") == [(5,)]
+
+
+def test_selections_restrict_what_is_replayed(rig: IntakeRig) -> None:
+    rig.produce("queries", b"{", b"q")
+    rig.produce("feedback", b"{", b"q")
+    rig.produce("feedback", b"\xff", b"q")
+    rig.flush()
+    rig.start()
+    rig.settle()
+    with rig.client() as client:
+
+        def ids(selection: replay.Selection) -> set[str]:
+            return {letter.dead_letter_id for letter in replay.select(client, selection)}
+
+        everything = ids(replay.Selection())
+        assert len(everything) == 3
+        assert len(ids(replay.Selection(topics=["feedback"]))) == 2
+        assert len(ids(replay.Selection(topics=["feedback"], reasons=["not_utf8"]))) == 1
+        assert len(ids(replay.Selection(limit=2))) == 2
+        one = sorted(everything)[0]
+        assert ids(replay.Selection(ids=[one])) == {one}
+        newest = max(letter.ts for letter in replay.select(client, replay.Selection()))
+        later = newest.replace(year=newest.year + 1)
+        assert ids(replay.Selection(since=later)) == set()
+        assert ids(replay.Selection(since=newest)) >= {
+            letter.dead_letter_id
+            for letter in replay.select(client, replay.Selection())
+            if letter.ts == newest
+        }
