@@ -21,6 +21,8 @@ from ragwheel.infra.stack.options import DemoLlm, demo_llm_settings
 from ragwheel.infra.stack.prometheus import SCRAPE_INTERVAL_S, prometheus_argv, prometheus_config
 
 _READY_PROBE_S = 0.5
+#: A log is complete at every moment, and a crash of a C library leaves the stack that led to it.
+PYTHON_LOGS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 
 
 class Server(Protocol):
@@ -266,7 +268,7 @@ def _python(
         name,
         python_argv(module, arguments),
         log_path=home.log_path(name),
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | PYTHON_LOGS,
         ready=ready,
     )
 

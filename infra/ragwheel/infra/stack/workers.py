@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from ragwheel.infra.processes import ManagedProcess
 from ragwheel.infra.stack.home import Home
 from ragwheel.infra.stack.options import WORKER_MODULES, WorkerName
-from ragwheel.infra.stack.servers import listens, python_argv
+from ragwheel.infra.stack.servers import PYTHON_LOGS, listens, python_argv
 from ragwheel.infra.stack.worker import RestartPolicy, Worker
 from ragwheel.schemas.settings import PREFIX
 
@@ -38,7 +38,7 @@ def worker(
             **others,
             **settings,
             "RAGWHEEL_METRICS_PORT": str(metrics_port),
-            "PYTHONUNBUFFERED": "1",
+            **PYTHON_LOGS,
         },
         ready=lambda: listens(metrics_port),
         start_timeout_s=_START_TIMEOUT_S,
