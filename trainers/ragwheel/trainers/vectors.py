@@ -49,7 +49,8 @@ class VectorCache:
         """Unit vectors of `texts`, in their order; only unknown texts are embedded.
 
         Args:
-            progress: called with (texts known, texts wanted), cached ones included.
+            progress: called with (texts known, texts wanted), cached ones included; what it raises
+                ends the work, and full shards are kept.
         """
         keys = [bytes.fromhex(identity.content_hash(text)) for text in texts]
         folder = self._folder / identity.digest("vectors", encoder.fingerprint, prompt)
@@ -67,7 +68,9 @@ class VectorCache:
         done = len(texts) - sum(len(indices) for indices in rows.values())
         for at in range(0, len(missing), _SHARD_TEXTS):
             part = missing[at : at + _SHARD_TEXTS]
-            vectors = encoder.encode([texts[row] for row in part], prompt)
+            vectors = encoder.encode(
+                [texts[row] for row in part], prompt, progress=_shifted(progress, done, len(texts))
+            )
             _write(folder, [keys[row] for row in part], vectors)
             for row, vector in zip(part, vectors, strict=True):
                 result[rows[keys[row]]] = vector
@@ -77,6 +80,14 @@ class VectorCache:
         if not missing and progress is not None:
             progress(len(texts), len(texts))
         return result
+
+
+def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """Progress of a part as progress of the whole."""
+    if progress is None:
+        return None
+    report = progress
+    return lambda done, _: report(before + done, total)
 
 
 def _read(path: Path, dimension: int) -> list[tuple[bytes, Vectors]]:
