@@ -6,14 +6,14 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ragwheel.infra.demo.search import Vectors
+from ragwheel.schemas.errors import RagwheelError
 from ragwheel.trainers.encoder import TextEncoder, load_encoder
 from ragwheel.trainers.vectors import VectorCache
 
-#: Texts between two looks at `stop`, and between two steps of progress.
-_TEXTS_AT_ONCE = 128
+
+class EmbeddingStoppedError(RagwheelError):
+    """Somebody called `stop` before all vectors were there."""
 
 
 class Embedding(threading.Thread):
@@ -51,13 +51,17 @@ class Embedding(threading.Thread):
         """Embed everything, unless told to stop."""
         try:
             self._encoder = load_encoder(*self._load)
-            self._chunk_vectors = self._embed(self._encoder, self._chunks)
-            self._question_vectors = self._embed(self._encoder, self._questions)
+            self._chunk_vectors = self._cache.embed(
+                self._encoder, self._chunks, progress=self._note
+            )
+            self._question_vectors = self._encoder.encode(
+                self._questions, progress=lambda done, _: self._note(len(self._chunks) + done, 0)
+            )
         except Exception as error:  # noqa: BLE001 - handed to the thread that asks for the result
             self._error = error
 
     def stop(self) -> None:
-        """Give up at the next opportunity and wait for it."""
+        """Give up after the batch under way, and wait for that; harmless when all is done."""
         self._cancelled.set()
         if self.is_alive():
             self.join()
@@ -71,17 +75,10 @@ class Embedding(threading.Thread):
         if self._error is not None:
             raise self._error
         if self._encoder is None or self._chunk_vectors is None or self._question_vectors is None:
-            raise RuntimeError("the embedding was stopped, or is not finished")
+            raise RuntimeError("the embedding is not finished")
         return self._encoder, self._chunk_vectors, self._question_vectors
 
-    def _embed(self, encoder: TextEncoder, texts: Sequence[str]) -> Vectors | None:
-        vectors = np.zeros((len(texts), encoder.dimension), np.float32)
-        # Longest first, as the cache does: a slice then holds texts of one length.
-        order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
-        for start in range(0, len(order), _TEXTS_AT_ONCE):
-            if self._cancelled.is_set():
-                return None
-            rows = order[start : start + _TEXTS_AT_ONCE]
-            vectors[rows] = self._cache.embed(encoder, [texts[row] for row in rows])
-            self.done += len(rows)
-        return vectors
+    def _note(self, done: int, _total: int) -> None:
+        self.done = done
+        if self._cancelled.is_set():
+            raise EmbeddingStoppedError("the embedding of the corpus was stopped")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import sys
@@ -72,7 +71,6 @@ def _prepare_libraries() -> None:
     # Torch's threads spin while they wait for each other. Beside a broker, a database and a grader
     # on the same cores that halves the speed of all of them.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
 
 @contextmanager
