@@ -16,7 +16,9 @@ from ragwheel.schemas.settings import PREFIX
 SLOW_TO_START: frozenset[WorkerName] = frozenset({"trainer"})
 _START_TIMEOUT_S = 60.0
 # Intake finishes its batch and the grader its calls in flight; what is unfinished is read again.
-_GRACE_S = 20.0
+# The trainer may be deaf for half a minute while it imports torch, and has nothing to lose: a model
+# is registered by one rename, and a cycle that was cut off starts again.
+_GRACE_S: Mapping[WorkerName, float] = {"intake": 20.0, "grader": 20.0, "trainer": 5.0}
 
 
 def worker(
@@ -42,7 +44,7 @@ def worker(
         },
         ready=lambda: listens(metrics_port),
         start_timeout_s=_START_TIMEOUT_S,
-        grace_s=_GRACE_S,
+        grace_s=_GRACE_S[name],
     )
     return Worker(process, policy=policy, on_event=on_event)
 
