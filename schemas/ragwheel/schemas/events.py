@@ -31,6 +31,8 @@ MAX_CANDIDATES = 200
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Name = Annotated[str, StringConstraints(max_length=128)]
+#: A Hugging Face id, or the path of a folder, which may be long.
+ModelName = Annotated[str, StringConstraints(max_length=4_096)]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
 Probability = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -322,8 +324,8 @@ class ModelEvent(Record):
     event_id: Hash
     model_id: Id
     """Content address of the model folder, or the name of the base model."""
-    incumbent_id: Name = ""
-    base_model: Name
+    incumbent_id: ModelName = ""
+    base_model: ModelName
     kind: Name = "bi-encoder/query"
     action: Literal["promoted", "shadow", "refused", "rolled_back"]
     reason: Annotated[str, StringConstraints(max_length=4_000)] = ""
