@@ -79,6 +79,7 @@ lock: setup ## lock the dependencies again (requirements/*.txt)
 	@$(UV) $(LOCK) pyproject.toml --extra all --group dev -o requirements/dev.txt $(ARGS)
 	@$(UV) $(LOCK) pyproject.toml --extra all -c requirements/dev.txt -o requirements/all.txt
 	@$(UV) $(LOCK) pyproject.toml --extra streams -c requirements/dev.txt -o requirements/streams.txt
+	@$(UV) $(LOCK) pyproject.toml --extra trainers -c requirements/dev.txt -o requirements/trainers.txt
 
 clean: ## remove the virtual environment, caches and local data
 	@rm -rf $(VENV) .ragwheel .mypy_cache .pytest_cache .ruff_cache dist build

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 
 import pytest
+from tests.mock_kafka import MockKafka
 
-from mock_kafka import MockKafka
 from ragwheel.client import RagwheelClient, TopicStats
 from ragwheel.schemas import wire
 from ragwheel.schemas.events import Event, Record

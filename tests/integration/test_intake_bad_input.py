@@ -9,9 +9,9 @@ from pathlib import Path
 import orjson
 import pytest
 from confluent_kafka import Consumer
+from tests.examples import NOW, examples, query, retrieval
+from tests.intake_rig import IntakeRig
 
-from examples import NOW, examples, query, retrieval
-from intake_rig import IntakeRig
 from ragwheel.schemas import deadletters, kafka, wire
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.schemas.topics import MAX_EVENT_BYTES, TOPICS

@@ -183,7 +183,7 @@ def rows_of(status: dict[str, Any], name: str) -> int:
 def events(count: int, query: str = "how") -> str:
     """Lines of `count` queries and their retrievals."""
     ts = datetime.now(UTC).isoformat()
-    lines = []
+    lines: list[dict[str, object]] = []
     for number in range(count):
         common = {"query_id": f"{query}-{number}", "ts": ts, "segment": "test"}
         lines.append({"event": "query", "text": f"{query} to number {number}", **common})

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 from clickhouse_connect.driver.client import Client
 from pydantic import BaseModel
+from tests.examples import HASH, TEXT, examples, query, retrieval
 
-from examples import HASH, TEXT, examples, query, retrieval
 from ragwheel.schemas.clickhouse import connect, migrate, migrations
 from ragwheel.schemas.clickhouse.migrate import statements
 from ragwheel.schemas.clickhouse.rows import (

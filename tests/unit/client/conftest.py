@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.fake_producer import FakeProducer
 
-from fake_producer import FakeProducer
 from ragwheel.client import RagwheelClient
 from ragwheel.schemas import kafka
 

@@ -12,8 +12,8 @@ from uuid import UUID
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from tests.fake_producer import FakeProducer
 
-from fake_producer import FakeProducer
 from ragwheel.client import Hit, RagwheelClient, TopicStats
 from ragwheel.schemas import identity, kafka
 from ragwheel.schemas.events import ChunkEvent, FeedbackEvent, QueryEvent, RetrievalEvent

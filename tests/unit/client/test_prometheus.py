@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
+from tests.fake_producer import FakeProducer
 
-from fake_producer import FakeProducer
 from ragwheel.client import RagwheelClient
 from ragwheel.client.prometheus import register
 from ragwheel.schemas.metrics import ALL_METRICS

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import tomllib
-from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_an_extra_that_is_absent_is_a_warning_and_one_in_part_a_failure(
 def test_a_missing_extra_is_one_line_with_the_command_that_mends_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda module: None if module == "torch" else object())
+    monkeypatch.setattr(extras, "is_installed", lambda module: module != "torch")
     extras.require_extra("streams", "local")
     with pytest.raises(
         DependencyError, match=r"^torch is not .*pip install 'ragwheel\[trainers\]'"
@@ -111,7 +112,14 @@ def test_the_extras_are_those_of_the_project() -> None:
         declared = " ".join(project["optional-dependencies"][extra])
         for package, module in packages.items():
             assert package in declared
-            assert find_spec(module) is not None
+            assert extras.is_installed(module)
+
+
+def test_a_module_that_replaced_itself_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "odd_module", ModuleType("odd_module"))
+    assert sys.modules["odd_module"].__spec__ is None  # find_spec would raise
+    assert extras.is_installed("odd_module")
+    assert not extras.is_installed("no_such_module")
 
 
 def test_an_address_that_nobody_set_is_a_warning_and_a_dead_one_a_failure() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from tests.examples import NOW, examples
 
-from examples import NOW, examples
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import Candidate, Event, Record, RetrievalEvent
 from ragwheel.schemas.topics import TOPICS, TopicName

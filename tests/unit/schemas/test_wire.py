@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import orjson
 import pytest
+from tests.examples import NOW, examples
 
-from examples import NOW, examples
 from ragwheel.schemas import wire
 from ragwheel.schemas.clickhouse.rows import Position, rows_of
 from ragwheel.schemas.errors import InvalidEventError

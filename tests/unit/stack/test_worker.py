@@ -76,7 +76,8 @@ def test_a_dead_worker_is_started_again_after_the_delay(bench: Bench) -> None:
     assert bench.process.launches == 1
     bench.now += 0.1
     bench.worker.check()
-    assert (bench.process.launches, bench.worker.restarts, bench.worker.pid) == (2, 1, 102)
+    assert (bench.process.launches, bench.worker.restarts) == (2, 1)
+    assert [bench.worker.pid] == [102]
     assert "grader ended by SIGKILL; restart 1 of 3 in 1 s" in bench.events[0]
     assert "running again (pid 102)" in bench.events[1]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.examples import NOW, examples, message, query, retrieval
 
-from examples import NOW, examples, message, query, retrieval
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.clickhouse.rows import TABLES_OF_TOPIC
 from ragwheel.schemas.events import DeadLetter

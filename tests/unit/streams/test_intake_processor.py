@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from tests.examples import NOW, TEXT, examples, message, query, retrieval
 
-from examples import NOW, TEXT, examples, message, query, retrieval
 from ragwheel.schemas import metrics
 from ragwheel.schemas.clickhouse.rows import Row, Table
 from ragwheel.schemas.errors import UnavailableError

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.examples import NOW, query
 
-from examples import NOW, query
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.events import DeadLetter

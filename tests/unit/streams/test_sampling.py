@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
+from tests.examples import NOW, TEXT, retrieval
 
-from examples import NOW, TEXT, retrieval
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import Candidate
 from ragwheel.schemas.settings import SamplingSettings

@@ -9,6 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.unit.trainers.trainer_world import (
+    JUDGE,
+    LABELER,
+    NOON,
+    TruthfulJudge,
+    World,
+    make_world,
+    save_base_model,
+)
 
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.events import GradingJob, ModelEvent
@@ -20,15 +29,6 @@ from ragwheel.trainers.manifest import TrainConfig
 from ragwheel.trainers.registry import ModelRegistry
 from ragwheel.trainers.split import part_of
 from ragwheel.trainers.vectors import VectorCache
-from unit.trainers.trainer_world import (
-    JUDGE,
-    LABELER,
-    NOON,
-    TruthfulJudge,
-    World,
-    make_world,
-    save_base_model,
-)
 
 CONFIG = TrainConfig(epochs=6, learning_rate=0.1, batch_size=32, max_seq_length=64)
 

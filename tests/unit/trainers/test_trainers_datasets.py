@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from tests.unit.trainers.trainer_world import NOON
 
 from ragwheel.schemas import identity
 from ragwheel.trainers.datasets import Snapshot, build_snapshot, leaks, triplets
 from ragwheel.trainers.records import GradedPair, SampledQuery
 from ragwheel.trainers.split import draw_order, part_of
-from unit.trainers.trainer_world import NOON
 
 SHARE = 0.25
 

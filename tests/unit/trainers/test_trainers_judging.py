@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from threading import Event
 
 import pytest
+from tests.unit.trainers.test_trainers_datasets import query
 
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import GradingJob
 from ragwheel.trainers.judging import PublishingJudge, judge_jobs
 from ragwheel.trainers.records import Corpus, Judgment
-from unit.trainers.test_trainers_datasets import query
 
 CHUNKS = tuple(f"{number:032x}" for number in range(500))
 CORPUS = Corpus(CHUNKS, tuple(f"text {number}" for number in range(500)))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.trainers.trainer_world import NOON
 
 from ragwheel.trainers.manifest import Manifest, TrainConfig
 from ragwheel.trainers.registry import ModelRegistry, RegistryError
-from unit.trainers.trainer_world import NOON
 
 
 def manifest(seed: int = 1) -> Manifest:

@@ -7,6 +7,7 @@ from threading import Event
 from typing import cast
 
 import pytest
+from tests.unit.trainers.trainer_world import NOON, World
 
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import UnavailableError
@@ -21,7 +22,6 @@ from ragwheel.trainers.judging import Judge
 from ragwheel.trainers.registry import ModelRegistry
 from ragwheel.trainers.scheduler import CycleStoppedError, Scheduler
 from ragwheel.trainers.vectors import VectorCache
-from unit.trainers.trainer_world import NOON, World
 
 
 class Labels(World):

@@ -135,7 +135,7 @@ FILL_ELSEWHERE = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from unit.trainers.test_trainers_vectors import fill
+from tests.unit.trainers.test_trainers_vectors import fill
 fill(Path(sys.argv[2]), int(sys.argv[3]))
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 
@@ -36,7 +37,13 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
 
 def missing_packages(extra: str) -> list[str]:
     """Packages of `extra` that are not installed; imports none of them."""
-    return [package for package, module in EXTRAS[extra].items() if find_spec(module) is None]
+    return [package for package, module in EXTRAS[extra].items() if not is_installed(module)]
+
+
+def is_installed(module: str) -> bool:
+    """Whether a top-level module could be imported, without importing it."""
+    # Some modules (faust) replace themselves by one without a spec, which find_spec refuses.
+    return module in sys.modules or find_spec(module) is not None
 
 
 def install_command(extra: str) -> str:
