@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Message
 from tests.examples import NOW, examples, query, retrieval
 from tests.intake_rig import IntakeRig
 
@@ -85,8 +85,13 @@ def test_dead_letters_in_kafka_carry_the_original_bytes_and_headers(rig: IntakeR
     rig.settle()
     consumer: Consumer = kafka.consumer(rig.kafka, "reader")
     consumer.subscribe([kafka.physical(rig.kafka, "deadletters")])
-    read = []
-    rig.wait_until("a dead letter", lambda: bool(read.extend(consumer.consume(1, 0.2)) or read))
+    read: list[Message] = []
+
+    def arrived() -> bool:
+        read.extend(consumer.consume(1, 0.2))
+        return bool(read)
+
+    rig.wait_until("a dead letter", arrived)
     consumer.close()
     headers = read[0].headers() or []
     letter = deadletters.from_message(
@@ -107,9 +112,9 @@ def test_a_record_of_every_topic_lands_and_duplicates_land_once(rig: IntakeRig) 
             if topic != "deadletters":
                 rig.emit(topic, [record])
         rig.settle()
-    for topic in TOPICS.values():
-        if topic.name not in ("deadletters", "grading"):
-            assert rig.rows(f"SELECT count() FROM v_{topic.table}") == [(1,)], topic.name  # noqa: S608
+    for entry in TOPICS.values():
+        if entry.name not in ("deadletters", "grading"):
+            assert rig.rows(f"SELECT count() FROM v_{entry.table}") == [(1,)], entry.name  # noqa: S608
 
 
 def test_sampled_retrievals_become_jobs_once_each(rig: IntakeRig) -> None:

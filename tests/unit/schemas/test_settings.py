@@ -123,7 +123,7 @@ def test_wrong_rates_are_refused(monkeypatch: pytest.MonkeyPatch, rates: str) ->
 def test_settings_are_frozen_and_closed() -> None:
     settings = load(TrainerSettings)
     with pytest.raises(ValueError, match="frozen"):
-        settings.train_seed = 3
+        settings.train_seed = 3  # type: ignore[misc] # what must not be possible
     with pytest.raises(ConfigError):
         load(TrainerSettings, no_such_setting=1)
 

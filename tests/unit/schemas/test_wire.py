@@ -221,5 +221,5 @@ def test_a_chunk_may_be_old_but_not_from_the_future() -> None:
 
 def test_our_own_records_are_of_any_age() -> None:
     for topic in ("grading", "labels", "models"):
-        record = examples()[topic]  # type: ignore[index]
+        record = examples()[topic]
         wire.check_time(record, NOW + timedelta(days=5_000), timedelta(days=1), timedelta(0))

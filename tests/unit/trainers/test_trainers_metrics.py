@@ -33,7 +33,7 @@ def random_case(seed: int, queries: int = 40) -> Case:
 
 
 def relevant_of(judged: metrics.Grades) -> NDArray[np.int64]:
-    return (judged >= metrics.RELEVANT_GRADE).sum(axis=1).astype(np.int64)
+    return np.asarray((judged >= metrics.RELEVANT_GRADE).sum(axis=1), np.int64)
 
 
 def reference(measure: ir_measures.Measure, case: Case) -> NDArray[np.float64]:
