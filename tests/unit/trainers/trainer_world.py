@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,8 @@ DIMENSION = 64
 #: Spread of the base model's error about the askers' words; 1 would be the size of the signal.
 MISUNDERSTANDING = 1.6
 SHOWN = 10
-NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+#: Yesterday: tables forget jobs of a fixed date one day.
+NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
 LABELER, JUDGE = "labeler@1", "judge@1"
 SEGMENTS = ("left", "right")
 

@@ -28,7 +28,7 @@ class WheelStore(Protocol):
         """Distinct queries with at least one relevant label."""
 
     def sampled_queries(self) -> list[SampledQuery]:
-        """Queries with a `label` job, one per hash, in order of their hash."""
+        """Queries that were sampled for labels, one per hash, in order of their hash."""
 
     def labels(self) -> list[GradedPair]:
         """Grades for training, one per (query, chunk): the newest where graders differ."""
@@ -66,7 +66,7 @@ class ClickHouseStore:
         return int(rows[0][0])
 
     def sampled_queries(self) -> list[SampledQuery]:
-        """Queries with a `label` job, one per hash, in order of their hash."""
+        """Queries that were sampled for labels, one per hash, in order of their hash."""
         rows = self._rows(
             """
             SELECT
@@ -78,8 +78,35 @@ class ClickHouseStore:
                 argMax(stratum, (ts, job_id)),
                 argMax(inclusion_probability, (ts, job_id)),
                 arraySort(groupUniqArrayArray(chunk_hashes))
-            FROM v_grading_jobs
-            WHERE role = 'label'
+            FROM
+            (
+                SELECT
+                    query_hash,
+                    query,
+                    query_id,
+                    segment,
+                    ts,
+                    job_id,
+                    stratum,
+                    inclusion_probability,
+                    chunk_hashes
+                FROM v_grading_jobs
+                WHERE role = 'label'
+                UNION ALL
+                -- Jobs expire after 180 days; what was graded of them is kept.
+                SELECT
+                    query_hash,
+                    query,
+                    query_id,
+                    segment,
+                    ts,
+                    job_id,
+                    stratum,
+                    inclusion_probability,
+                    [chunk_hash] AS chunk_hashes
+                FROM v_labels
+                WHERE role = 'label'
+            )
             GROUP BY query_hash
             ORDER BY query_hash
             """
