@@ -8,7 +8,7 @@ chDB releases the interpreter lock while it works.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +94,8 @@ class Engine:
             import chdb
         except ImportError as error:
             raise DependencyError("chdb", 'pip install "ragwheel[local]"') from error
-        self._connect = chdb.connect
+        # chdb is only partly annotated.
+        self._connect: Callable[[str], Any] = chdb.connect
         self._path = str(path)
         # The engine lives as long as some connection does.
         self._anchor = self._connect(self._path)
