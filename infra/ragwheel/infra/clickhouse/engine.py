@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ragwheel.schemas.errors import DependencyError
 
@@ -95,7 +95,7 @@ class Engine:
         except ImportError as error:
             raise DependencyError("chdb", 'pip install "ragwheel[local]"') from error
         # chdb is only partly annotated.
-        self._connect: Callable[[str], Any] = chdb.connect
+        self._connect = cast("Callable[[str], Any]", chdb.connect)
         self._path = str(path)
         # The engine lives as long as some connection does.
         self._anchor = self._connect(self._path)
