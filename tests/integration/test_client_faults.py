@@ -5,6 +5,7 @@ Against librdkafka's mock broker, which can be taken down; test_client_kafka.py 
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -85,6 +86,23 @@ def test_delivery_is_counted_without_the_service_asking_for_it(broker: MockKafka
     assert {name: len(records(broker, name)) for name in SERVICE_TOPICS} == {
         "queries": 1, "retrievals": 1, "feedback": 1, "chunks": 20,
     }  # fmt: skip
+
+
+def test_a_client_that_nobody_holds_delivers_and_ends_its_thread(broker: MockKafka) -> None:
+    def threads() -> int:
+        return sum(thread.name == "ragwheel-client" for thread in threading.enumerate())
+
+    before = threads()
+    for number in range(5):
+        RagwheelClient(kafka_bootstrap_servers=broker.servers).emit_query("x", query_id=f"{number}")
+    assert threads() == before + 5  # what is queued keeps its client alive
+
+    def ended() -> bool:
+        gc.collect()
+        return threads() == before
+
+    wait_until(ended)
+    assert query_ids(broker) == ["0", "1", "2", "3", "4"]
 
 
 def test_events_of_many_threads_all_arrive_once(broker: MockKafka) -> None:

@@ -139,7 +139,7 @@ class Sender:
             producer.poll(0)
             self._complaints.say(
                 "exit",
-                f"{left} events were not delivered within {timeout_s:g} s of closing and are lost; "
+                f"events not delivered within {timeout_s:g} s of closing, and lost: {left}; "
                 f"{self._where()}, or raise RAGWHEEL_CLIENT_FLUSH_TIMEOUT_S",
             )
         return left
@@ -170,7 +170,7 @@ class Sender:
             try:
                 producer = kafka.producer(
                     self._settings,
-                    on_error=self._on_error,
+                    on_error=_weak(self._on_error),
                     # A duplicate is harmless, as rows have an identity; the fatal state that an
                     # idempotent producer can enter would silence the service until a restart.
                     enable_idempotence=False,
@@ -187,6 +187,8 @@ class Sender:
                 return None
             self._producer = producer
             self._pid = os.getpid()
+            # A client that nobody holds any more ends its thread, and with it the producer.
+            weakref.finalize(self, self._stop.set).atexit = False
             Thread(
                 target=_poll, args=(producer, self._stop), name="ragwheel-client", daemon=True
             ).start()
@@ -243,6 +245,18 @@ class Sender:
 def _poll(producer: Producer, stop: Event) -> None:
     while not stop.wait(_POLL_INTERVAL_S):
         producer.poll(0)
+
+
+def _weak(method: Callable[[KafkaError], None]) -> Callable[[KafkaError], None]:
+    """A callback that does not keep its owner alive."""
+    reference = weakref.WeakMethod(method)
+
+    def call(error: KafkaError) -> None:
+        alive = reference()
+        if alive is not None:
+            alive(error)
+
+    return call
 
 
 def _close_at_exit(reference: weakref.ref[Sender]) -> None:
