@@ -216,4 +216,3 @@ class _Ledger(Budget):
         now = self._clock.now()
         self._budget.spend(cost_usd, now)
         self._telemetry.inc(metrics.LLM_COST, cost_usd, model=self._model)
-        self._telemetry.set(metrics.SPENT_TODAY_USD, self._budget.spent_usd(now))

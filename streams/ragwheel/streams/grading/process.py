@@ -113,7 +113,7 @@ async def run(settings: GraderSettings) -> None:
         worker = GradingWorker(graders, publisher, settings.topic_prefix)
         window = OrderedWindow(settings.grader_window, time.monotonic)
         app = create_app(settings, worker, window, data_dir)
-        gauges = asyncio.create_task(_show(window, telemetry))
+        gauges = asyncio.create_task(_show(window, budget, telemetry))
         try:
             await _serve(app, window, stop)
         finally:
@@ -137,8 +137,10 @@ async def _serve(app: faust.App, window: OrderedWindow, stop: asyncio.Event) -> 
         raise TransientError(f"the stream stopped ({reason!r}); start the grader again")
 
 
-async def _show(window: OrderedWindow, telemetry: Telemetry) -> None:
+async def _show(window: OrderedWindow, budget: DailyBudget, telemetry: Telemetry) -> None:
     while True:
         telemetry.set(metrics.JOBS_IN_FLIGHT, len(window))
         telemetry.set(metrics.OLDEST_UNACKED, window.oldest_age_s())
+        # Here and not only when money is spent: after midnight an idle grader has spent nothing.
+        telemetry.set(metrics.SPENT_TODAY_USD, budget.spent_usd(datetime.now(UTC)))
         await asyncio.sleep(_GAUGE_INTERVAL_S)

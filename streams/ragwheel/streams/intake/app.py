@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from ragwheel.schemas import kafka, metrics
+from ragwheel.schemas import kafka
 from ragwheel.schemas.clickhouse import connect, migrate
 from ragwheel.schemas.errors import RagwheelError, UnavailableError
 from ragwheel.schemas.settings import IntakeSettings, load
@@ -19,7 +19,7 @@ from ragwheel.schemas.telemetry import Telemetry, configure_logging
 from ragwheel.streams.accounting import AccountReader, Groups
 from ragwheel.streams.intake.backoff import Persistence
 from ragwheel.streams.intake.consumer import GroupMember
-from ragwheel.streams.intake.gauges import GaugeThread, publish
+from ragwheel.streams.intake.gauges import GaugeThread, declare, publish
 from ragwheel.streams.intake.inserts import Inserter
 from ragwheel.streams.intake.outlet import Outlet
 from ragwheel.streams.intake.prepare import Rules
@@ -70,7 +70,7 @@ def run(settings: IntakeSettings) -> None:
     kafka.create_topics(settings)
 
     telemetry = Telemetry()
-    telemetry.declare(*(metric for metric in metrics.ALL_METRICS if metric.process == "intake"))
+    declare(telemetry)
     member = GroupMember(
         kafka.consumer(
             settings,

@@ -6,18 +6,34 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from typing import get_args
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import RagwheelError
+from ragwheel.schemas.events import DeadLetterReason
 from ragwheel.schemas.telemetry import Telemetry
-from ragwheel.schemas.topics import TopicName
+from ragwheel.schemas.topics import TOPICS, TopicName
 from ragwheel.streams.accounting import TopicAccount
 
 _LOG = logging.getLogger(__name__)
 
 REFRESH_S = 5.0
+
+
+def declare(telemetry: Telemetry) -> None:
+    """Show every family, and counters with closed label sets at 0.
+
+    A counter that is born with its first event never rises for `rate()`, so an alert on it would
+    sleep through the first burst.
+    """
+    telemetry.declare(*(metric for metric in metrics.ALL_METRICS if metric.process == "intake"))
+    for topic in TOPICS:
+        telemetry.inc(metrics.CONSUMED, 0, topic=topic)
+        telemetry.inc(metrics.LANDED, 0, topic=topic)
+        for reason in get_args(DeadLetterReason):
+            telemetry.inc(metrics.DEAD_LETTERED, 0, topic=topic, reason=reason)
 
 
 def publish(
