@@ -126,6 +126,10 @@ def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
         ConfigError: there is no such model, or it is no text embedding model. Names the setting.
         DependencyError: sentence-transformers is not installed.
     """
+    name = str(name_or_path)
+    if name.startswith(("/", "./", "../", "~")) and not Path(name).is_dir():
+        # Said before a library that takes ten seconds to import looks for it on the hub.
+        raise _not_a_model(name, "there is no such folder")
     try:
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging as transformers_logging
@@ -133,18 +137,13 @@ def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
         raise DependencyError("sentence-transformers", "pip install 'ragwheel[trainers]'") from None
     # A progress bar per load has no place in the log of a process.
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # unannotated
-    name = str(name_or_path)
     try:
         # Eager attention: in bfloat16 the fused kernel of the CPU trains 28 % slower.
         model = SentenceTransformer(name, model_kwargs=_attention())
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         # A host that cannot be reached surfaces as RuntimeError of the HTTP client.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(
-            f"RAGWHEEL_BASE_MODEL: {name!r} cannot be loaded ({reason[:200]}): name a "
-            "sentence-transformers model on the Hugging Face hub, such as "
-            "sentence-transformers/all-MiniLM-L6-v2, or the folder of one"
-        ) from None
+        raise _not_a_model(name, reason[:200]) from None
     if not model.get_embedding_dimension():
         raise ConfigError(
             f"RAGWHEEL_BASE_MODEL: {name!r} makes no fixed-size vectors; choose a "
@@ -155,6 +154,14 @@ def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
     if limit is not None and math.isfinite(limit) and limit > max_seq_length:
         model.max_seq_length = max_seq_length
     return TextEncoder(model, name)
+
+
+def _not_a_model(name: str, reason: str) -> ConfigError:
+    return ConfigError(
+        f"RAGWHEEL_BASE_MODEL: {name!r} cannot be loaded ({reason}): name a sentence-transformers "
+        "model on the Hugging Face hub, such as sentence-transformers/all-MiniLM-L6-v2, or the "
+        "folder of one"
+    )
 
 
 def batches_by_length(texts: Sequence[str], max_seq_length: int) -> Iterator[npt.NDArray[np.intp]]:
