@@ -95,8 +95,10 @@ def train_query_side(
     model = encoder.model
     model.eval()
     parameters = [each for each in model.parameters() if each.requires_grad]
+    # Fused: one pass over the weights instead of a dozen, which matters as much as the forward pass
+    # on short queries.
     optimizer = torch.optim.AdamW(
-        parameters, lr=config.learning_rate, weight_decay=config.weight_decay
+        parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     steps = config.epochs * math.ceil(len(examples) / config.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _linear(steps, config.warmup_share))
