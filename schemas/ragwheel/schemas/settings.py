@@ -137,7 +137,11 @@ class IntakeSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, Samplin
         1.0, gt=0, le=60, description="Seconds after which a smaller batch is inserted."
     )
     max_event_age_days: int = Field(
-        400, ge=1, le=3_650, description="Older events are dead-lettered (they open partitions)."
+        150,
+        ge=1,
+        le=3_650,
+        description="Older events are dead-lettered. Must stay below the tables' TTL (180 days), "
+        "or they land only to vanish.",
     )
     max_event_ahead_s: int = Field(
         3_600, ge=0, le=86_400, description="Events further in the future are dead-lettered."

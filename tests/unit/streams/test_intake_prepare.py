@@ -12,6 +12,7 @@ from tests.examples import NOW, examples, message, query, retrieval
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.clickhouse.rows import TABLES_OF_TOPIC
 from ragwheel.schemas.events import DeadLetter
+from ragwheel.schemas.settings import IntakeSettings
 from ragwheel.schemas.topics import TOPICS, TopicName
 from ragwheel.streams.intake.prepare import Message, Rules, prepare, reject, shortened
 from ragwheel.streams.sampling import SamplingPolicy
@@ -145,3 +146,10 @@ def test_a_dead_letter_that_does_not_fit_is_halved_and_says_so() -> None:
     assert half.payload == b"1234"
     assert half.detail == "payload cut to 4 of 8 bytes to fit; why"
     assert half.dead_letter_id == letter.dead_letter_id
+
+
+def test_no_event_is_accepted_that_its_table_would_forget_at_once() -> None:
+    oldest_days = IntakeSettings.model_fields["max_event_age_days"].default
+    assert oldest_days < min(
+        TOPICS[t].table_ttl_days for t in ("queries", "retrievals", "feedback")
+    )
