@@ -25,7 +25,8 @@ SEARCHES = plan(QUESTIONS, 200, 10, random.Random(1))
 
 def unit_vectors(seed: int) -> Vectors:
     raw = np.random.default_rng(seed).normal(size=(_COUNT, 8))
-    return (raw / np.linalg.norm(raw, axis=1, keepdims=True)).astype(np.float32)
+    vectors: Vectors = (raw / np.linalg.norm(raw, axis=1, keepdims=True)).astype(np.float32)
+    return vectors
 
 
 @pytest.fixture
