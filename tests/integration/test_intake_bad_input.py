@@ -105,6 +105,15 @@ def test_dead_letters_in_kafka_carry_the_original_bytes_and_headers(rig: IntakeR
     assert (letter.key, letter.payload) == (b"\x00key", b"\xff\xfe")
 
 
+def test_a_sender_with_a_wrong_clock_cannot_make_its_dead_letters_expire(rig: IntakeRig) -> None:
+    rig.produce("feedback", b"{", b"k", timestamp=1_000_000_000_000)  # 2001
+    rig.flush()
+    rig.start()
+    rig.settle()
+    rig.rows("OPTIMIZE TABLE dead_letters FINAL")
+    assert rig.rows("SELECT count() FROM v_dead_letters WHERE ts > now() - 3600") == [(1,)]
+
+
 def test_a_record_of_every_topic_lands_and_duplicates_land_once(rig: IntakeRig) -> None:
     rig.start()
     for _ in range(3):

@@ -130,6 +130,8 @@ def create_topics(
                 "retention.ms": str(topic.retention_s * 1000),
                 "max.message.bytes": str(MAX_MESSAGE_BYTES),
                 "cleanup.policy": "delete",
+                # Retention counts from here; by a sender's wrong clock it would delete at once.
+                "message.timestamp.type": "LogAppendTime",
             },
         )
         for topic in (TOPICS.values() if topics is None else topics)
