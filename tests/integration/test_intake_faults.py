@@ -75,6 +75,7 @@ def assert_exactly_once(rig: IntakeRig, count: int) -> None:
     assert accounts["retrievals"].landed == accounts["retrievals"].produced == count
 
 
+@pytest.mark.slow
 def test_killed_in_mid_batch_and_restarted_every_event_is_read_once(rig: IntakeRig) -> None:
     events = traffic(4_000)
     rig.emit("retrievals", events)
