@@ -201,9 +201,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--chunks", type=int, default=6_000, help="size of the index; 0: all")
+    parser.add_argument("--chunks", type=int, default=0, help="size of the index; 0: all")
     parser.add_argument(
-        "--queries", type=int, nargs="+", default=[1_500], help="labeled training queries"
+        "--queries", type=int, nargs="+", default=[2_500], help="labeled training queries"
     )
     parser.add_argument("--error-rate", type=float, default=0.01, help="share of wrong grades")
     parser.add_argument("--max-seq-length", type=int, default=64)

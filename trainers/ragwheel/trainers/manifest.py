@@ -15,7 +15,7 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(default=3, ge=1, description="Passes over the examples.")
-    batch_size: int = Field(default=64, ge=2, description="Queries per step.")
+    batch_size: int = Field(default=128, ge=2, description="Queries per step.")
     learning_rate: float = Field(
         default=1e-4, gt=0, description="Peak; linear warm-up, linear decay."
     )
