@@ -52,11 +52,17 @@ async def _complete(
     policy: RetryPolicy = _QUICK,
     telemetry: Telemetry | None = None,
     calls: int = 1,
+    slots: int = 8,
 ) -> list[Outcome]:
     """Outcomes of `calls` concurrent calls by one caller."""
     async with _client(server, key) as client:
         caller = ChatCaller(
-            client, model, RequestShape(), policy, asyncio.Semaphore(8), telemetry or Telemetry()
+            client,
+            model,
+            RequestShape(),
+            policy,
+            asyncio.Semaphore(slots),
+            telemetry or Telemetry(),
         )
         return await asyncio.gather(*(caller.complete(_prompt()) for _ in range(calls)))
 
@@ -115,6 +121,16 @@ async def test_retry_after_holds_back_every_call_of_the_model(server: LlmServer)
         assert time.monotonic() - started > 0.4
         assert second.tries == 1
         assert (await first).tries == 2
+
+
+async def test_retry_after_holds_back_calls_that_already_wait_for_a_slot(server: LlmServer) -> None:
+    server.faults.script(Fault("rate_limit", 0.6))
+    asked = asyncio.create_task(_complete(server, calls=5, slots=1))
+    while not server.faults.counts:
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.3)  # half of the hold
+    assert server.ledger.requests == 1
+    assert sorted(outcome.tries for outcome in await asked) == [1, 1, 1, 1, 2]
 
 
 async def test_a_server_without_json_schema_is_asked_without_it_from_then_on(

@@ -118,8 +118,10 @@ class ChatCaller:
         tries = failures = 0
         while True:
             await self._wait_for_permission()
-            shape = self._shape
             async with self._slots:
+                if self._is_held():  # told so while this call waited for its slot
+                    continue
+                shape = self._shape
                 tries += 1
                 result = await self._try(prompt, shape)
             if isinstance(result, Completion):
@@ -145,6 +147,9 @@ class ChatCaller:
     async def _wait_for_permission(self) -> None:
         while (hold_s := self._resume_at - self._clock.monotonic()) > 0:
             await self._clock.sleep(hold_s)
+
+    def _is_held(self) -> bool:
+        return self._resume_at > self._clock.monotonic()
 
     def _give_way(self, shape: RequestShape, failure: CallFailure) -> bool:
         """Whether another shape is worth a try at once. Remembered for all later calls."""
