@@ -84,7 +84,9 @@ _AT_A_GLANCE = Row(
                 Query(
                     share(
                         total_rate(m.ZERO_RESULTS, window="30m"),
-                        total_rate(m.RETRIEVALS, window="30m"),
+                        # By topic and not by segment: this counter is there, at 0, before the first
+                        # search, so that also the first burst of traffic is a rise.
+                        total_rate(m.LANDED, where='topic="retrievals"', window="30m"),
                         "intake",
                     )
                 ),
