@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from ragwheel.infra.llm import OverlapGrader
@@ -24,6 +24,7 @@ from ragwheel.schemas import identity, kafka, wire
 from ragwheel.schemas.events import GradingJob, JobCandidate, Label
 from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import TOPICS, TopicName
+from ragwheel.streams.positions import Positions
 
 LABELER, JUDGE = "ragwheel-demo-grader", "ragwheel-demo-judge"
 TS = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -223,21 +224,14 @@ class Rig:
 
     def lag(self) -> int:
         """Messages of the grading topic that the group has not committed."""
-        name = kafka.physical(self.settings, "grading")
-        admin = AdminClient(kafka.connection(self.settings))
-        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(self.group)])
-        listed = asked[self.group].result(10).topic_partitions or []
-        committed = {each.partition: max(each.offset, 0) for each in listed}
-        consumer = kafka.consumer(self.settings, f"{self.group}.lag")
+        positions = Positions(self.settings)
         try:
-            partitions = consumer.list_topics(name, 10).topics[name].partitions
-            ends = {
-                number: consumer.get_watermark_offsets(TopicPartition(name, number), 10)[1]
-                for number in partitions
-            }
+            places = [place for place in positions.partitions() if place[0] == "grading"]
+            committed = positions.committed(self.group, places)
+            ends = positions.ends(places)
         finally:
-            consumer.close()
-        return sum(end - committed.get(number, 0) for number, end in ends.items())
+            positions.close()
+        return sum(end - committed.get(place, 0) for place, (_, end) in ends.items())
 
     def members(self) -> set[str]:
         """Ids of the group's members; another id is another join."""

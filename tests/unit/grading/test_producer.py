@@ -78,5 +78,7 @@ async def test_a_full_queue_is_waited_for() -> None:
 
 
 async def test_nothing_to_publish_returns_at_once() -> None:
-    with _publisher(FakeProducer()) as publisher:
+    fake = FakeProducer()
+    with _publisher(fake) as publisher:
         await asyncio.wait_for(publisher.publish([]), 1)
+    assert fake.delivered == []

@@ -30,6 +30,8 @@ def test_a_released_home_can_be_taken_again(tmp_path: Path) -> None:
     for _ in range(2):
         home = Home(tmp_path)
         home.acquire()
+        with pytest.raises(ConfigError):
+            Home(tmp_path).acquire()
         home.release()
         home.release()  # idempotent
 
