@@ -69,8 +69,8 @@ bench: setup ## run the benchmarks; each prints a ratio to a named limit
 
 docs: setup ## rewrite the generated documents and dashboards
 	@$(BIN)/python -m ragwheel.schemas.export
-	@$(BIN)/python -m ragwheel.infra.cli.reference
-	@$(BIN)/python -m ragwheel.infra.grafana
+	@$(BIN)/python -m ragwheel.cli.reference
+	@$(BIN)/python -m ragwheel.observability.boards
 
 # Addresses of the registry that served this are left out on purpose.
 LOCK := pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \

@@ -18,7 +18,7 @@ from pathlib import Path
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
-from ragwheel.infra.clickhouse import ClickHouseFront
+from ragwheel.stack.clickhouse import ClickHouseFront
 
 _QUERIES = 200
 _COLUMNS = ["id", "ts", "name", "value"]

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from ragwheel.backends import kafka
 from ragwheel.client import RagwheelClient
-from ragwheel.schemas import identity, kafka
+from ragwheel.schemas import identity
 from ragwheel.schemas.settings import ClientSettings, load
 
 _P99_LIMIT_US = 1_000.0

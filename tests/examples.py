@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ragwheel.intake.prepare import Message
 from ragwheel.schemas import deadletters, identity, wire
 from ragwheel.schemas.events import (
     Candidate,
@@ -20,7 +21,6 @@ from ragwheel.schemas.events import (
     RetrievalEvent,
 )
 from ragwheel.schemas.topics import TOPICS, TopicName
-from ragwheel.streams.intake.prepare import Message
 
 #: Yesterday: a fixed date would one day be older than intake accepts and tables keep.
 NOW = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=250_000) - timedelta(days=1)

@@ -14,14 +14,15 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Producer
 
-from ragwheel.infra.processes import ManagedProcess
-from ragwheel.schemas import kafka, wire
-from ragwheel.schemas.clickhouse import connect
+from ragwheel.accounting.accounts import TopicAccount, read_accounts
+from ragwheel.backends import kafka
+from ragwheel.backends.clickhouse import connect
+from ragwheel.schemas import wire
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import Record
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.schemas.topics import TOPICS, TopicName
-from ragwheel.streams.accounting import TopicAccount, read_accounts
+from ragwheel.stack.processes import ManagedProcess
 
 #: Far above what anything takes; a loaded machine is no failure.
 DEADLINE_S = 90.0
@@ -68,7 +69,7 @@ class IntakeRig:
         log = self._folder / f"intake{number}.log"
         process = ManagedProcess(
             f"intake{number}",
-            [sys.executable, "-m", "ragwheel.streams.intake"],
+            [sys.executable, "-m", "ragwheel.intake"],
             env=env,
             log_path=log,
             ready=lambda: log.exists() and "intake consumes" in log.read_text(),

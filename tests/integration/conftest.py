@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from tests.integration.panel_queries import Prometheus, running_prometheus
 
-from ragwheel.infra.stack.home import Home
-from ragwheel.infra.stack.state import StackState, read_state
+from ragwheel.stack.home import Home
+from ragwheel.stack.state import StackState, read_state
 
 #: Longest that the small demo may take on a busy machine, seconds.
 DEMO_TIMEOUT_S = 840.0
@@ -52,7 +52,7 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoRun]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAGWHEEL_")}
     if "RAGWHEEL_CACHE_DIR" in os.environ:
         env["RAGWHEEL_CACHE_DIR"] = os.environ["RAGWHEEL_CACHE_DIR"]
-    command = [sys.executable, "-m", "ragwheel.infra.cli", "demo", "--scale", "small"]
+    command = [sys.executable, "-m", "ragwheel.cli", "demo", "--scale", "small"]
     with ExitStack() as cleanup:
         with output.open("wb") as file:
             demo = subprocess.Popen(

@@ -19,12 +19,13 @@ import orjson
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from ragwheel.infra.llm import OverlapGrader
-from ragwheel.schemas import identity, kafka, wire
+from ragwheel.backends import kafka
+from ragwheel.backends.positions import Positions
+from ragwheel.schemas import identity, wire
 from ragwheel.schemas.events import GradingJob, JobCandidate, Label
 from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import TOPICS, TopicName
-from ragwheel.streams.positions import Positions
+from ragwheel.stack.llm import OverlapGrader
 
 LABELER, JUDGE = "ragwheel-demo-grader", "ragwheel-demo-judge"
 TS = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -82,7 +83,7 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0
 
 
 class TestLlm:
-    """`python -m ragwheel.infra.llm` and its controls."""
+    """`python -m ragwheel.stack.llm` and its controls."""
 
     __test__ = False  # not a test class, whatever its name
 
@@ -90,7 +91,7 @@ class TestLlm:
         self.address = f"http://127.0.0.1:{port}"
 
     def configure(self, **faults: Any) -> None:
-        """See `ragwheel.infra.llm.server`."""
+        """See `ragwheel.stack.llm.server`."""
         self._call("PUT", "/faults", faults)
 
     def script(self, *kinds: str, seconds: float = 1.0) -> None:
@@ -113,7 +114,7 @@ class TestLlm:
 def running_llm(folder: Path) -> Iterator[TestLlm]:
     """Start the test LLM on a free port."""
     port_file = folder / "llm-port"
-    command = [sys.executable, "-m", "ragwheel.infra.llm", "--port-file", str(port_file)]
+    command = [sys.executable, "-m", "ragwheel.stack.llm", "--port-file", str(port_file)]
     with (folder / "llm.log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log)
     try:
@@ -126,7 +127,7 @@ def running_llm(folder: Path) -> Iterator[TestLlm]:
 
 @dataclass
 class GraderProcess:
-    """`python -m ragwheel.streams.grading`, startable again after its end."""
+    """`python -m ragwheel.grading`, startable again after its end."""
 
     environment: Mapping[str, str]
     log_path: Path
@@ -136,7 +137,7 @@ class GraderProcess:
         """Start; does not wait until it is ready."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ragwheel.streams.grading"],
+                [sys.executable, "-m", "ragwheel.grading"],
                 env={**os.environ, **self.environment},
                 stderr=log,
             )

@@ -18,9 +18,9 @@ from typing import Any
 import orjson
 import pytest
 
-from ragwheel.infra.grafana import files
-from ragwheel.infra.processes import ManagedProcess, free_port
-from ragwheel.infra.stack.prometheus import prometheus_argv, prometheus_config
+from ragwheel.observability.boards import files
+from ragwheel.stack.processes import ManagedProcess, free_port
+from ragwheel.stack.prometheus import prometheus_argv, prometheus_config
 
 SCRAPE_INTERVAL_S = 1
 #: What Grafana puts in place of its variables, for a run of a few minutes.

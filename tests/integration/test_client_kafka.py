@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import TopicPartition
 
+from ragwheel.backends import kafka
 from ragwheel.client import RagwheelClient, TopicStats
-from ragwheel.infra.kafka import KafkaBroker
-from ragwheel.schemas import kafka, wire
+from ragwheel.schemas import wire
 from ragwheel.schemas.events import Event, Record
 from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import SERVICE_TOPICS, TOPICS, TopicName
+from ragwheel.stack.kafka import KafkaBroker
 
 pytestmark = pytest.mark.integration
 

@@ -18,9 +18,9 @@ from tests.integration.panel_queries import (
     silent_panels,
 )
 
+from ragwheel.backends.telemetry import Telemetry
 from ragwheel.schemas.metrics import ALL_METRICS, Metric
 from ragwheel.schemas.settings import MetricsSettings, load
-from ragwheel.schemas.telemetry import Telemetry
 
 pytestmark = pytest.mark.integration
 

@@ -25,7 +25,7 @@ _LINUX = Path("/proc/self/environ").exists()
 def start(home: Path, out: Path) -> subprocess.Popen[bytes]:
     with out.open("wb") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", "ragwheel.infra.cli", "demo", "--scale", "small",
+            [sys.executable, "-m", "ragwheel.cli", "demo", "--scale", "small",
              "--home", str(home)],
             stdout=file,
             stderr=subprocess.STDOUT,

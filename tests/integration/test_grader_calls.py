@@ -9,17 +9,17 @@ from collections.abc import AsyncIterator, Callable
 import openai
 import pytest
 
-from ragwheel.infra.llm import Fault, LlmServer, OverlapGrader
+from ragwheel.backends.telemetry import Telemetry
+from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking.prompt import PackLimits, Passage, Prompt, build
+from ragwheel.grading.endpoint.calls import ChatCaller, Completion, Outcome
+from ragwheel.grading.endpoint.probe import open_client, require_models
+from ragwheel.grading.endpoint.request import RequestShape
+from ragwheel.grading.endpoint.retry import GiveUp, RetryPolicy
 from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.errors import ConfigError, UnavailableError
 from ragwheel.schemas.settings import GraderSettings, load
-from ragwheel.schemas.telemetry import Telemetry
-from ragwheel.streams.grading import rubric
-from ragwheel.streams.grading.calls import ChatCaller, Completion, Outcome
-from ragwheel.streams.grading.endpoint import open_client, require_models
-from ragwheel.streams.grading.prompt import PackLimits, Passage, Prompt, build
-from ragwheel.streams.grading.request import RequestShape
-from ragwheel.streams.grading.retry import GiveUp, RetryPolicy
+from ragwheel.stack.llm import Fault, LlmServer, OverlapGrader
 
 pytestmark = pytest.mark.integration
 

@@ -10,13 +10,13 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from tests.integration.grading_rig import Rig, job, pairs, running_llm, wait_until
 
-from ragwheel.schemas import kafka
-from ragwheel.schemas.clickhouse import rows
-from ragwheel.schemas.clickhouse.connection import connect
-from ragwheel.schemas.clickhouse.migrate import migrate
+from ragwheel.backends import kafka
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import migrate
+from ragwheel.grading.store import ClickHouseStore
+from ragwheel.schemas import tables
 from ragwheel.schemas.events import GradingJob, Label
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
-from ragwheel.streams.grading.clickhouse_store import ClickHouseStore
 
 pytestmark = pytest.mark.integration
 
@@ -50,7 +50,7 @@ def _land_chunks(client: Client, jobs: list[GradingJob]) -> None:
 
 def _land_labels(client: Client, labels: list[Label]) -> None:
     columns = [
-        name for name in rows.LABELS.columns if name not in ("kafka_partition", "kafka_offset")
+        name for name in tables.LABELS.columns if name not in ("kafka_partition", "kafka_offset")
     ]
     listed = [[getattr(label, name) for name in columns] for label in labels]
     client.insert("labels", listed, column_names=columns)

@@ -21,10 +21,11 @@ from tests.integration.grading_rig import (
     wait_until,
 )
 
-from ragwheel.infra.kafka import KafkaBroker
-from ragwheel.schemas import deadletters, kafka
+from ragwheel.backends import kafka
+from ragwheel.schemas import deadletters
 from ragwheel.schemas.events import Label
 from ragwheel.schemas.settings import KafkaSettings, load
+from ragwheel.stack.kafka import KafkaBroker
 
 pytestmark = pytest.mark.integration
 

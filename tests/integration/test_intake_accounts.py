@@ -11,12 +11,13 @@ from confluent_kafka import TopicPartition
 from tests.examples import NOW, examples, query, retrieval
 from tests.intake_rig import IntakeRig
 
-from ragwheel.infra.processes import free_port
-from ragwheel.schemas import deadletters, identity, kafka
-from ragwheel.schemas.clickhouse import connect
+from ragwheel.accounting.accounts import AccountReader, Groups, read_accounts
+from ragwheel.backends import kafka
+from ragwheel.backends.clickhouse import connect
+from ragwheel.schemas import deadletters, identity
 from ragwheel.schemas.events import Label
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
-from ragwheel.streams.accounting import AccountReader, Groups, read_accounts
+from ragwheel.stack.processes import free_port
 
 pytestmark = pytest.mark.integration
 

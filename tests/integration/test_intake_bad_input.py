@@ -12,10 +12,11 @@ from confluent_kafka import Consumer, Message
 from tests.examples import NOW, examples, query, retrieval
 from tests.intake_rig import IntakeRig
 
-from ragwheel.schemas import deadletters, kafka, wire
+from ragwheel.backends import kafka
+from ragwheel.operations import redeliver
+from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.schemas.topics import MAX_EVENT_BYTES, TOPICS
-from ragwheel.streams import replay
 
 pytestmark = pytest.mark.integration
 
@@ -73,7 +74,7 @@ def test_bad_messages_are_dead_lettered_with_reasons_while_good_ones_land(rig: I
     assert {topic for topic, account in accounts.items() if account.unaccounted} == set()
 
     with rig.client() as client:
-        letters = replay.select(client, replay.Selection(topics=["retrievals"]))
+        letters = redeliver.select(client, redeliver.Selection(topics=["retrievals"]))
     kept = Counter((letter.key, letter.payload, letter.reason) for letter in letters)
     assert kept == Counter(BAD)
 
@@ -159,9 +160,9 @@ def test_dead_letters_can_be_replayed_after_a_fix(rig: IntakeRig) -> None:
 
     def run() -> Counter[bool]:
         with rig.client() as client:
-            letters = replay.select(client, replay.Selection(topics=["queries"]))
-        plans = [replay.plan(letter, replay.Rules(), NOW, fix) for letter in letters]
-        return Counter(not done.problem for done in replay.send(rig.kafka, plans))
+            letters = redeliver.select(client, redeliver.Selection(topics=["queries"]))
+        plans = [redeliver.plan(letter, redeliver.Rules(), NOW, fix) for letter in letters]
+        return Counter(not done.problem for done in redeliver.send(rig.kafka, plans))
 
     assert run() == Counter({True: 4, False: 1})
     assert run() == Counter({True: 4, False: 1})  # again: harmless
@@ -181,21 +182,21 @@ def test_selections_restrict_what_is_replayed(rig: IntakeRig) -> None:
     rig.settle()
     with rig.client() as client:
 
-        def ids(selection: replay.Selection) -> set[str]:
-            return {letter.dead_letter_id for letter in replay.select(client, selection)}
+        def ids(selection: redeliver.Selection) -> set[str]:
+            return {letter.dead_letter_id for letter in redeliver.select(client, selection)}
 
-        everything = ids(replay.Selection())
+        everything = ids(redeliver.Selection())
         assert len(everything) == 3
-        assert len(ids(replay.Selection(topics=["feedback"]))) == 2
-        assert len(ids(replay.Selection(topics=["feedback"], reasons=["not_utf8"]))) == 1
-        assert len(ids(replay.Selection(limit=2))) == 2
+        assert len(ids(redeliver.Selection(topics=["feedback"]))) == 2
+        assert len(ids(redeliver.Selection(topics=["feedback"], reasons=["not_utf8"]))) == 1
+        assert len(ids(redeliver.Selection(limit=2))) == 2
         one = sorted(everything)[0]
-        assert ids(replay.Selection(ids=[one])) == {one}
-        newest = max(letter.ts for letter in replay.select(client, replay.Selection()))
+        assert ids(redeliver.Selection(ids=[one])) == {one}
+        newest = max(letter.ts for letter in redeliver.select(client, redeliver.Selection()))
         later = newest.replace(year=newest.year + 1)
-        assert ids(replay.Selection(since=later)) == set()
-        assert ids(replay.Selection(since=newest)) >= {
+        assert ids(redeliver.Selection(since=later)) == set()
+        assert ids(redeliver.Selection(since=newest)) >= {
             letter.dead_letter_id
-            for letter in replay.select(client, replay.Selection())
+            for letter in redeliver.select(client, redeliver.Selection())
             if letter.ts == newest
         }

@@ -13,21 +13,22 @@ import pytest
 from tests.examples import query, retrieval
 from tests.intake_rig import IntakeRig
 
-from ragwheel.infra.clickhouse import ClickHouseFront
-from ragwheel.infra.kafka import KafkaBroker
-from ragwheel.infra.processes import ProcessFailedError
-from ragwheel.schemas import kafka
-from ragwheel.schemas.clickhouse import connect, migrate
+from ragwheel.backends import kafka
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import migrate
+from ragwheel.backends.telemetry import Telemetry
+from ragwheel.intake.backoff import Persistence
+from ragwheel.intake.consumer import GroupMember
+from ragwheel.intake.inserts import Inserter
+from ragwheel.intake.outlet import Outlet
+from ragwheel.intake.prepare import Message, Rules
+from ragwheel.intake.processor import Processor
+from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas.events import RetrievalEvent
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
-from ragwheel.schemas.telemetry import Telemetry
-from ragwheel.streams.intake.backoff import Persistence
-from ragwheel.streams.intake.consumer import GroupMember
-from ragwheel.streams.intake.inserts import Inserter
-from ragwheel.streams.intake.outlet import Outlet
-from ragwheel.streams.intake.prepare import Message, Rules
-from ragwheel.streams.intake.processor import Processor
-from ragwheel.streams.sampling import SamplingPolicy
+from ragwheel.stack.clickhouse import ClickHouseFront
+from ragwheel.stack.kafka import KafkaBroker
+from ragwheel.stack.processes import ProcessFailedError
 
 pytestmark = pytest.mark.integration
 

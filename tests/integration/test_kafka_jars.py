@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ragwheel.infra.kafka import KAFKA_VERSION, JarMismatchError, prepare
-from ragwheel.infra.kafka.lock import JarPin
-from ragwheel.infra.processes import free_port
 from ragwheel.schemas.errors import DependencyError
+from ragwheel.stack.kafka import KAFKA_VERSION, JarMismatchError, prepare
+from ragwheel.stack.kafka.lock import JarPin
+from ragwheel.stack.processes import free_port
 
 pytestmark = pytest.mark.integration
 

@@ -15,10 +15,10 @@ from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from ragwheel.infra.kafka import KafkaBroker
-from ragwheel.infra.processes import ProcessFailedError
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.topics import MAX_MESSAGE_BYTES
+from ragwheel.stack.kafka import KafkaBroker
+from ragwheel.stack.processes import ProcessFailedError
 
 pytestmark = pytest.mark.integration
 
@@ -105,7 +105,7 @@ def test_a_second_broker_runs_beside_it_with_its_own_data(
 def test_data_in_use_is_refused_by_name(
     kafka_broker: KafkaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ragwheel.infra.kafka.broker._DATA_LOCK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("ragwheel.stack.kafka.broker._DATA_LOCK_TIMEOUT_S", 0.2)
     with pytest.raises(ConfigError, match=f"another broker is running on {kafka_broker.data_dir}"):
         KafkaBroker(kafka_broker.data_dir).start()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ragwheel.infra.processes import (
+from ragwheel.stack.processes import (
     ManagedProcess,
     ProcessFailedError,
     Supervisor,
@@ -41,7 +41,7 @@ _PARENT = textwrap.dedent(
     """
     import json, sys
     from pathlib import Path
-    from ragwheel.infra.processes import ManagedProcess, Supervisor
+    from ragwheel.stack.processes import ManagedProcess, Supervisor
 
     folder = Path(sys.argv[1])
     codes = json.loads(sys.argv[2])

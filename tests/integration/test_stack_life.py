@@ -15,10 +15,10 @@ from typing import Any
 import orjson
 import pytest
 
-from ragwheel.infra.operations.overview import table_rows
-from ragwheel.infra.stack import StackState, read_state, settings_in
-from ragwheel.schemas.clickhouse import connect
+from ragwheel.backends.clickhouse import connect
+from ragwheel.operations.overview import table_rows
 from ragwheel.schemas.settings import ClickHouseSettings
+from ragwheel.stack import StackState, read_state, settings_in
 
 pytestmark = [
     pytest.mark.integration,
@@ -41,7 +41,7 @@ def clean_environment(**settings: str) -> dict[str, str]:
 def ragwheel(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Runs a command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "ragwheel.infra.cli", *argv],
+        [sys.executable, "-m", "ragwheel.cli", *argv],
         input=stdin,
         env=clean_environment(),
         capture_output=True,
@@ -84,7 +84,7 @@ class Up:
         options = [part for name in without for part in ("--without", name)]
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ragwheel.infra.cli", "up", "--home", str(home), *options],
+                [sys.executable, "-m", "ragwheel.cli", "up", "--home", str(home), *options],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=clean_environment(**(env or {})),
@@ -221,7 +221,7 @@ def test_the_shown_variables_lead_to_the_stack(stack: Up) -> None:
     variables = dict(words[1].split("=", 1) for words in exports)
     assert variables["RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS"]
     done = subprocess.run(
-        [sys.executable, "-m", "ragwheel.infra.cli", "topics", "--dry-run"],
+        [sys.executable, "-m", "ragwheel.cli", "topics", "--dry-run"],
         env=clean_environment(**variables),
         capture_output=True,
         text=True,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from ragwheel.infra.operations.doctor import services
-from ragwheel.infra.operations.groups import GroupState, group_states
-from ragwheel.infra.operations.overview import look
-from ragwheel.infra.operations.topics import missing_topics
-from ragwheel.schemas.clickhouse import connect, migrate
-from ragwheel.schemas.kafka import consumer, create_topics
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.kafka import consumer, create_topics
+from ragwheel.backends.migrate import migrate
+from ragwheel.operations.doctor import services
+from ragwheel.operations.groups import GroupState, group_states
+from ragwheel.operations.overview import look
+from ragwheel.operations.topics import missing_topics
 from ragwheel.schemas.settings import (
     ClickHouseSettings,
     GraderSettings,

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.trainers.test_trainers_registry import add
+from tests.unit.models.test_registry import add
 from tests.unit.trainers.trainer_world import World, make_world, save_base_model
 
-from ragwheel.schemas import identity, kafka, wire
-from ragwheel.schemas.clickhouse import connect, migrate
-from ragwheel.schemas.clickhouse.rows import Position, rows_of
+from ragwheel.backends import kafka
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import migrate
+from ragwheel.models.registry import ModelRegistry
+from ragwheel.schemas import identity, wire
 from ragwheel.schemas.events import (
     ChunkEvent,
     GradingJob,
@@ -28,9 +30,9 @@ from ragwheel.schemas.events import (
     Role,
 )
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, TrainerSettings
+from ragwheel.schemas.tables import Position, rows_of
 from ragwheel.schemas.topics import TOPICS
-from ragwheel.trainers.app import Trainer
-from ragwheel.trainers.registry import ModelRegistry
+from ragwheel.trainers.process import Trainer
 
 pytestmark = pytest.mark.integration
 

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import migrate
 from ragwheel.schemas import identity
-from ragwheel.schemas.clickhouse import connect, migrate
-from ragwheel.schemas.clickhouse.rows import Position, rows_of
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import ChunkEvent, GradingJob, JobCandidate, Label, Record
 from ragwheel.schemas.settings import ClickHouseSettings
+from ragwheel.schemas.tables import Position, rows_of
 from ragwheel.trainers.store import ClickHouseStore
 
 pytestmark = pytest.mark.integration

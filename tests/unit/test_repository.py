@@ -12,19 +12,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = {
-    "schemas": ROOT / "schemas/ragwheel/schemas",
-    "client": ROOT / "schemas/ragwheel/client",
-    "streams": ROOT / "streams/ragwheel/streams",
-    "trainers": ROOT / "trainers/ragwheel/trainers",
-    "infra": ROOT / "infra/ragwheel/infra",
-}
+#: Room (first segment below `ragwheel`) → its folder. A room has one home: R1 of docs/house.md.
+SOURCES = {path.name: path for path in sorted(ROOT.glob("*/ragwheel/*")) if path.is_dir()}
+
+_GROUND = {"schemas", "backends"}
+_WORKERS = {"intake", "grading", "accounting", "trainers"}
+#: Arrows go down (R2 of docs/house.md): what each room may import besides itself.
 MAY_IMPORT = {
-    "schemas": {"schemas"},
-    "client": {"client", "schemas"},
-    "streams": {"streams", "schemas"},
-    "trainers": {"trainers", "schemas"},
-    "infra": {"infra", "client", "schemas", "streams", "trainers"},
+    "schemas": set[str](),
+    "measuring": set[str](),
+    "observability": {"schemas"},
+    "backends": {"schemas"},
+    "client": _GROUND,
+    "models": _GROUND,
+    "intake": _GROUND | {"accounting"},
+    "grading": _GROUND,
+    "accounting": _GROUND,
+    "trainers": _GROUND | {"measuring", "models"},
+    "operations": _GROUND | _WORKERS | {"measuring", "models", "stack"},
+    "stack": _GROUND | {"grading", "operations", "observability"},
+    "demo": _GROUND | _WORKERS | {"client", "measuring", "models", "operations", "stack"},
+    "cli": _GROUND | _WORKERS | {"client", "measuring", "models", "operations", "stack", "demo"},
 }
 
 
@@ -43,14 +51,20 @@ def _ragwheel_imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("package", sorted(SOURCES))
-def test_imports_point_one_way(package: str) -> None:
-    files = sorted(SOURCES[package].rglob("*.py"))
-    assert files, f"{package} has no modules"
+def test_every_room_has_one_home_and_known_arrows() -> None:
+    folders = [path.name for path in ROOT.glob("*/ragwheel/*") if path.is_dir()]
+    assert sorted(folders) == sorted(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
+def test_imports_point_one_way(room: str) -> None:
+    files = sorted(SOURCES[room].rglob("*.py"))
+    assert files, f"{room} has no modules"
+    allowed = MAY_IMPORT[room] | {room}
     wrong = {
-        str(path.relative_to(ROOT)): sorted(_ragwheel_imports(path) - MAY_IMPORT[package])
+        str(path.relative_to(ROOT)): sorted(_ragwheel_imports(path) - allowed)
         for path in files
-        if _ragwheel_imports(path) - MAY_IMPORT[package]
+        if _ragwheel_imports(path) - allowed
     }
     assert not wrong
 

@@ -11,7 +11,7 @@ import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ragwheel.infra.clickhouse import ClickHouseFront
+from ragwheel.stack.clickhouse import ClickHouseFront
 
 # http://user:password@host:port of a server on which databases may be created and dropped.
 _REAL = os.environ.get("RAGWHEEL_TEST_CLICKHOUSE_URL", "")

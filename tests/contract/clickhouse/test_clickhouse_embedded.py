@@ -14,8 +14,8 @@ import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ragwheel.infra.clickhouse import ClickHouseFront
-from ragwheel.infra.processes import ProcessFailedError
+from ragwheel.stack.clickhouse import ClickHouseFront
+from ragwheel.stack.processes import ProcessFailedError
 
 pytestmark = pytest.mark.integration
 
@@ -73,7 +73,7 @@ def test_a_kill_keeps_every_insert_that_was_answered(tmp_path: Path) -> None:
 
 def test_a_second_process_on_the_same_data_is_refused_in_one_line(front: ClickHouseFront) -> None:
     second = subprocess.run(
-        [sys.executable, "-m", "ragwheel.infra.clickhouse", "--data-dir", str(front.data_dir)],
+        [sys.executable, "-m", "ragwheel.stack.clickhouse", "--data-dir", str(front.data_dir)],
         capture_output=True,
         text=True,
         timeout=60,

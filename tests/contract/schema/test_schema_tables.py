@@ -18,20 +18,20 @@ from clickhouse_connect.driver.client import Client
 from pydantic import BaseModel
 from tests.examples import HASH, TEXT, examples, query, retrieval
 
-from ragwheel.schemas.clickhouse import connect, migrate, migrations
-from ragwheel.schemas.clickhouse.migrate import statements
-from ragwheel.schemas.clickhouse.rows import (
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import migrate, migrations, statements
+from ragwheel.backends.telemetry import Telemetry
+from ragwheel.intake.inserts import Inserter
+from ragwheel.schemas.events import MetricValue
+from ragwheel.schemas.settings import ClickHouseSettings
+from ragwheel.schemas.tables import (
     ALL_TABLES,
     TABLES_OF_TOPIC,
     Position,
     Table,
     rows_of,
 )
-from ragwheel.schemas.events import MetricValue
-from ragwheel.schemas.settings import ClickHouseSettings
-from ragwheel.schemas.telemetry import Telemetry
 from ragwheel.schemas.topics import TOPICS, TopicName
-from ragwheel.streams.intake.inserts import Inserter
 
 SNAPSHOT = Path(__file__).parent / "tables.sql"
 POSITION = {"kafka_partition": "UInt32", "kafka_offset": "UInt64"}

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from ragwheel.infra.cli import reference
-from ragwheel.infra.cli.app import COMMANDS, build_parsers
-from ragwheel.infra.cli.command import Command
+from ragwheel.cli import reference
+from ragwheel.cli.command import Command
+from ragwheel.cli.main import COMMANDS, build_parsers
 
-_HELP = "from ragwheel.infra.cli import main; main(['--help'])"
+_HELP = "from ragwheel.cli.main import main; main(['--help'])"
 #: What `--help` may take, seconds. The interpreter alone takes about 0.02.
 _LIMIT_S = 0.3
 
@@ -36,8 +36,8 @@ def test_help_imports_nothing_but_the_standard_library_and_the_commands() -> Non
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     )
     modules = set(done.stderr.split())
-    assert "ragwheel.infra.cli.app" in modules
-    allowed = ("ragwheel.infra.cli", "ragwheel.infra")
+    assert "ragwheel.cli.main" in modules
+    allowed = ("ragwheel.cli", "ragwheel.infra")
     ours = {m for m in modules if m.startswith("ragwheel.") and not m.startswith(allowed[0])}
     assert ours <= set(allowed)
     heavy = {"pydantic", "confluent_kafka", "clickhouse_connect", "torch", "faust", "openai"}
@@ -70,5 +70,5 @@ def test_help_fits_a_wide_terminal() -> None:
 
 
 def test_the_reference_is_what_the_commands_say() -> None:
-    fix = "run `make docs` (python -m ragwheel.infra.cli.reference)"
+    fix = "run `make docs` (python -m ragwheel.cli.reference)"
     assert reference.PATH.read_text("utf-8") == reference.reference(), fix

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import orjson
 
-from ragwheel.infra.cli.overview import as_json, as_text
-from ragwheel.infra.operations.groups import GroupState
-from ragwheel.infra.operations.overview import LabelCount, ModelLine, Overview, TableRows
-from ragwheel.infra.stack import ProcessState
-from ragwheel.streams.accounting import TopicAccount
+from ragwheel.accounting.accounts import TopicAccount
+from ragwheel.cli.views.overview import as_json, as_text
+from ragwheel.operations.groups import GroupState
+from ragwheel.operations.overview import LabelCount, ModelLine, Overview, TableRows
+from ragwheel.stack import ProcessState
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 UP = ProcessState("intake", os.getpid(), "intake.log", metrics_port=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragwheel.infra.cli.table import table
+from ragwheel.cli.views.table import table
 
 
 def test_numbers_stand_to_the_right_and_text_to_the_left() -> None:

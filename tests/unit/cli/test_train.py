@@ -7,12 +7,12 @@ from pathlib import Path
 
 import orjson
 
-from ragwheel.infra.cli.registry import as_json, as_text
-from ragwheel.infra.cli.verdict import StageLines
-from ragwheel.infra.operations.models import RegistryLine, registry_lines
+from ragwheel.cli.views.registry import as_json, as_text
+from ragwheel.cli.views.verdict import StageLines
+from ragwheel.models.manifest import Manifest, TrainConfig
+from ragwheel.models.registry import ModelRegistry
+from ragwheel.operations.models import RegistryLine, registry_lines
 from ragwheel.schemas.settings import TrainerSettings, load
-from ragwheel.trainers.manifest import Manifest, TrainConfig
-from ragwheel.trainers.registry import ModelRegistry
 
 
 def _register(registry: ModelRegistry, seed: int) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.fake_producer import FakeProducer
 
+from ragwheel.backends import kafka
 from ragwheel.client import RagwheelClient
-from ragwheel.schemas import kafka
 
 
 class _StillThread:

@@ -14,8 +14,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from tests.fake_producer import FakeProducer
 
+from ragwheel.backends import kafka
 from ragwheel.client import Hit, RagwheelClient, TopicStats
-from ragwheel.schemas import identity, kafka
+from ragwheel.schemas import identity
 from ragwheel.schemas.events import ChunkEvent, FeedbackEvent, QueryEvent, RetrievalEvent
 from ragwheel.schemas.settings import ClientSettings, load
 

@@ -23,7 +23,7 @@ def test_the_client_loads_nothing_heavy_and_nothing_of_the_other_parts() -> None
     loaded = ast.literal_eval(run(code))
     assert [name for name in HEAVY if name in loaded] == []
     ours = {name.split(".")[1] for name in loaded if name.startswith("ragwheel.")}
-    assert ours == {"client", "schemas"}
+    assert ours == {"backends", "client", "schemas"}
 
 
 def test_importing_opens_no_producer_and_starts_no_thread() -> None:

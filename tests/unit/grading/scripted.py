@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
+from ragwheel.grading.asking.prompt import Prompt
+from ragwheel.grading.endpoint.calls import Clock, Completion, Outcome
+from ragwheel.grading.endpoint.retry import GiveUp
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import GradingJob, JobCandidate
-from ragwheel.streams.grading.calls import Clock, Completion, Outcome
-from ragwheel.streams.grading.prompt import Prompt
-from ragwheel.streams.grading.retry import GiveUp
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 Reaction = Callable[[Prompt], Completion | GiveUp]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ragwheel.streams.grading.answer import ANSWER_SCHEMA, MAX_ANSWER_CHARS, parse
+from ragwheel.grading.asking.answer import ANSWER_SCHEMA, MAX_ANSWER_CHARS, parse
 
 _IDS = ("bcdf", "ghjk", "mnpq")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from ragwheel.grading.app import create_app, read
+from ragwheel.grading.handling import Delivery
+from ragwheel.grading.window import OrderedWindow
 from ragwheel.schemas.settings import GraderSettings, load
-from ragwheel.streams.grading.app import create_app, read
-from ragwheel.streams.grading.window import OrderedWindow
-from ragwheel.streams.grading.worker import Delivery
 
 
 class Recorder:

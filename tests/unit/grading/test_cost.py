@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ragwheel.schemas.errors import ConfigError
-from ragwheel.streams.grading.cost import (
+from ragwheel.grading.cost import (
     DailyBudget,
     Price,
     load_prices,
@@ -15,6 +14,7 @@ from ragwheel.streams.grading.cost import (
     price_of,
     share,
 )
+from ragwheel.schemas.errors import ConfigError
 
 _NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

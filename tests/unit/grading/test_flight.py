@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ragwheel.streams.grading.flight import SingleFlight
+from ragwheel.grading.flight import SingleFlight
 
 
 async def test_a_key_is_worked_on_once_and_shared() -> None:

@@ -15,14 +15,14 @@ from tests.unit.grading.scripted import (
     true_grade,
 )
 
+from ragwheel.backends.telemetry import Telemetry
+from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking.prompt import PackLimits
+from ragwheel.grading.cost import DailyBudget, Price
+from ragwheel.grading.grader import LlmGrader
+from ragwheel.grading.known import LabelStore, MemoryStore
 from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.events import GradingJob
-from ragwheel.schemas.telemetry import Telemetry
-from ragwheel.streams.grading import rubric
-from ragwheel.streams.grading.cost import DailyBudget, Price
-from ragwheel.streams.grading.grader import LlmGrader
-from ragwheel.streams.grading.prompt import PackLimits
-from ragwheel.streams.grading.store import LabelStore, MemoryStore
 
 
 def _grader(

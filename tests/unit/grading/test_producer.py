@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from confluent_kafka import KafkaError, Producer
 
-from ragwheel.streams.grading.producer import DurablePublisher, Outgoing
+from ragwheel.grading.producer import DurablePublisher, Outgoing
 
 _Report = Callable[[KafkaError | None, Any], None]
 

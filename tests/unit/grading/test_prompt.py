@@ -4,9 +4,8 @@ import random
 import re
 from collections import Counter
 
-from ragwheel.schemas import identity
-from ragwheel.streams.grading import rubric
-from ragwheel.streams.grading.prompt import (
+from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking.prompt import (
     PackLimits,
     Passage,
     build,
@@ -15,6 +14,7 @@ from ragwheel.streams.grading.prompt import (
     system_text,
     template_hash,
 )
+from ragwheel.schemas import identity
 
 _RUBRIC = rubric.load().of("default")
 _QUERY_HASH = identity.query_hash("a query")

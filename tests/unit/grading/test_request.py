@@ -2,8 +2,8 @@
 
 import pytest
 
-from ragwheel.streams.grading.request import RequestShape, adapt
-from ragwheel.streams.grading.retry import CallFailure
+from ragwheel.grading.endpoint.request import RequestShape, adapt
+from ragwheel.grading.endpoint.retry import CallFailure
 
 
 def _refusal(message: str, status: int = 400) -> CallFailure:

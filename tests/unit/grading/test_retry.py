@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ragwheel.streams.grading.retry import (
+from ragwheel.grading.endpoint.retry import (
     CallFailure,
     GiveUp,
     RetryPolicy,

@@ -15,11 +15,11 @@ from tests.unit.grading.scripted import (
     truncated,
 )
 
+from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking.prompt import PackLimits, Passage
+from ragwheel.grading.result import Verdict
+from ragwheel.grading.rounds import Budget, Question, judge
 from ragwheel.schemas import identity
-from ragwheel.streams.grading import rubric
-from ragwheel.streams.grading.prompt import PackLimits, Passage
-from ragwheel.streams.grading.rounds import Budget, Question, judge
-from ragwheel.streams.grading.verdict import Verdict
 
 _QUESTION = Question(rubric.load().of("default"), "a query", identity.query_hash("a query"))
 _PASSAGES = [Passage(identity.content_hash(text_of(n)), text_of(n)) for n in range(10)]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ragwheel.grading.asking import rubric
 from ragwheel.schemas.errors import ConfigError
-from ragwheel.streams.grading import rubric
 
 _TOML = """
 name = "tools"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ragwheel.streams.grading.window import OrderedWindow
+from ragwheel.grading.window import OrderedWindow
 
 
 class Bench:

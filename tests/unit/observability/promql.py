@@ -15,7 +15,7 @@ import yaml
 from ragwheel.schemas.metrics import ALL_METRICS
 
 ROOT = Path(__file__).parents[3]
-PROMETHEUS_DIR = ROOT / "infra" / "prometheus"
+RULES_DIR = ROOT / "infra/ragwheel/observability/rules"
 
 #: Labels that Prometheus adds to everything it scrapes.
 _TARGET_LABELS = frozenset({"job", "instance"})
@@ -36,7 +36,7 @@ class Selector:
 
 def rule_files() -> list[Path]:
     """Every rule file that Prometheus loads."""
-    return sorted(PROMETHEUS_DIR.glob("*.rules.yml"))
+    return sorted(RULES_DIR.glob("*.rules.yml"))
 
 
 @cache

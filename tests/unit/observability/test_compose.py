@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.unit.observability.promql import PROMETHEUS_DIR, ROOT
+from tests.unit.observability.promql import ROOT, RULES_DIR
 
 from ragwheel.schemas.settings import (
     PROCESS_SETTINGS,
@@ -132,7 +132,7 @@ def test_topics_and_tables_come_from_the_registry_before_any_worker_starts() -> 
 
 @pytest.mark.parametrize("service", OURS)
 def test_the_command_of_a_service_exists(service: str) -> None:
-    asked = [sys.executable, "-m", "ragwheel.infra.cli", *SERVICES[service]["command"], "--help"]
+    asked = [sys.executable, "-m", "ragwheel.cli", *SERVICES[service]["command"], "--help"]
     helped = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
     assert helped.returncode == 0, helped.stderr
 
@@ -148,7 +148,7 @@ def test_dependencies_are_awaited_by_health_and_have_a_check() -> None:
 
 
 def test_prometheus_scrapes_every_worker_where_it_listens() -> None:
-    config = yaml.safe_load((PROMETHEUS_DIR / "prometheus.yml").read_text("utf-8"))
+    config = yaml.safe_load((RULES_DIR.parent / "prometheus.yml").read_text("utf-8"))
     targets = {
         (job["job_name"], name, found["port"])
         for job in config["scrape_configs"]
@@ -166,7 +166,7 @@ def test_mounted_files_exist_and_named_volumes_are_declared() -> None:
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             if source.startswith("."):
-                assert (ROOT / source).is_dir(), source
+                assert (ROOT / source).exists(), source
             else:
                 assert source in COMPOSE["volumes"]
 
@@ -185,7 +185,7 @@ def test_no_secret_is_written_down_but_local_defaults() -> None:
 
 
 def test_compose_runs_the_kafka_that_the_local_stack_runs() -> None:
-    lock = (ROOT / "infra/ragwheel/infra/kafka/kafka.lock").read_text("utf-8")
+    lock = (ROOT / "infra/ragwheel/stack/kafka/kafka.lock").read_text("utf-8")
     found = re.search(r"org\.apache\.kafka:kafka_2\.13:(\d+\.\d+)\.\d+$", lock, re.MULTILINE)
     assert found
     assert SERVICES["kafka"]["image"].startswith(f"apache/kafka:{found[1]}.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ragwheel.backends.telemetry import Telemetry
 from ragwheel.schemas.metrics import ALL_METRICS, Metric
-from ragwheel.schemas.telemetry import Telemetry
 
 
 @pytest.mark.parametrize("metric", ALL_METRICS, ids=lambda metric: metric.name)

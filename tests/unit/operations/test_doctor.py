@@ -10,11 +10,11 @@ from types import ModuleType
 
 import pytest
 
-from ragwheel.infra.kafka.lock import KAFKA_VERSION, JarPin
-from ragwheel.infra.operations import extras
-from ragwheel.infra.operations.doctor import checks, machine, runtimes, services
+from ragwheel.operations import extras
+from ragwheel.operations.doctor import checks, machine, runtimes, services
 from ragwheel.schemas.errors import DependencyError
 from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings, load
+from ragwheel.stack.kafka.lock import KAFKA_VERSION, JarPin
 
 ROOT = Path(__file__).parents[3]
 NOBODY = "127.0.0.1:1"

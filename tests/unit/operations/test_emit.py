@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from ragwheel.infra.operations.emit import emit_lines, open_lines, parse_event
+from ragwheel.operations.emit import emit_lines, open_lines, parse_event
 from ragwheel.schemas.errors import ConfigError, InvalidEventError
 
 QUERY = {"event": "query", "query_id": "q1", "ts": "2026-01-31T12:00:00Z", "text": "how?"}

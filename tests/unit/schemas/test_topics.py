@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from ragwheel.schemas import kafka
-from ragwheel.schemas.clickhouse import rows
+from ragwheel.backends import kafka
+from ragwheel.schemas import tables
 from ragwheel.schemas.events import Record, ServiceEvent
 from ragwheel.schemas.settings import KafkaSettings, load
 from ragwheel.schemas.topics import (
@@ -61,8 +61,8 @@ def test_a_dead_letter_can_hold_the_largest_event_and_more() -> None:
 
 
 def test_every_topic_has_a_table_of_known_columns() -> None:
-    tables = {table.name for table in vars(rows).values() if isinstance(table, rows.Table)}
-    assert {topic.table for topic in TOPICS.values()} <= tables
+    names = {table.name for table in vars(tables).values() if isinstance(table, tables.Table)}
+    assert {topic.table for topic in TOPICS.values()} <= names
 
 
 def test_every_topic_is_described_in_one_line() -> None:

@@ -11,9 +11,9 @@ import pytest
 from tests.examples import NOW, examples
 
 from ragwheel.schemas import wire
-from ragwheel.schemas.clickhouse.rows import Position, rows_of
 from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.events import ChunkEvent, DeadLetterReason, QueryEvent
+from ragwheel.schemas.tables import Position, rows_of
 from ragwheel.schemas.topics import MAX_EVENT_BYTES, TOPICS, TopicName
 
 QUERY: dict[str, Any] = {

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ragwheel.infra.stack.home import Home, choose_home
 from ragwheel.schemas.errors import ConfigError
+from ragwheel.stack.home import Home, choose_home
 
 
 def test_the_typed_home_wins_over_the_environment_and_the_default(tmp_path: Path) -> None:

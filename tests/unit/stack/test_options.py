@@ -8,8 +8,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from ragwheel.infra.stack.home import Home
-from ragwheel.infra.stack.options import (
+from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.settings import GraderSettings, IntakeSettings, known_variables
+from ragwheel.stack.home import Home
+from ragwheel.stack.options import (
     ALL_COMPONENTS,
     WORKER_MODULES,
     WORKERS,
@@ -19,11 +21,9 @@ from ragwheel.infra.stack.options import (
     choose_llm,
     local_defaults,
 )
-from ragwheel.infra.stack.prepare import settings_in
-from ragwheel.infra.stack.prometheus import prometheus_config
-from ragwheel.infra.stack.servers import port_in, still_free
-from ragwheel.schemas.errors import ConfigError
-from ragwheel.schemas.settings import GraderSettings, IntakeSettings, known_variables
+from ragwheel.stack.prometheus import prometheus_config
+from ragwheel.stack.schema import settings_in
+from ragwheel.stack.servers import port_in, still_free
 
 
 def test_components_are_left_out_by_name() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ragwheel.infra.stack.home import Home
-from ragwheel.infra.stack.options import DEMO_API_KEY
-from ragwheel.infra.stack.state import (
+from ragwheel.stack.home import Home
+from ragwheel.stack.options import DEMO_API_KEY
+from ragwheel.stack.state import (
     ProcessState,
     StackState,
     read_state,

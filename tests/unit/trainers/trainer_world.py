@@ -20,9 +20,9 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
+from ragwheel.models.encoder import Progress, load_encoder
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import GradingJob
-from ragwheel.trainers.encoder import Progress, load_encoder
 from ragwheel.trainers.evaluation import rank
 from ragwheel.trainers.judging import Judged
 from ragwheel.trainers.records import Corpus, GradedPair, Judgment, SampledQuery

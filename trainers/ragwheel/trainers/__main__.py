@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ragwheel.trainers.app import main
+from ragwheel.trainers.process import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,23 +13,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
+from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
+from ragwheel.models.manifest import Manifest, TrainConfig
+from ragwheel.models.registry import ModelRegistry, RegisteredModel
+from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers import evaluation, gate, training
 from ragwheel.trainers.datasets import Snapshot, build_snapshot, leaks
 from ragwheel.trainers.devcheck import dev_check
-from ragwheel.trainers.encoder import TextEncoder, Vectors, load_encoder
 from ragwheel.trainers.evaluation import Figure, RankShift
 from ragwheel.trainers.judging import Judge, Judged, judge_jobs
-from ragwheel.trainers.manifest import Manifest, TrainConfig
-from ragwheel.trainers.metrics import RELEVANT_GRADE
 from ragwheel.trainers.records import Corpus, SampledQuery
-from ragwheel.trainers.registry import ModelRegistry, RegisteredModel
 from ragwheel.trainers.reporting import model_event, report_of
 from ragwheel.trainers.split import draw_order
 from ragwheel.trainers.store import WheelStore
-from ragwheel.trainers.vectors import VectorCache
 
 _LOG = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
 from ragwheel.schemas import identity
-from ragwheel.trainers.metrics import RELEVANT_GRADE
 from ragwheel.trainers.records import GradedPair, SampledQuery
 from ragwheel.trainers.split import Part, part_of
 

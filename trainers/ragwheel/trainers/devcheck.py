@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ragwheel.measuring.intervals import intervals
+from ragwheel.models.encoder import TextEncoder, Vectors
 from ragwheel.trainers.datasets import Example
-from ragwheel.trainers.encoder import TextEncoder, Vectors
 from ragwheel.trainers.evaluation import ranks_of
-from ragwheel.trainers.intervals import intervals
 from ragwheel.trainers.records import Corpus
 
 _K = 10

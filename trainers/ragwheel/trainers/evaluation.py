@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ragwheel.trainers import metrics
-from ragwheel.trainers.encoder import Vectors
-from ragwheel.trainers.intervals import Interval, intervals
+from ragwheel.measuring import rank_metrics
+from ragwheel.measuring.intervals import Interval, intervals
+from ragwheel.models.encoder import Vectors
 
 System = Literal["incumbent", "candidate", "delta"]
 Ranking = npt.NDArray[np.int64]
@@ -133,10 +133,13 @@ def score(incumbent: Ranking, candidate: Ranking, grades: Sequence[Mapping[int, 
     """
     before, after = _grades_of(incumbent, grades), _grades_of(candidate, grades)
     judged = np.concatenate(
-        [metrics.judged_share(before, METRIC_DEPTH), metrics.judged_share(after, METRIC_DEPTH)]
+        [
+            rank_metrics.judged_share(before, METRIC_DEPTH),
+            rank_metrics.judged_share(after, METRIC_DEPTH),
+        ]
     )
     relevant = np.array(
-        [sum(grade >= metrics.RELEVANT_GRADE for grade in each.values()) for each in grades],
+        [sum(grade >= rank_metrics.RELEVANT_GRADE for grade in each.values()) for each in grades],
         np.int64,
     )
     rows = np.flatnonzero(relevant > 0)
@@ -175,29 +178,29 @@ def figures(per_query: PerQuery, segments: Sequence[str], seed: int) -> list[Fig
 
 
 def _columns(
-    ranked: metrics.Grades, relevant: npt.NDArray[np.int64], known: metrics.Grades
+    ranked: rank_metrics.Grades, relevant: npt.NDArray[np.int64], known: rank_metrics.Grades
 ) -> npt.NDArray[np.float64]:
-    condensed = metrics.condense(ranked)
+    condensed = rank_metrics.condense(ranked)
     measured = {
-        "recall": lambda k: metrics.recall(condensed, relevant, k),
-        "precision": lambda k: metrics.precision(condensed, k),
-        "mrr": lambda k: metrics.reciprocal_rank(condensed, k),
-        "ndcg": lambda k: metrics.ndcg(condensed, known, k),
+        "recall": lambda k: rank_metrics.recall(condensed, relevant, k),
+        "precision": lambda k: rank_metrics.precision(condensed, k),
+        "mrr": lambda k: rank_metrics.reciprocal_rank(condensed, k),
+        "ndcg": lambda k: rank_metrics.ndcg(condensed, known, k),
     }
     return np.stack([measured[name](k) for name, k in METRICS], axis=1)
 
 
-def _grades_of(ranking: Ranking, grades: Sequence[Mapping[int, int]]) -> metrics.Grades:
+def _grades_of(ranking: Ranking, grades: Sequence[Mapping[int, int]]) -> rank_metrics.Grades:
     table = [
-        [by_row.get(row, metrics.UNJUDGED) for row in rows]
+        [by_row.get(row, rank_metrics.UNJUDGED) for row in rows]
         for rows, by_row in zip(ranking.tolist(), grades, strict=True)
     ]
     return np.array(table, np.int8).reshape(len(grades), ranking.shape[1])
 
 
-def _padded(rows: Sequence[Sequence[int]]) -> metrics.Grades:
+def _padded(rows: Sequence[Sequence[int]]) -> rank_metrics.Grades:
     width = max((len(row) for row in rows), default=0)
-    result = np.full((len(rows), width), metrics.UNJUDGED, np.int8)
+    result = np.full((len(rows), width), rank_metrics.UNJUDGED, np.int8)
     for index, row in enumerate(rows):
         result[index, : len(row)] = row
     return result

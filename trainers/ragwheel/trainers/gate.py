@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ragwheel.measuring.intervals import RESAMPLES, resampled_means
 from ragwheel.trainers.evaluation import RECALL_AT_10, PerQuery
-from ragwheel.trainers.intervals import RESAMPLES, resampled_means
 
 Action = Literal["promoted", "shadow", "refused"]
 

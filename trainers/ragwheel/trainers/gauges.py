@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ragwheel.backends.telemetry import Telemetry
+from ragwheel.models.registry import ModelRegistry
 from ragwheel.schemas import metrics
-from ragwheel.schemas.telemetry import Telemetry
 from ragwheel.trainers.cycle import CycleResult
 from ragwheel.trainers.evaluation import METRICS
-from ragwheel.trainers.registry import ModelRegistry
 
 
 def show_progress(telemetry: Telemetry, available: int, threshold: int) -> None:

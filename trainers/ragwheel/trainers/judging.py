@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Protocol
 
+from ragwheel.models.encoder import Progress
 from ragwheel.schemas import identity
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import MAX_CANDIDATES, GradingJob, JobCandidate
-from ragwheel.trainers.encoder import Progress
 from ragwheel.trainers.records import Corpus, Judgment, SampledQuery
 from ragwheel.trainers.store import WheelStore, of_one_grader
 

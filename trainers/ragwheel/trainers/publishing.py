@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, Producer
 
-from ragwheel.schemas import kafka, wire
+from ragwheel.backends import kafka
+from ragwheel.schemas import wire
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import Record
 from ragwheel.schemas.settings import KafkaSettings

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
+from ragwheel.models.registry import RegisteredModel
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import MetricValue, ModelEvent
 from ragwheel.trainers.datasets import DataCard, Snapshot
 from ragwheel.trainers.evaluation import Figure, RankShift
 from ragwheel.trainers.gate import Verdict
-from ragwheel.trainers.registry import RegisteredModel
 
 
 def model_event(

@@ -13,10 +13,10 @@ from threading import Event
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ragwheel.backends.telemetry import Telemetry
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import RagwheelError, TransientError
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.schemas.telemetry import Telemetry
 from ragwheel.trainers.cycle import CycleResult, NotEnoughDataError, Parts, run_cycle
 from ragwheel.trainers.gauges import show_progress, show_result, show_serving
 

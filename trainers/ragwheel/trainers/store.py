@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
 from ragwheel.schemas.errors import UnavailableError
-from ragwheel.trainers.metrics import RELEVANT_GRADE
 from ragwheel.trainers.records import Corpus, GradedPair, Judgment, SampledQuery
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ragwheel.models.encoder import TextEncoder, Vectors, mixed_precision
+from ragwheel.models.manifest import TrainConfig
 from ragwheel.trainers.datasets import Example
-from ragwheel.trainers.encoder import TextEncoder, Vectors, mixed_precision
-from ragwheel.trainers.manifest import TrainConfig
 from ragwheel.trainers.records import Corpus
 
 if TYPE_CHECKING:

@@ -1,0 +1,6 @@
+"""Checks of everything that ragwheel needs on this machine, each with the way to mend it."""
+
+from ragwheel.operations.doctor.checks import examine
+from ragwheel.operations.doctor.finding import Finding, Level
+
+__all__ = ["Finding", "Level", "examine"]

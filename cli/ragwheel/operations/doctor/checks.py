@@ -1,0 +1,73 @@
+"""All checks in the order in which a person would mend things."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ragwheel.operations.doctor import machine, runtimes, services
+from ragwheel.operations.doctor.finding import Finding, fail
+from ragwheel.operations.extras import EXTRAS, missing_packages
+from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.settings import (
+    ClickHouseSettings,
+    GraderSettings,
+    KafkaSettings,
+    TrainerSettings,
+    load,
+)
+from ragwheel.stack.options import packaged_model
+
+
+def examine(home: Path, *, configured: bool, quick: bool = False) -> Iterator[Finding]:
+    """Check everything, one finding after the other; never raises for what it finds.
+
+    Args:
+        home: where a stack would write.
+        configured: somebody said where broker and database are (a stack runs, or by settings).
+        quick: leave out what takes seconds: loading torch and the base model.
+    """
+    yield machine.python()
+    for extra in EXTRAS:
+        yield runtimes.packages(extra)
+    yield machine.memory()
+    yield machine.disk(home)
+    yield machine.ports()
+    installed = {extra for extra in EXTRAS if not missing_packages(extra)}
+    if "local" in installed:
+        yield runtimes.java()
+        yield runtimes.jars()
+        yield runtimes.engine()
+    if "trainers" in installed and not quick:
+        yield from _with_settings(
+            lambda: runtimes.torch_and_model(_base_model(load(TrainerSettings)))
+        )
+    yield from _with_settings(lambda: [services.broker(load(KafkaSettings), configured=configured)])
+    if "streams" in installed or "trainers" in installed:
+        yield from _with_settings(
+            lambda: [services.database(load(ClickHouseSettings), configured=configured)]
+        )
+    yield from _with_settings(lambda: [services.llm(load(GraderSettings))])
+    debian = "install your system's package (Debian: apt install {})"
+    no_rules = "rules and dashboards cannot be tried here"
+    yield machine.program("prometheus", no_rules, debian.format("prometheus"))
+    yield machine.program("promtool", no_rules, debian.format("prometheus"))
+    yield machine.program(
+        "chromium", "the report's pages are not tested here", debian.format("chromium")
+    )
+
+
+def _with_settings(check: Callable[[], list[Finding]]) -> list[Finding]:
+    """A setting that cannot be read is a finding of its own."""
+    try:
+        return check()
+    except ConfigError as error:
+        return [fail("settings", str(error), "see docs/settings.md")]
+
+
+def _base_model(settings: TrainerSettings) -> str:
+    """The model that is configured, or the one that a local stack takes without configuration."""
+    packaged = packaged_model()
+    if packaged and "base_model" not in settings.model_fields_set:
+        return str(packaged)
+    return settings.base_model

@@ -1,0 +1,92 @@
+"""What ragwheel talks to: broker, database, LLM endpoint."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+
+import orjson
+
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import migrate
+from ragwheel.operations.doctor.finding import Finding, fail, ok, warn
+from ragwheel.operations.topics import missing_topics
+from ragwheel.schemas.errors import RagwheelError
+from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings
+
+_TIMEOUT_S = 10.0
+_START = "start a stack with `ragwheel up`, or set"
+
+
+def broker(settings: KafkaSettings, *, configured: bool) -> Finding:
+    """Whether a broker answers and has our topics."""
+    address = settings.kafka_bootstrap_servers
+    if not configured:
+        return _nobody_asked("kafka", f"{_START} RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS")
+    try:
+        missing = missing_topics(settings)
+    except RagwheelError as error:
+        return _failed("kafka", error)
+    if missing:
+        return warn("kafka", f"{address} lacks {', '.join(missing)}", "ragwheel topics")
+    return ok("kafka", f"{address} answers and has all topics")
+
+
+def database(settings: ClickHouseSettings, *, configured: bool) -> Finding:
+    """Whether ClickHouse answers and has our tables."""
+    if not configured:
+        return _nobody_asked("clickhouse", f"{_START} RAGWHEEL_CLICKHOUSE_URL")
+    try:
+        client = connect(settings)
+        try:
+            version = client.server_version
+            pending = migrate(client, dry_run=True)
+        finally:
+            client.close()
+    except RagwheelError as error:
+        return _failed("clickhouse", error)
+    if pending:
+        return warn(
+            "clickhouse", f"{version} lacks {len(pending)} migration(s)", "ragwheel migrate"
+        )
+    return ok("clickhouse", f"{version} answers and has all tables")
+
+
+def llm(settings: GraderSettings) -> Finding:
+    """Whether the LLM's endpoint takes the key and knows the models. Costs nothing."""
+    key = settings.llm_api_key.get_secret_value()
+    url = settings.llm_base_url.rstrip("/") + "/models"
+    if not key:
+        return warn(
+            "llm",
+            f"no key for {settings.llm_base_url}; `ragwheel up` grades with a stand-in",
+            "set RAGWHEEL_LLM_API_KEY, and RAGWHEEL_LLM_BASE_URL for another endpoint",
+        )
+    if not url.startswith(("http://", "https://")):
+        return fail("llm", f"{settings.llm_base_url!r} is no URL", "set RAGWHEEL_LLM_BASE_URL")
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})  # noqa: S310 - scheme checked above
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - as above
+            known = {model["id"] for model in orjson.loads(answer.read())["data"]}
+    except urllib.error.HTTPError as error:
+        fix = "check RAGWHEEL_LLM_API_KEY" if error.code in (401, 403) else "check the endpoint"
+        return fail("llm", f"{url} answers {error.code} {error.reason}", fix)
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
+        return fail("llm", f"{url}: {error}", "check RAGWHEEL_LLM_BASE_URL")
+    unknown = [name for name in (settings.llm_model, settings.judge_model) if name not in known]
+    if unknown:
+        return warn(
+            "llm",
+            f"{settings.llm_base_url} does not list {', '.join(unknown)}",
+            "set RAGWHEEL_LLM_MODEL and RAGWHEEL_JUDGE_MODEL to models it serves",
+        )
+    return ok("llm", f"{settings.llm_base_url} serves {settings.llm_model}, {settings.judge_model}")
+
+
+def _nobody_asked(subject: str, fix: str) -> Finding:
+    return warn(subject, "no stack is running and no address is set", fix)
+
+
+def _failed(subject: str, error: RagwheelError) -> Finding:
+    problem, _, fix = str(error).rpartition(": ")
+    return fail(subject, problem or str(error), fix)

@@ -1,0 +1,166 @@
+"""Sending events from lines of JSON, each checked as intake will check it.
+
+Unlike `ragwheel.client`, which favours the calling service, this waits: for room in the queue and
+for the broker's confirmation of every event.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import orjson
+from confluent_kafka import KafkaError, Producer
+
+from ragwheel.backends.kafka import physical, producer, require_broker
+from ragwheel.schemas import wire
+from ragwheel.schemas.errors import ConfigError, InvalidEventError, UnavailableError
+from ragwheel.schemas.events import Record
+from ragwheel.schemas.settings import KafkaSettings
+from ragwheel.schemas.topics import SERVICE_TOPICS, TOPIC_OF_EVENT, TOPICS, TopicName
+
+_FLUSH_TIMEOUT_S = 60.0
+_EVENTS = sorted(tag for tag, topic in TOPIC_OF_EVENT.items() if topic in SERVICE_TOPICS)
+
+OnError = Callable[[int, InvalidEventError], None]
+
+
+@dataclass
+class EmitReport:
+    """What became of the lines.
+
+    Attributes:
+        delivered: per topic, events that the broker confirmed (without settings: valid events).
+        invalid: lines that are no valid event.
+    """
+
+    delivered: Counter[TopicName] = field(default_factory=Counter)
+    invalid: int = 0
+
+
+def emit_lines(
+    lines: Iterable[bytes], settings: KafkaSettings | None, *, on_error: OnError
+) -> EmitReport:
+    """Send every valid line and wait until the broker has confirmed all; blank lines are skipped.
+
+    Args:
+        lines: one JSON object each.
+        settings: where to; None only checks.
+        on_error: told each invalid line, counted from 1.
+
+    Raises:
+        UnavailableError: the broker does not answer, or did not confirm everything. What it did
+            confirm stays; sending the file again is safe, since events keep their identity.
+    """
+    report = EmitReport()
+    if settings is None:
+        for topic, _record in _valid(lines, report, on_error):
+            report.delivered[topic] += 1
+        return report
+    require_broker(settings)
+    sender = _Sender(settings, report)
+    for topic, record in _valid(lines, report, on_error):
+        sender.send(topic, record)
+    sender.finish()
+    return report
+
+
+def parse_event(line: bytes) -> tuple[TopicName, Record]:
+    """The topic and record of one line.
+
+    Raises:
+        InvalidEventError: as intake would dead-letter it.
+    """
+    try:
+        raw = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        # Not JSON for any topic; the decoder names the exact reason.
+        return "queries", wire.decode_value(TOPICS["queries"], line)
+    tag = raw.get("event") if isinstance(raw, dict) else None
+    name = TOPIC_OF_EVENT.get(tag) if isinstance(tag, str) else None
+    if name is None or name not in SERVICE_TOPICS:
+        raise InvalidEventError(
+            "unknown_event", f"`event` is {tag!r}; services send {', '.join(_EVENTS)}"
+        )
+    return name, wire.decode_value(TOPICS[name], line)
+
+
+@contextmanager
+def open_lines(path: str) -> Iterator[IO[bytes]]:
+    """The file's lines as bytes; `-` is standard input.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    if path == "-":
+        yield sys.stdin.buffer
+        return
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(path).open("rb"))
+        except OSError as error:
+            raise ConfigError(f"--file {path}: {error.strerror}") from None
+        yield file
+
+
+def _valid(
+    lines: Iterable[bytes], report: EmitReport, on_error: OnError
+) -> Iterator[tuple[TopicName, Record]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield parse_event(line)
+        except InvalidEventError as error:
+            report.invalid += 1
+            on_error(number, error)
+
+
+class _Sender:
+    """A producer that blocks rather than drops."""
+
+    def __init__(self, settings: KafkaSettings, report: EmitReport) -> None:
+        self._settings = settings
+        self._producer: Producer = producer(
+            settings, message_timeout_ms=int(_FLUSH_TIMEOUT_S * 1000)
+        )
+        self._report = report
+        self._failure: KafkaError | None = None
+
+    def send(self, topic: TopicName, record: Record) -> None:
+        """Queue one event."""
+        while True:
+            try:
+                self._producer.produce(
+                    physical(self._settings, topic),
+                    wire.encode(record),
+                    wire.key_of(TOPICS[topic], record),
+                    on_delivery=lambda error, _message: self._delivered(topic, error),
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+                continue
+            self._producer.poll(0)
+            return
+
+    def finish(self) -> None:
+        """Wait for all confirmations."""
+        left = self._producer.flush(_FLUSH_TIMEOUT_S)
+        if left or self._failure is not None:
+            why = self._failure.str() if self._failure is not None else "no answer in time"
+            raise UnavailableError(
+                f"not every event was confirmed by {self._settings.kafka_bootstrap_servers!r} "
+                f"({why}); {sum(self._report.delivered.values()):,} were. Send the file again: "
+                "events that are there already land once"
+            )
+
+    def _delivered(self, topic: TopicName, error: KafkaError | None) -> None:
+        if error is None:
+            self._report.delivered[topic] += 1
+        else:
+            self._failure = error

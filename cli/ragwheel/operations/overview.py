@@ -1,0 +1,163 @@
+"""The state of a whole ragwheel at a glance: accounts, rows, labels, models, workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ragwheel.accounting.accounts import Groups, TopicAccount, read_accounts
+from ragwheel.backends.clickhouse import connect
+from ragwheel.operations.groups import GroupState, group_states
+from ragwheel.schemas.settings import GraderSettings, IntakeSettings
+from ragwheel.schemas.tables import ALL_TABLES
+from ragwheel.stack import ProcessState, StackState
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+#: Tables up to this size are counted through their view, that is without superseded copies.
+COUNT_EXACTLY = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """Rows of a table; `exact` counts them as readers see them, otherwise copies are included."""
+
+    table: str
+    rows: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCount:
+    """Labels of one role, status and grade. Cost in USD, as the price table has it."""
+
+    role: str
+    status: str
+    grade: int | None
+    labels: int
+    cost_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLine:
+    """What last happened to a model."""
+
+    model_id: str
+    action: str
+    promoted: bool
+    reason: str
+    ts: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything `ragwheel status` shows.
+
+    Attributes:
+        home: of the local stack that was asked, empty if none.
+        topics: accounts of the topics that exist.
+        groups: consumer groups of intake and grader.
+        models: newest first; at most one is promoted.
+        processes: of the local stack; empty if there is none.
+    """
+
+    home: str
+    topics: Sequence[TopicAccount]
+    tables: Sequence[TableRows]
+    labels: Sequence[LabelCount]
+    models: Sequence[ModelLine]
+    groups: Sequence[GroupState]
+    processes: Sequence[ProcessState]
+
+    @property
+    def unaccounted(self) -> int:
+        """Messages that were declared done and were not. Must be 0."""
+        return sum(topic.unaccounted for topic in self.topics)
+
+    @property
+    def down(self) -> list[str]:
+        """Names of processes that should run and do not."""
+        if self.processes:
+            return [process.name for process in self.processes if not process.alive]
+        return [group.worker for group in self.groups if group.members == 0]
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing is lost and everything runs."""
+        return self.unaccounted == 0 and not self.down
+
+
+def look(
+    intake: IntakeSettings, grader: GraderSettings, stack: StackState | None = None
+) -> Overview:
+    """Ask broker and database.
+
+    Raises:
+        UnavailableError: one of them does not answer.
+        ConfigError: a setting is wrong, or the tables are missing.
+    """
+    groups = Groups(intake.intake_group, grader.grader_group)
+    client = connect(intake)
+    try:
+        tables = table_rows(client)
+        return Overview(
+            home=stack.home if stack else "",
+            topics=read_accounts(intake, client, groups),
+            tables=tables,
+            labels=label_counts(client),
+            models=model_lines(client),
+            groups=group_states(intake, {"intake": groups.intake, "grader": groups.grader}),
+            processes=stack.processes if stack else (),
+        )
+    finally:
+        client.close()
+
+
+_STORED = """
+SELECT table, sum(rows) FROM system.parts
+WHERE active AND database = currentDatabase() GROUP BY table
+"""
+_LABELS = """
+SELECT role, status, grade, count(), sum(cost_usd) FROM v_labels
+GROUP BY role, status, grade ORDER BY role, status, grade
+"""
+_MODELS = """
+SELECT model_id, argMax(action, ts), argMax(reason, ts), max(ts) AS last FROM v_models
+GROUP BY model_id ORDER BY last DESC
+"""
+_IN_SERVICE = """
+SELECT if(action = 'rolled_back', incumbent_id, model_id) FROM v_models
+WHERE action IN ('promoted', 'rolled_back') ORDER BY ts DESC LIMIT 1
+"""
+
+
+def table_rows(client: Client) -> list[TableRows]:
+    """Rows of every table of the schema, in its order."""
+    stored = {str(table): int(rows) for table, rows in client.query(_STORED).result_rows}
+    counted = []
+    for table in ALL_TABLES:
+        rows = stored.get(table.name, 0)
+        exact = rows <= COUNT_EXACTLY
+        if exact and rows:
+            # The name comes from the schema, not from outside.
+            found = client.query(f"SELECT count() FROM v_{table.name}")  # noqa: S608
+            rows = int(found.result_rows[0][0])
+        counted.append(TableRows(table.name, rows, exact))
+    return counted
+
+
+def label_counts(client: Client) -> list[LabelCount]:
+    """Labels by role, status and grade."""
+    return [LabelCount(*row) for row in client.query(_LABELS).result_rows]
+
+
+def model_lines(client: Client) -> list[ModelLine]:
+    """Every model with its last event, newest first."""
+    in_service = [row[0] for row in client.query(_IN_SERVICE).result_rows]
+    return [
+        ModelLine(model_id, action, model_id in in_service, reason, ts)
+        for model_id, action, reason, ts in client.query(_MODELS).result_rows
+    ]

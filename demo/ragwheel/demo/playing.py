@@ -1,0 +1,152 @@
+"""Playing traffic against the search service and telling ragwheel about it, as a service would."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ragwheel.backends import kafka
+from ragwheel.client import Hit, RagwheelClient
+from ragwheel.demo.behaviour import CONTEXT_SIZE, react
+from ragwheel.demo.broken import BrokenEvent
+from ragwheel.demo.search import Found, SearchService, Vectors
+from ragwheel.demo.traffic import Search
+from ragwheel.schemas.settings import KafkaSettings
+from ragwheel.schemas.topics import TopicName
+
+SERVICE = "stdlib-search"
+EMBEDDING_MODEL = "all-MiniLM-L6-v2"
+RESULTS = 20
+_EVERY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What was played.
+
+    Attributes:
+        latencies_ms: of every search.
+        zero_results: searches that found nothing.
+        answer_in_results: searches whose right chunk was among the results.
+    """
+
+    latencies_ms: tuple[float, ...]
+    zero_results: int
+    answer_in_results: int
+
+
+def replay(
+    client: RagwheelClient,
+    service: SearchService,
+    searches: Sequence[Search],
+    vector_of: Mapping[str, Vectors],
+    index_version: str,
+    rng: random.Random,
+    on_progress: Callable[[int], None],
+) -> Replayed:
+    """Search, and report each search through the client.
+
+    Args:
+        vector_of: query vector by question text. All spellings share it: the model's tokenizer
+            folds case and white space.
+        on_progress: called with the number of searches done, now and then.
+    """
+    latencies: list[float] = []
+    empty = answered = 0
+    for number, search in enumerate(searches, 1):
+        found = service.search(vector_of[search.question.text], RESULTS, search.package)
+        latencies.append(found.latency_ms)
+        empty += not found.chunks
+        rank = found.rank_of(search.question.chunk_id)
+        answered += rank is not None
+        query_id = f"demo-{number:06d}"
+        _tell(client, search, query_id, found, rank, index_version, rng)
+        if number % _EVERY == 0:
+            on_progress(number)
+    return Replayed(tuple(latencies), empty, answered)
+
+
+def send_twice(
+    client: RagwheelClient, searches: Iterable[Search], now: datetime | None = None
+) -> Counter[TopicName]:
+    """Send the events of searches two times each, as a service that retries does.
+
+    Returns:
+        Events sent beyond the first copy, per topic; each must land once.
+    """
+    sent: Counter[TopicName] = Counter()
+    ts = now or datetime.now(UTC)
+    for number, search in enumerate(searches):
+        for copy in range(2):
+            query_id = client.emit_query(
+                search.text,
+                query_id=f"retried-{number}",
+                event_id=f"retried-query-{number}",
+                segment=search.question.segment,
+                user=search.user,
+                session=search.session,
+                ts=ts,
+            )
+            client.emit_feedback(
+                query_id,
+                "thumbs_up",
+                event_id=f"retried-feedback-{number}",
+                segment=search.question.segment,
+                ts=ts,
+            )
+            if copy:
+                sent.update(("queries", "feedback"))
+    return sent
+
+
+def send_broken(settings: KafkaSettings, events: Sequence[BrokenEvent]) -> Counter[TopicName]:
+    """Produce bytes past the client, which would refuse to send them.
+
+    Returns:
+        Messages sent per topic.
+    """
+    producer = kafka.producer(settings)
+    for event in events:
+        producer.produce(kafka.physical(settings, event.topic), event.value, event.key)
+    producer.flush(10)
+    return Counter(event.topic for event in events)
+
+
+def _tell(
+    client: RagwheelClient,
+    search: Search,
+    query_id: str,
+    found: Found,
+    answer_rank: int | None,
+    index_version: str,
+    rng: random.Random,
+) -> None:
+    attributes = {"package": search.package} if search.package else None
+    with client.query(
+        search.text,
+        segment=search.question.segment,
+        user=search.user,
+        session=search.session,
+        attributes=attributes,
+        # Sampling is a function of the query id: a seed repeats the sample, too.
+        query_id=query_id,
+    ) as query:
+        query.retrieved(
+            [
+                Hit(chunk.chunk_id, score, content_hash=chunk.content_hash)
+                for chunk, score in zip(found.chunks, found.scores, strict=True)
+            ],
+            stage="dense",
+            retriever="exact",
+            embedding_model=EMBEDDING_MODEL,
+            index_version=index_version,
+            k=RESULTS,
+            latency_ms=found.latency_ms,
+        )
+        query.used([chunk.chunk_id for chunk in found.chunks[:CONTEXT_SIZE]])
+        for reaction in react(answer_rank, len(found.chunks), rng):
+            chunk_id = None if reaction.rank is None else found.chunks[reaction.rank - 1].chunk_id
+            query.feedback(reaction.kind, chunk_id)

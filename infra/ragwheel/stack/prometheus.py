@@ -1,0 +1,64 @@
+"""A Prometheus of the stack's own, from the system's package, scraping the stack's processes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import orjson
+
+from ragwheel import observability
+from ragwheel.schemas.errors import DependencyError
+
+#: Rules are package data, so that a wheel carries them.
+RULES_DIR = Path(observability.__file__).parent / "rules"
+SCRAPE_INTERVAL_S = 2
+
+
+def prometheus_path() -> str:
+    """The program.
+
+    Raises:
+        DependencyError: it is not installed.
+    """
+    found = shutil.which("prometheus")
+    if found is None:
+        raise DependencyError(
+            "prometheus", "install your system's package (Debian: apt install prometheus)"
+        )
+    return found
+
+
+def prometheus_config(
+    metrics_ports: Mapping[str, int], *, rules_dir: Path = RULES_DIR, scrape_interval_s: int
+) -> bytes:
+    """The configuration file (JSON, which is YAML): one job per process, our rules if present."""
+    rules = sorted(str(path) for path in rules_dir.glob("*.rules.y*ml"))
+    interval = f"{scrape_interval_s}s"
+    return orjson.dumps(
+        {
+            "global": {"scrape_interval": interval, "evaluation_interval": interval},
+            "rule_files": rules,
+            "scrape_configs": [
+                {
+                    "job_name": name,
+                    "static_configs": [{"targets": [f"127.0.0.1:{port}"]}],
+                }
+                for name, port in metrics_ports.items()
+            ],
+        },
+        option=orjson.OPT_INDENT_2,
+    )
+
+
+def prometheus_argv(config: Path, data_dir: Path, port: int) -> list[str]:
+    """Command line of a server on loopback that keeps two days."""
+    return [
+        prometheus_path(),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data_dir}",
+        "--storage.tsdb.retention.time=2d",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+    ]

@@ -1,0 +1,135 @@
+"""A worker process that is started again when it dies, and not for ever."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ragwheel.schemas.errors import ConfigError
+from ragwheel.stack.processes import ManagedProcess, ProcessFailedError, describe_status
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """When a dead worker comes back.
+
+    Attributes:
+        max_restarts: deaths in a row that are forgiven; one more ends the stack.
+        first_delay_s: wait before the first restart; it doubles each time.
+        max_delay_s: longest wait.
+        stable_s: a worker that lived this long starts from zero again.
+    """
+
+    max_restarts: int = 5
+    first_delay_s: float = 0.5
+    max_delay_s: float = 15.0
+    stable_s: float = 60.0
+
+    def delay_s(self, failures: int) -> float:
+        """Wait before the restart that follows the `failures`-th death in a row (1, 2 …)."""
+        return min(self.max_delay_s, self.first_delay_s * 2.0 ** (failures - 1))
+
+
+class Worker:
+    """One supervised worker. Fits `ragwheel.stack.processes.Service`.
+
+    `wait_ready` does not restart: a worker that dies while the stack starts is a fault to be shown
+    at once. After that `check` restarts it by `policy`.
+
+    Args:
+        on_event: told in one line about each death and restart.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        process: ManagedProcess,
+        *,
+        policy: RestartPolicy,
+        on_event: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._process = process
+        self._policy = policy
+        self._on_event = on_event
+        self._clock = clock
+        self._launched_at = 0.0
+        self._failures = 0
+        self._restart_at: float | None = None
+        self.restarts = 0
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self._process.name
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, None while it is down."""
+        return None if self._restart_at is not None else self._process.pid
+
+    @property
+    def log_path(self) -> Path:
+        """Its standard output and error."""
+        return self._process.log_path
+
+    def start(self) -> None:
+        """Launch it and return at once; `wait_ready` waits, so that several can start together."""
+        self._launched_at = self._clock()
+        self._process.launch()
+
+    def wait_ready(self) -> None:
+        """Wait until it is ready.
+
+        Raises:
+            ProcessFailedError: it ended, or the time ran out.
+        """
+        self._process.wait_ready()
+
+    def check(self) -> None:
+        """Notice a death, restart when the wait is over.
+
+        Raises:
+            ProcessFailedError: it died too often in a row.
+            ConfigError: it said that its settings are wrong, which no restart mends.
+        """
+        if self._restart_at is not None:
+            if self._clock() >= self._restart_at:
+                self._restart()
+            return
+        status = self._process.poll()
+        if status is None:
+            return
+        if self._clock() - self._launched_at >= self._policy.stable_s:
+            self._failures = 0
+        self._failures += 1
+        how = f"{self.name} ended {describe_status(status)}"
+        if status == ConfigError.exit_code:
+            raise ConfigError(
+                f"{how}: a setting is wrong, so it is not restarted" + self._process.describe_log()
+            )
+        if self._failures > self._policy.max_restarts:
+            raise ProcessFailedError(
+                f"{how}, {self._failures} times in a row; giving up. Its data is safe in Kafka: "
+                "mend the cause and start the stack again" + self._process.describe_log()
+            )
+        delay_s = self._policy.delay_s(self._failures)
+        self._restart_at = self._clock() + delay_s
+        self._on_event(
+            f"{how}; restart {self._failures} of {self._policy.max_restarts} "
+            f"in {delay_s:g} s (log {self.log_path})"
+        )
+
+    def stop(self, *, hurry: Callable[[], bool] | None = None) -> None:
+        """End it. Idempotent."""
+        self._process.stop(hurry=hurry)
+        self._restart_at = None
+
+    def _restart(self) -> None:
+        self._process.kill()  # reaps the dead child and ends what it may have left
+        self._restart_at = None
+        self.restarts += 1
+        self.start()
+        self._on_event(f"{self.name} is running again (pid {self.pid})")

@@ -1,0 +1,1 @@
+"""The only doors to the world: Kafka, ClickHouse, /metrics, files, a process and its end."""

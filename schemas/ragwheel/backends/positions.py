@@ -1,0 +1,105 @@
+"""Positions of topics and consumer groups on the broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from ragwheel.backends import kafka
+from ragwheel.schemas.errors import UnavailableError
+from ragwheel.schemas.settings import KafkaSettings
+from ragwheel.schemas.topics import TOPICS, TopicName
+
+Place = tuple[TopicName, int]
+"""A topic and one of its partitions."""
+
+_TIMEOUT_S = 10.0
+_MOVING = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
+
+
+class Positions:
+    """Asks the broker. Every method raises UnavailableError when it does not answer.
+
+    Asks through consumers that never join their group: confluent-kafka 2.16's
+    `AdminClient.list_consumer_group_offsets` was seen to crash the process (SIGSEGV) on a broker
+    whose first group was just being made.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._consumers: dict[str, Consumer] = {}
+        self._names: dict[str, TopicName] = {settings.topic_prefix + n: n for n in TOPICS}
+
+    def partitions(self) -> list[Place]:
+        """Partitions of the registry's topics that exist."""
+        try:
+            topics = self._consumer("").list_topics(timeout=_TIMEOUT_S).topics
+        except KafkaException as error:
+            raise self._unavailable(error) from None
+        return [
+            (name, partition)
+            for physical, name in self._names.items()
+            if physical in topics and topics[physical].error is None
+            for partition in sorted(topics[physical].partitions)
+        ]
+
+    def committed(self, group: str, places: Iterable[Place]) -> dict[Place, int]:
+        """Next offset that the group reads, of those partitions with a commit."""
+        asked = [self._partition(place) for place in places]
+        if not asked:
+            return {}
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                found = self._consumer(group).committed(asked, timeout=_TIMEOUT_S)
+                break
+            except KafkaException as error:
+                # A coordinator that moves, or is elected for the first time, says so and is asked
+                # again; the client does not do that for this request.
+                if error.args[0].code() not in _MOVING or time.monotonic() > deadline:
+                    raise self._unavailable(error) from None
+                time.sleep(0.1)
+        return {(self._names[p.topic], p.partition): p.offset for p in found if p.offset >= 0}
+
+    def ends(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
+        """(oldest kept offset, offset of the next message) of each partition."""
+        found: dict[Place, tuple[int, int]] = {}
+        for place in places:
+            try:
+                ends = self._consumer("").get_watermark_offsets(
+                    self._partition(place), timeout=_TIMEOUT_S
+                )
+            except KafkaException as error:
+                raise self._unavailable(error) from None
+            if ends is None:
+                raise UnavailableError(f"{self._settings.topic_prefix}{place[0]}: no answer")
+            found[place] = (ends[0], ends[1])
+        return found
+
+    def close(self) -> None:
+        """Release the connections."""
+        while self._consumers:
+            self._consumers.popitem()[1].close()
+
+    def _consumer(self, group: str) -> Consumer:
+        if group not in self._consumers:
+            # A name is required even where no group is asked about.
+            self._consumers[group] = kafka.consumer(self._settings, group or "ragwheel-positions")
+        return self._consumers[group]
+
+    def _partition(self, place: Place) -> TopicPartition:
+        return TopicPartition(self._settings.topic_prefix + place[0], place[1])
+
+    def _unavailable(self, error: KafkaException) -> UnavailableError:
+        return UnavailableError(
+            f"Kafka at {self._settings.kafka_bootstrap_servers!r} did not answer: "
+            f"{error.args[0].str()}"
+        )

@@ -1,0 +1,1 @@
+"""Accounts: is anything lost between Kafka and ClickHouse?"""

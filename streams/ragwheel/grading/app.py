@@ -1,0 +1,133 @@
+"""The Faust application: reads grading jobs, acknowledges them in order. Thin.
+
+Faust 0.15.3 is used only in the ways that were seen to be safe under kill, SIGTERM and rebalance
+(docs/decisions): raw bytes, one agent with concurrency 1, manual acknowledgement through
+`OrderedWindow`, no exception out of the agent, topics created by us, no web server, no tables.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import faust
+from faust.types.auth import CredentialsT
+
+from ragwheel.backends import kafka
+from ragwheel.grading.handling import Delivery
+from ragwheel.grading.window import OrderedWindow
+from ragwheel.schemas.settings import GraderSettings
+
+_LOG = logging.getLogger(__name__)
+
+#: Heartbeats, from a thread of their own, are the proof of life. The poll interval would take a
+#: worker that obeys a long Retry-After for dead.
+_MAX_POLL_INTERVAL_S = 7 * 86_400.0
+#: Jobs under way get this long when partitions are taken away; the group waits meanwhile.
+_REBALANCE_GRACE_S = 2.0
+_COMMIT_INTERVAL_S = 1.0
+#: Jobs may carry their texts, so a few hundred are some megabytes.
+_BUFFERED_JOBS = 256
+
+
+class Handler(Protocol):
+    """What is done with a message; see `GradingWorker.handle`."""
+
+    async def handle(self, delivery: Delivery) -> None:
+        """Return when everything that follows from `delivery` is durable. Never raises."""
+
+
+def create_app(
+    settings: GraderSettings, handler: Handler, window: OrderedWindow, data_dir: Path
+) -> faust.App:
+    """Build the application. Reads nothing and connects to nothing yet.
+
+    Args:
+        data_dir: Faust insists on a folder; nothing is kept in it.
+    """
+    session_s = settings.session_timeout_s
+    app = faust.App(
+        settings.grader_group,
+        broker=[f"kafka://{each}" for each in settings.kafka_bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings),
+        datadir=data_dir,
+        store="memory://",
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        key_serializer="raw",
+        value_serializer="raw",
+        consumer_auto_offset_reset="earliest",
+        broker_commit_interval=_COMMIT_INTERVAL_S,
+        broker_session_timeout=session_s,
+        broker_heartbeat_interval=min(3.0, session_s / 5),
+        broker_rebalance_timeout=max(session_s, 30.0),
+        broker_request_timeout=max(session_s, 60.0) + 30.0,
+        broker_max_poll_interval=_MAX_POLL_INTERVAL_S,
+        broker_max_poll_records=_BUFFERED_JOBS,
+        stream_buffer_maxsize=_BUFFERED_JOBS,
+        # With manual acknowledgement nothing is acknowledged for us, so there is nothing to wait
+        # for: `let_go` and `finish` decide how long work under way may take.
+        stream_wait_empty=False,
+    )
+    topic = app.topic(
+        kafka.physical(settings, "grading"), key_type=bytes, value_type=bytes, internal=False
+    )
+
+    @app.agent(topic, name="grade", concurrency=1)
+    async def grade(stream: Any) -> None:
+        await read(stream.noack().events(), handler, window)
+
+    async def let_go(*_: Any, **__: Any) -> None:
+        """Before another worker takes over: finish what is quick, leave the rest to it."""
+        await window.drain(_REBALANCE_GRACE_S)
+        left = await window.abandon()
+        if left:
+            _LOG.info("partitions are reassigned, %d jobs will be delivered again", left)
+
+    async def finish(*_: Any, **__: Any) -> None:
+        """At SIGTERM, after the consumer stopped fetching and before its last commit."""
+        await window.drain(settings.grader_stop_s)
+        left = await window.abandon()
+        _LOG.info("stopped with %d jobs unfinished; they stay in Kafka", left)
+
+    # Signals are typed for functions that return a coroutine or None, but not for `async def`.
+    revoked: Any = app.on_partitions_revoked
+    before_shutdown: Any = app.on_before_shutdown
+    revoked.connect(let_go)
+    before_shutdown.connect(finish)
+    return app
+
+
+async def read(events: AsyncIterator[Any], handler: Handler, window: OrderedWindow) -> None:
+    """Submit every Faust event to the window, each partition in its order."""
+    async for event in events:
+        message = event.message
+        delivery = Delivery(
+            partition=message.partition,
+            offset=message.offset,
+            key=message.key,
+            value=message.value,
+            timestamp_ms=int((message.timestamp or 0.0) * 1000),
+        )
+        await window.submit(message.partition, partial(handler.handle, delivery), event.ack)
+
+
+def _credentials(settings: GraderSettings) -> CredentialsT | None:
+    """The settings in Faust's terms."""
+    protocol = settings.kafka_security_protocol
+    context = None
+    if protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=settings.kafka_ssl_ca_location or None)
+    if protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=settings.kafka_sasl_username,
+            password=settings.kafka_sasl_password.get_secret_value(),
+            mechanism=settings.kafka_sasl_mechanism,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context is not None else None

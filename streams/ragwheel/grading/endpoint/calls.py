@@ -1,0 +1,230 @@
+"""One chat completion over HTTP, repeated until it is an answer or the patience ends.
+
+The only module that knows the `openai` package. Thin: what to send is `request`, what to do about
+a failure is `retry`, what an answer means is `answer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+
+import openai
+from openai.types.chat import ChatCompletion
+
+from ragwheel.backends.telemetry import Telemetry
+from ragwheel.grading.asking.prompt import Prompt
+from ragwheel.grading.endpoint.request import RequestShape, adapt
+from ragwheel.grading.endpoint.retry import (
+    CallFailure,
+    GiveUp,
+    RetryPolicy,
+    decide,
+    retry_after_s,
+)
+from ragwheel.schemas import metrics
+
+#: Charged when a server reports no usage, characters per token.
+_CHARS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the model said.
+
+    Attributes:
+        ending: complete; truncated at the token limit; refused by model or content filter.
+        text: as sent, unchecked.
+        latency_s: of the successful try alone.
+    """
+
+    ending: Literal["complete", "truncated", "refused"]
+    text: str
+    input_tokens: int
+    output_tokens: int
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A completion or the reason why there is none, after `tries` requests."""
+
+    result: Completion | GiveUp
+    tries: int
+
+
+class Completer(Protocol):
+    """Anything that answers prompts. Never raises, except when its task is cancelled."""
+
+    @property
+    def model(self) -> str:
+        """Model name, part of the grader's identity."""
+
+    async def complete(self, prompt: Prompt) -> Outcome:
+        """Answer one prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Time, as far as the caller needs it; tests bring their own."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    dice: Callable[[], float] = random.random
+
+
+class ChatCaller:
+    """`Completer` over an OpenAI-compatible endpoint.
+
+    At most `slots` requests are in flight over all tasks that share the semaphore; waits between
+    tries hold no slot. A Retry-After holds back every request of this caller, not only the one
+    that was told.
+    """
+
+    def __init__(
+        self,
+        client: openai.AsyncOpenAI,
+        model: str,
+        shape: RequestShape,
+        policy: RetryPolicy,
+        slots: asyncio.Semaphore,
+        telemetry: Telemetry,
+        clock: Clock | None = None,
+    ) -> None:
+        """`client` must have `max_retries=0` and an explicit timeout."""
+        self._client = client
+        self._model = model
+        self._shape = shape
+        self._policy = policy
+        self._slots = slots
+        self._telemetry = telemetry
+        self._clock = clock or Clock()
+        self._resume_at = 0.0
+
+    @property
+    def model(self) -> str:
+        """Model name as sent."""
+        return self._model
+
+    async def complete(self, prompt: Prompt) -> Outcome:
+        """Send `prompt` until it is answered, terminally refused, or the deadline passes."""
+        started = self._clock.monotonic()
+        tries = failures = 0
+        while True:
+            await self._wait_for_permission()
+            async with self._slots:
+                if self._is_held():  # told so while this call waited for its slot
+                    continue
+                shape = self._shape
+                tries += 1
+                result = await self._try(prompt, shape)
+            if isinstance(result, Completion):
+                return Outcome(result, tries)
+            if self._give_way(shape, result):
+                continue
+            failures += 1
+            verdict = decide(
+                result,
+                failures=failures,
+                elapsed_s=self._clock.monotonic() - started,
+                policy=self._policy,
+                dice=self._clock.dice(),
+            )
+            if isinstance(verdict, GiveUp):
+                return Outcome(verdict, tries)
+            self._telemetry.inc(metrics.LLM_RETRIES, reason=_failure_kind(result))
+            if verdict.for_all:
+                until = self._clock.monotonic() + verdict.seconds
+                self._resume_at = max(self._resume_at, until)
+            await self._clock.sleep(verdict.seconds)
+
+    async def _wait_for_permission(self) -> None:
+        while (hold_s := self._resume_at - self._clock.monotonic()) > 0:
+            await self._clock.sleep(hold_s)
+
+    def _is_held(self) -> bool:
+        return self._resume_at > self._clock.monotonic()
+
+    def _give_way(self, shape: RequestShape, failure: CallFailure) -> bool:
+        """Whether another shape is worth a try at once. Remembered for all later calls."""
+        adapted = adapt(shape, failure)
+        if adapted is None:
+            return False
+        if self._shape is shape:  # else a concurrent call has learnt it already
+            self._shape = adapted
+        return True
+
+    async def _try(self, prompt: Prompt, shape: RequestShape) -> Completion | CallFailure:
+        body = shape.body(self._model, prompt.system, prompt.user, len(prompt.chunk_of_id))
+        started = self._clock.monotonic()
+        try:
+            result = _read(
+                await self._client.chat.completions.create(**body), prompt, started, self._clock
+            )
+        except openai.OpenAIError as error:
+            result = _failure(error, self._clock.now())
+        except ValueError as error:  # the SDK lets the JSON decoder's errors through
+            result = CallFailure("protocol", f"the response is not JSON: {error}"[:300])
+        elapsed_s = self._clock.monotonic() - started
+        kind = result.ending if isinstance(result, Completion) else _failure_kind(result)
+        self._telemetry.inc(metrics.LLM_CALLS, model=self._model, outcome=kind)
+        self._telemetry.observe(metrics.LLM_SECONDS, elapsed_s, model=self._model)
+        return result
+
+
+def _read(
+    response: ChatCompletion, prompt: Prompt, started: float, clock: Clock
+) -> Completion | CallFailure:
+    # The SDK builds its models without validation, so every field can be anything.
+    if not isinstance(response, ChatCompletion) or not response.choices:
+        return CallFailure("protocol", "the response has no choices")
+    choice = response.choices[0]
+    message = choice.message
+    if message is None or not isinstance(message.content, str | None):
+        return CallFailure("protocol", "the response has no message")
+    text = message.content or ""
+    usage = response.usage
+    input_tokens = _count(usage and usage.prompt_tokens, prompt.system + prompt.user)
+    output_tokens = _count(usage and usage.completion_tokens, text)
+    ending: Literal["complete", "truncated", "refused"] = "complete"
+    if message.refusal or choice.finish_reason == "content_filter":
+        ending = "refused"
+    elif choice.finish_reason == "length":
+        ending = "truncated"
+    return Completion(ending, text, input_tokens, output_tokens, clock.monotonic() - started)
+
+
+def _count(reported: object, text: str) -> int:
+    if isinstance(reported, int) and reported >= 0:
+        return reported
+    return len(text) // _CHARS_PER_TOKEN
+
+
+def _failure(error: openai.OpenAIError, now: datetime) -> CallFailure:
+    if isinstance(error, openai.APITimeoutError):
+        return CallFailure("timeout", "no answer within the timeout")
+    if isinstance(error, openai.APIStatusError):
+        body = error.body if isinstance(error.body, dict) else {}
+        return CallFailure(
+            "http",
+            f"{body.get('param') or ''} {body.get('message') or error.message}".strip()[:300],
+            status=error.status_code,
+            code=str(body.get("code") or ""),
+            retry_after_s=retry_after_s(error.response.headers, now),
+        )
+    if isinstance(error, openai.APIConnectionError):
+        return CallFailure("connection", f"{type(error.__cause__).__name__}: {error}"[:300])
+    return CallFailure("protocol", f"{type(error).__name__}: {error}"[:300])
+
+
+def _failure_kind(failure: CallFailure) -> str:
+    """A value with few variants, for a metric."""
+    if failure.status is None:
+        return failure.kind
+    return "http_429" if failure.status == 429 else f"http_{failure.status // 100}xx"

@@ -1,0 +1,218 @@
+"""`LlmGrader`: a job in, one label per (query, chunk) out. Knows no Kafka and no Faust."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from ragwheel.backends.telemetry import Telemetry
+from ragwheel.grading.asking.prompt import PackLimits, Passage, template_hash
+from ragwheel.grading.asking.rubric import Rubric, Rubrics
+from ragwheel.grading.cost import DailyBudget, Price
+from ragwheel.grading.endpoint.calls import Clock, Completer, Completion
+from ragwheel.grading.flight import SingleFlight
+from ragwheel.grading.known import LabelStore
+from ragwheel.grading.result import Signature, Verdict, label_of
+from ragwheel.grading.rounds import Budget, Question, judge
+from ragwheel.schemas import identity, metrics
+from ragwheel.schemas.events import GradingJob, Label
+
+_LOG = logging.getLogger(__name__)
+
+#: Rounds of asking for a pair that is answered badly; repeats of failed requests do not count.
+ROUNDS = 3
+#: Grades remembered in memory, about 300 bytes each.
+REMEMBERED = 200_000
+#: Chunks travel on their own topic and may land after the job that names them, seconds.
+TEXT_WAIT_S = 30.0
+_TEXT_POLL_S = 1.0
+
+
+class LlmGrader:
+    """Grades jobs with one model.
+
+    `grade` never raises (cancellation aside) and gives every distinct chunk of a job exactly one
+    label with a definite status. A pair that this process graded, is grading, or finds graded in
+    the store is not asked again.
+    """
+
+    def __init__(
+        self,
+        completer: Completer,
+        rubrics: Rubrics,
+        store: LabelStore,
+        budget: DailyBudget,
+        price: Price | None,
+        telemetry: Telemetry,
+        *,
+        limits: PackLimits,
+        parameters: Mapping[str, object],
+        text_wait_s: float = TEXT_WAIT_S,
+        clock: Clock | None = None,
+    ) -> None:
+        """`parameters`: what besides model, prompt and packing can change a grade."""
+        self._completer = completer
+        self._rubrics = rubrics
+        self._store = store
+        self._price = price
+        self._telemetry = telemetry
+        self._limits = limits
+        self._clock = clock or Clock()
+        self._text_wait_s = text_wait_s
+        self._budget = _Ledger(budget, price, completer.model, telemetry, self._clock)
+        self._flight: SingleFlight[Verdict] = SingleFlight(REMEMBERED)
+        self._absent: set[str] = set()
+        self.prompt_hash = template_hash()
+        self.grader_id = identity.grader_id(
+            completer.model, {**parameters, "packing": asdict(limits)}, self.prompt_hash
+        )
+
+    async def grade(self, job: GradingJob) -> list[Label]:
+        """One label per distinct chunk of `job`, in the job's order."""
+        rubric = self._rubrics.of(job.segment)
+        chunk_of_label = {
+            identity.label_id(
+                job.query_hash, chunk_hash, rubric.version, self.grader_id
+            ): chunk_hash
+            for chunk_hash in dict.fromkeys(each.chunk_hash for each in job.candidates)
+        }
+        verdicts = await self._verdicts(job, rubric, chunk_of_label)
+        signature = Signature(
+            self.grader_id, self._completer.model, rubric.version, self.prompt_hash, self._price
+        )
+        graded_at = self._clock.now()
+        self._count(job, verdicts)
+        return [
+            label_of(job, chunk_hash, label_id, verdicts[label_id], signature, graded_at)
+            for label_id, chunk_hash in chunk_of_label.items()
+        ]
+
+    async def _verdicts(
+        self, job: GradingJob, rubric: Rubric, chunk_of_label: dict[str, str]
+    ) -> dict[str, Verdict]:
+        """Divide the pairs into remembered, somebody else's and ours; ours come first."""
+        verdicts: dict[str, Verdict] = {}
+        while len(verdicts) < len(chunk_of_label):
+            claim = self._flight.claim(each for each in chunk_of_label if each not in verdicts)
+            verdicts |= {label_id: known.reused() for label_id, known in claim.known.items()}
+            mine = {label_id: chunk_of_label[label_id] for label_id in claim.mine}
+            try:
+                verdicts |= await self._decide(job, rubric, mine)
+            finally:
+                for label_id in mine:
+                    made = verdicts.get(label_id)
+                    if made is not None:
+                        self._flight.settle(label_id, made, remember=made.status == "graded")
+                self._flight.release(mine)
+            if claim.others:
+                await asyncio.wait(claim.others.values())
+            shared = {
+                label_id: future.result().reused()
+                for label_id, future in claim.others.items()
+                if not future.cancelled()  # its task was stopped: claim again
+            }
+            verdicts |= shared
+            reused = len(claim.known) + len(shared)
+            self._telemetry.inc(metrics.LABEL_CACHE_HITS, reused, source="memory")
+        return verdicts
+
+    async def _decide(
+        self, job: GradingJob, rubric: Rubric, chunk_of_label: dict[str, str]
+    ) -> dict[str, Verdict]:
+        if not chunk_of_label:
+            return {}
+        try:
+            return await self._look_up_or_ask(job, rubric, chunk_of_label)
+        except Exception as error:  # noqa: BLE001 - process edge: a bug must not stop the stream
+            _LOG.exception("grading job %s failed", job.job_id)
+            failed = Verdict("failed", reason=f"internal error: {type(error).__name__}")
+            return dict.fromkeys(chunk_of_label, failed)
+
+    async def _look_up_or_ask(
+        self, job: GradingJob, rubric: Rubric, chunk_of_label: dict[str, str]
+    ) -> dict[str, Verdict]:
+        stored = await self._store.graded(chunk_of_label)
+        self._telemetry.inc(metrics.LABEL_CACHE_HITS, len(stored), source="store")
+        verdicts = {label_id: Verdict("graded", grade) for label_id, grade in stored.items()}
+        label_of_chunk = {
+            chunk_hash: label_id
+            for label_id, chunk_hash in chunk_of_label.items()
+            if label_id not in stored
+        }
+        passages = await self._passages(job, set(label_of_chunk))
+        judged = await judge(
+            self._completer,
+            Question(rubric, job.query, job.query_hash),
+            passages,
+            self._limits,
+            rounds=ROUNDS,
+            budget=self._budget,
+        )
+        no_text = Verdict("failed", reason="no text: the chunk was neither in the job nor stored")
+        for chunk_hash, label_id in label_of_chunk.items():
+            verdicts[label_id] = judged.get(chunk_hash, no_text)
+        return verdicts
+
+    async def _passages(self, job: GradingJob, wanted: set[str]) -> list[Passage]:
+        texts = {each.chunk_hash: each.text for each in job.candidates if each.text is not None}
+        texts = {chunk_hash: text for chunk_hash, text in texts.items() if chunk_hash in wanted}
+        deadline = self._clock.monotonic() + self._text_wait_s
+        while missing := wanted - texts.keys():
+            texts |= await self._store.texts(missing)
+            missing -= texts.keys()
+            # A chunk that was waited for in vain once is not waited for again: one service that
+            # never sends its texts must not slow down all others.
+            if missing <= self._absent:
+                break
+            if self._clock.monotonic() >= deadline:
+                self._absent |= missing
+                break
+            await self._clock.sleep(_TEXT_POLL_S)
+        self._absent -= texts.keys()
+        return [Passage(chunk_hash, text) for chunk_hash, text in texts.items()]
+
+    def _count(self, job: GradingJob, verdicts: Mapping[str, Verdict]) -> None:
+        about = {"role": job.role, "segment": job.segment}
+        for status, count in Counter(each.status for each in verdicts.values()).items():
+            self._telemetry.inc(metrics.LABELS, count, status=status, **about)
+        grades = Counter(each.grade for each in verdicts.values() if each.grade is not None)
+        for grade, count in grades.items():
+            self._telemetry.inc(metrics.GRADES, count, grade=str(grade), **about)
+
+
+class _Ledger(Budget):
+    """Counts what calls cost and says when the day's money is gone."""
+
+    def __init__(
+        self,
+        budget: DailyBudget,
+        price: Price | None,
+        model: str,
+        telemetry: Telemetry,
+        clock: Clock,
+    ) -> None:
+        self._budget = budget
+        self._price = price
+        self._model = model
+        self._telemetry = telemetry
+        self._clock = clock
+
+    def exhausted(self) -> str:
+        now = self._clock.now()
+        if not self._budget.exhausted(now):
+            return ""
+        return f"the daily budget of {self._budget.limit_usd} USD is spent"
+
+    def spend(self, completion: Completion) -> None:
+        tokens = (completion.input_tokens, completion.output_tokens)
+        for direction, count in zip(("input", "output"), tokens, strict=True):
+            self._telemetry.inc(metrics.LLM_TOKENS, count, model=self._model, direction=direction)
+        if self._price is None:
+            return
+        cost_usd = self._price.cost_usd(*tokens)
+        now = self._clock.now()
+        self._budget.spend(cost_usd, now)
+        self._telemetry.inc(metrics.LLM_COST, cost_usd, model=self._model)

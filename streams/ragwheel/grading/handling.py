@@ -1,0 +1,99 @@
+"""One message of the grading topic from bytes to durable labels. Knows no Faust."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from ragwheel.grading.producer import Outgoing, Publisher
+from ragwheel.schemas import wire
+from ragwheel.schemas.deadletters import dead_letter, to_headers
+from ragwheel.schemas.errors import InvalidEventError
+from ragwheel.schemas.events import DeadLetterReason, GradingJob, Label, Role
+from ragwheel.schemas.topics import MAX_MESSAGE_BYTES, TOPICS
+
+_LOG = logging.getLogger(__name__)
+_GRADING = TOPICS["grading"]
+_LABELS = TOPICS["labels"]
+_DEADLETTERS = TOPICS["deadletters"]
+#: Room for the headers of a dead letter within the largest message, bytes.
+_HEADER_ROOM = 64 * 1024
+
+
+class Grader(Protocol):
+    """Whoever turns a job into labels. Never raises."""
+
+    async def grade(self, job: GradingJob) -> list[Label]:
+        """One label per distinct chunk of the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as it came from Kafka."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int
+
+
+class GradingWorker:
+    """Decode, route by role, grade, publish. What cannot be decoded is dead-lettered."""
+
+    def __init__(
+        self, graders: Mapping[Role, Grader], publisher: Publisher, topic_prefix: str
+    ) -> None:
+        """One grader per role."""
+        self._graders = graders
+        self._publisher = publisher
+        self._labels_topic = topic_prefix + _LABELS.name
+        self._deadletters_topic = topic_prefix + _DEADLETTERS.name
+
+    async def handle(self, delivery: Delivery) -> None:
+        """Return once everything that follows from `delivery` is durable in Kafka.
+
+        Afterwards the message may be acknowledged. Never raises, cancellation aside.
+        """
+        try:
+            job = cast(GradingJob, wire.decode(_GRADING, delivery.key, delivery.value))
+        except InvalidEventError as error:
+            await self._bury(delivery, cast(DeadLetterReason, error.reason), error.detail)
+            return
+        try:
+            labels = await self._graders[job.role].grade(job)
+            messages = [
+                Outgoing(self._labels_topic, wire.key_of(_LABELS, label), wire.encode(label))
+                for label in labels
+            ]
+        except Exception as error:  # noqa: BLE001 - process edge: one job must not stop the stream
+            _LOG.exception("job %s could not be processed", job.job_id)
+            await self._bury(delivery, "processing_failed", f"{type(error).__name__}: {error}")
+            return
+        await self._publisher.publish(messages)
+
+    async def _bury(self, delivery: Delivery, reason: DeadLetterReason, detail: str) -> None:
+        letter = dead_letter(
+            topic=_GRADING.name,
+            partition=delivery.partition,
+            offset=delivery.offset,
+            key=delivery.key,
+            payload=delivery.value,
+            reason=reason,
+            detail=detail,
+            timestamp_ms=delivery.timestamp_ms,
+        )
+        _LOG.warning(
+            "dead letter: %s/%d/%d %s: %s",
+            _GRADING.name, delivery.partition, delivery.offset, reason, letter.detail[:200],
+        )  # fmt: skip
+        # Key and value of a dead letter are the original's (ragwheel.schemas.deadletters), unless
+        # they would not fit: then its headers say where the original stands.
+        fits = len(delivery.value or b"") + len(delivery.key or b"") + _HEADER_ROOM
+        value = delivery.value if fits <= MAX_MESSAGE_BYTES else None
+        key = delivery.key if fits <= MAX_MESSAGE_BYTES else None
+        await self._publisher.publish(
+            [Outgoing(self._deadletters_topic, key, value, to_headers(letter))]
+        )

@@ -1,0 +1,148 @@
+"""The grader process: settings in, exit status out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import faust
+
+from ragwheel.backends import kafka
+from ragwheel.backends.telemetry import Telemetry, configure_logging
+from ragwheel.grading import cost
+from ragwheel.grading.app import create_app
+from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking.prompt import PackLimits
+from ragwheel.grading.cost import DailyBudget
+from ragwheel.grading.endpoint.calls import ChatCaller
+from ragwheel.grading.endpoint.probe import open_client, require_models
+from ragwheel.grading.endpoint.request import RequestShape
+from ragwheel.grading.endpoint.retry import RetryPolicy
+from ragwheel.grading.grader import LlmGrader
+from ragwheel.grading.handling import GradingWorker
+from ragwheel.grading.logs import quiet_libraries
+from ragwheel.grading.producer import DurablePublisher
+from ragwheel.grading.store import ClickHouseStore
+from ragwheel.grading.window import OrderedWindow
+from ragwheel.schemas import metrics
+from ragwheel.schemas import settings as settings_module
+from ragwheel.schemas.errors import ConfigError, RagwheelError, TransientError
+from ragwheel.schemas.events import Role
+from ragwheel.schemas.settings import GraderSettings
+from ragwheel.schemas.topics import TOPICS
+
+_LOG = logging.getLogger(__name__)
+_GAUGE_INTERVAL_S = 1.0
+
+
+def main() -> int:
+    """Grade until SIGTERM or SIGINT. Returns the exit status (see `ragwheel.schemas.errors`)."""
+    try:
+        settings = settings_module.load(GraderSettings)
+        configure_logging(settings.log_level)
+        quiet_libraries()
+        asyncio.run(run(settings))
+    except RagwheelError as error:
+        logging.basicConfig(format="%(levelname)s: %(message)s")
+        _LOG.error("%s", error)
+        return error.exit_code
+    return 0
+
+
+async def run(settings: GraderSettings) -> None:
+    """Check everything, then grade until a signal.
+
+    Raises:
+        ConfigError: a setting is wrong; the message names it.
+        UnavailableError: Kafka or the LLM do not answer at the start.
+        TransientError: the stream crashed; nothing is lost, start again.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if settings.llm_model == settings.judge_model:
+        raise ConfigError(
+            f"RAGWHEEL_JUDGE_MODEL is {settings.judge_model!r}, which also makes the training "
+            "labels; choose another model, or promotions are judged by their own teacher"
+        )
+    rubrics = rubric.load(settings.rubric_dir)
+    limit_usd = settings.daily_budget_usd or None
+    prices = cost.load_prices(settings.prices_file)
+    for model in (settings.llm_model, settings.judge_model):
+        if cost.price_of(model, prices, limit_usd) is None:
+            _LOG.warning("model %r has no price: its cost counts as 0", model)
+    client = open_client(settings)
+    kafka.require_broker(settings)
+    wanted = [TOPICS["grading"], TOPICS["labels"], TOPICS["deadletters"]]
+    kafka.create_topics(settings, topics=wanted)
+    await require_models(client, settings.llm_base_url, settings.llm_model, settings.judge_model)
+
+    telemetry = Telemetry()
+    telemetry.declare(*(each for each in metrics.ALL_METRICS if each.process == "grader"))
+    telemetry.set(metrics.BUDGET_USD, settings.daily_budget_usd)
+    telemetry.serve(settings)
+    with ExitStack() as stack:
+        store = stack.enter_context(ClickHouseStore(settings))
+        publisher = stack.enter_context(DurablePublisher(kafka.producer(settings)))
+        data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ragwheel-grader-")))
+        budget = DailyBudget(limit_usd, await store.spent_today_usd(), datetime.now(UTC))
+        slots = asyncio.Semaphore(settings.llm_concurrency)
+
+        def grader(model: str) -> LlmGrader:
+            shape = RequestShape(temperature=settings.llm_temperature)
+            policy = RetryPolicy(deadline_s=settings.llm_deadline_s)
+            return LlmGrader(
+                ChatCaller(client, model, shape, policy, slots, telemetry),
+                rubrics,
+                store,
+                budget,
+                prices.get(model),
+                telemetry,
+                limits=PackLimits(passages=settings.llm_passages_per_call),
+                parameters={"temperature": settings.llm_temperature},
+            )
+
+        graders: dict[Role, LlmGrader] = {
+            "label": grader(settings.llm_model),
+            "judge": grader(settings.judge_model),
+        }
+        worker = GradingWorker(graders, publisher, settings.topic_prefix)
+        window = OrderedWindow(settings.grader_window, time.monotonic)
+        app = create_app(settings, worker, window, data_dir)
+        gauges = asyncio.create_task(_show(window, budget, telemetry))
+        try:
+            await _serve(app, window, stop)
+        finally:
+            gauges.cancel()
+            await client.close()
+
+
+async def _serve(app: faust.App, window: OrderedWindow, stop: asyncio.Event) -> None:
+    """Run `app` until `stop`, its crash, or work that raised; then stop it in order."""
+    await app.start()
+    broken = asyncio.create_task(window.wait_broken())
+    crashed = asyncio.create_task(app.wait_until_stopped())
+    endings = {asyncio.create_task(stop.wait()), broken, crashed}
+    await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+    reason = broken.result() if broken.done() else app.crash_reason
+    orderly = stop.is_set() and reason is None
+    for task in endings:
+        task.cancel()
+    await app.stop()
+    if not orderly:
+        raise TransientError(f"the stream stopped ({reason!r}); start the grader again")
+
+
+async def _show(window: OrderedWindow, budget: DailyBudget, telemetry: Telemetry) -> None:
+    while True:
+        telemetry.set(metrics.JOBS_IN_FLIGHT, len(window))
+        telemetry.set(metrics.OLDEST_UNACKED, window.oldest_age_s())
+        # Here and not only when money is spent: after midnight an idle grader has spent nothing.
+        telemetry.set(metrics.SPENT_TODAY_USD, budget.spent_usd(datetime.now(UTC)))
+        await asyncio.sleep(_GAUGE_INTERVAL_S)

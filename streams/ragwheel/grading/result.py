@@ -1,0 +1,85 @@
+"""What became of one pair, and the label that tells it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ragwheel.grading.cost import Price
+from ragwheel.schemas.events import Grade, GradingJob, Label, LabelStatus
+
+_MAX_REASON_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The definite end of one pair.
+
+    Attributes:
+        grade: set exactly when status is graded.
+        reason: why there is no grade.
+        input_tokens: this pair's share of all calls it was part of, failed ones included.
+        latency_ms: of the call that decided.
+        attempts: requests that this pair was part of; 0 when nothing was asked.
+    """
+
+    status: LabelStatus
+    grade: Grade | None = None
+    reason: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    latency_ms: float = 0.0
+    attempts: int = 0
+
+    def reused(self) -> Verdict:
+        """The same judgment for another job, which pays nothing for it."""
+        return replace(self, input_tokens=0, output_tokens=0, latency_ms=0.0, attempts=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who judged by what: the part of a label that is the same for a whole job."""
+
+    grader_id: str
+    model: str
+    rubric_version: str
+    prompt_hash: str
+    price: Price | None
+
+
+def label_of(
+    job: GradingJob,
+    chunk_hash: str,
+    label_id: str,
+    verdict: Verdict,
+    signature: Signature,
+    graded_at: datetime,
+) -> Label:
+    """The record for Kafka. `ts` is the job's, so that a replay lands where its first copy did."""
+    price = signature.price
+    return Label(
+        label_id=label_id,
+        job_id=job.job_id,
+        role=job.role,
+        query_id=job.query_id,
+        query=job.query,
+        query_hash=job.query_hash,
+        segment=job.segment,
+        chunk_hash=chunk_hash,
+        status=verdict.status,
+        grade=verdict.grade,
+        grader_id=signature.grader_id,
+        model=signature.model,
+        rubric_version=signature.rubric_version,
+        prompt_hash=signature.prompt_hash,
+        stratum=job.stratum,
+        inclusion_probability=job.inclusion_probability,
+        input_tokens=verdict.input_tokens,
+        output_tokens=verdict.output_tokens,
+        cost_usd=price.cost_usd(verdict.input_tokens, verdict.output_tokens) if price else 0.0,
+        latency_ms=verdict.latency_ms,
+        attempts=verdict.attempts,
+        reason=verdict.reason[:_MAX_REASON_CHARS],
+        ts=job.ts,
+        graded_at=graded_at,
+    )

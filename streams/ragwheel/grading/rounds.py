@@ -1,0 +1,206 @@
+"""From passages to verdicts: ask in batches, and ask again only for what is still open.
+
+What a round leaves open decides how it is asked next: an id that the answer missed or muddled is
+asked again without those that are settled; a truncated batch is halved; a refused batch is asked
+passage by passage, so that one passage cannot take its neighbours with it. After the last round the
+last trouble is the status. A grade, once read, is never asked for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from ragwheel.grading.asking import answer
+from ragwheel.grading.asking.prompt import PackLimits, Passage, Prompt, build, pack
+from ragwheel.grading.asking.rubric import Rubric
+from ragwheel.grading.cost import share
+from ragwheel.grading.endpoint.calls import Completer, Completion, Outcome
+from ragwheel.grading.endpoint.retry import GiveUp
+from ragwheel.grading.result import Verdict
+from ragwheel.schemas.events import Grade, LabelStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked about a set of passages."""
+
+    rubric: Rubric
+    query: str
+    query_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a pair has no grade yet. `final`: asking again cannot help."""
+
+    status: LabelStatus
+    reason: str
+    final: bool = False
+
+
+@dataclass(slots=True)
+class _Pair:
+    """A passage on its way to a verdict."""
+
+    passage: Passage
+    batch_size: int
+    trouble: Trouble | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    latency_ms: float = 0.0
+    attempts: int = 0
+
+    def verdict(self, status: LabelStatus, grade: Grade | None, reason: str) -> Verdict:
+        return Verdict(
+            status,
+            grade,
+            reason,
+            self.input_tokens,
+            self.output_tokens,
+            self.latency_ms,
+            self.attempts,
+        )
+
+
+class Budget:
+    """Leave to spend, asked before each call. The default has no limit."""
+
+    def exhausted(self) -> str:
+        """Why no further call may start; empty while one may."""
+        return ""
+
+    def spend(self, completion: Completion) -> None:
+        """Count a call that was answered."""
+
+
+async def judge(
+    completer: Completer,
+    question: Question,
+    passages: Iterable[Passage],
+    limits: PackLimits,
+    *,
+    rounds: int,
+    budget: Budget,
+) -> dict[str, Verdict]:
+    """A verdict for every passage, by chunk hash.
+
+    Args:
+        rounds: how often a pair is asked for at most, repeats of a failed request not counted.
+    """
+    verdicts: dict[str, Verdict] = {}
+    pending = {each.chunk_hash: _Pair(each, limits.passages) for each in passages}
+    for attempt in range(1, rounds + 1):
+        async with asyncio.TaskGroup() as group:
+            for batch in _batches(pending.values(), limits, question.query_hash, attempt):
+                group.create_task(
+                    _ask(completer, question, batch, limits, attempt, budget, verdicts)
+                )
+        last = attempt == rounds
+        for chunk_hash, pair in list(pending.items()):
+            if chunk_hash in verdicts:
+                del pending[chunk_hash]
+            elif pair.trouble and (last or pair.trouble.final):
+                del pending[chunk_hash]
+                verdicts[chunk_hash] = pair.verdict(pair.trouble.status, None, pair.trouble.reason)
+        if not pending:
+            break
+    return verdicts
+
+
+def _batches(
+    pairs: Iterable[_Pair], limits: PackLimits, query_hash: str, attempt: int
+) -> Iterator[list[_Pair]]:
+    """Pack pairs that want the same batch size together."""
+
+    def size(pair: _Pair) -> int:
+        return pair.batch_size
+
+    for batch_size, group in groupby(sorted(pairs, key=size), key=size):
+        by_hash = {pair.passage.chunk_hash: pair for pair in group}
+        packed = pack(
+            (pair.passage for pair in by_hash.values()),
+            replace(limits, passages=batch_size),
+            query_hash,
+            attempt,
+        )
+        for batch in packed:
+            yield [by_hash[passage.chunk_hash] for passage in batch]
+
+
+async def _ask(
+    completer: Completer,
+    question: Question,
+    pairs: Sequence[_Pair],
+    limits: PackLimits,
+    attempt: int,
+    budget: Budget,
+    verdicts: dict[str, Verdict],
+) -> None:
+    if stop := budget.exhausted():
+        for pair in pairs:
+            pair.trouble = Trouble("over_budget", stop, final=True)
+        return
+    prompt = build(
+        question.rubric, question.query, [pair.passage for pair in pairs], limits, attempt
+    )
+    outcome = await completer.complete(prompt)
+    if isinstance(outcome.result, Completion):
+        budget.spend(outcome.result)
+    _charge(pairs, outcome, limits)
+    for pair, found in zip(pairs, interpret(outcome, prompt).values(), strict=True):
+        if isinstance(found, Trouble):
+            pair.trouble = found
+            pair.batch_size = next_batch_size(found.status, len(pairs), limits.passages)
+        else:
+            verdicts[pair.passage.chunk_hash] = pair.verdict("graded", found, "")
+
+
+def interpret(outcome: Outcome, prompt: Prompt) -> Mapping[str, Grade | Trouble]:
+    """What an outcome says about each chunk of its prompt, in the prompt's order."""
+    result = outcome.result
+    chunks = prompt.chunk_of_id
+    if isinstance(result, GiveUp):
+        return dict.fromkeys(chunks.values(), Trouble("failed", result.reason, final=True))
+    if result.ending == "refused":
+        # Asked alone and refused: no later round would ask differently.
+        refusal = Trouble("refused", "the model refused", final=len(chunks) == 1)
+        return dict.fromkeys(chunks.values(), refusal)
+    if result.ending == "truncated":
+        # Even if what is there happens to parse: nobody knows what the rest would have said.
+        cut = Trouble("truncated", f"cut at the token limit after {result.output_tokens} tokens")
+        return dict.fromkeys(chunks.values(), cut)
+    read = answer.parse(result.text, chunks.keys())
+    return {
+        chunk_hash: read.grades[opaque]
+        if opaque in read.grades
+        else Trouble("unparsed", read.rejected[opaque])
+        for opaque, chunk_hash in chunks.items()
+    }
+
+
+def next_batch_size(status: LabelStatus, asked_together: int, limit: int) -> int:
+    """How many passages share the next call of a pair that was left open with `status`."""
+    if status == "refused":
+        return 1
+    if status == "truncated":
+        return max(1, asked_together // 2)
+    return limit
+
+
+def _charge(pairs: Sequence[_Pair], outcome: Outcome, limits: PackLimits) -> None:
+    """Share out the call: input tokens by length shown, output tokens equally."""
+    for pair in pairs:
+        pair.attempts += outcome.tries
+    result = outcome.result
+    if isinstance(result, GiveUp):
+        return
+    lengths = [min(len(pair.passage.text), limits.passage_chars) for pair in pairs]
+    inputs = share(result.input_tokens, lengths)
+    outputs = share(result.output_tokens, [1] * len(pairs))
+    for pair, input_tokens, output_tokens in zip(pairs, inputs, outputs, strict=True):
+        pair.input_tokens += input_tokens
+        pair.output_tokens += output_tokens
+        pair.latency_ms = result.latency_s * 1000

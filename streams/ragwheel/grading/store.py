@@ -1,0 +1,177 @@
+"""`LabelStore` over ClickHouse: many small look-ups become few large queries.
+
+Every job asks for twenty labels and perhaps twenty texts. While one query runs, the keys of all
+other jobs gather, and the next query fetches them together: under load a query answers dozens of
+jobs, when idle a job waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ragwheel.backends.clickhouse import connect
+from ragwheel.schemas.errors import RagwheelError
+from ragwheel.schemas.events import Grade
+from ragwheel.schemas.settings import ClickHouseSettings
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: Keys per query: 70 kB of query text.
+_MAX_KEYS = 2_000
+#: Texts kept in memory; at 2 kB each 40 MB.
+_TEXTS_KEPT = 20_000
+#: After a failed query ClickHouse is left alone for this long.
+_SLEEP_S = 5.0
+
+_GRADED_SQL = """
+SELECT
+    label_id,
+    grade
+FROM v_labels
+WHERE label_id IN %(keys)s
+    AND status = 'graded'
+"""
+_TEXTS_SQL = """
+SELECT
+    chunk_hash,
+    text
+FROM v_chunks
+WHERE chunk_hash IN %(keys)s
+"""
+_SPENT_SQL = """
+SELECT sum(cost_usd)
+FROM v_labels
+WHERE graded_at >= toStartOfDay(now(), 'UTC')
+"""
+
+
+class Gatherer(Generic[T]):
+    """Turns concurrent look-ups of few keys into one look-up of many. For one event loop."""
+
+    def __init__(
+        self, fetch: Callable[[list[str]], Mapping[str, T]], executor: ThreadPoolExecutor
+    ) -> None:
+        """`fetch` runs in `executor`; it must not raise."""
+        self._fetch = fetch
+        self._executor = executor
+        self._waiting: dict[str, asyncio.Future[T | None]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def get(self, keys: Collection[str]) -> dict[str, T]:
+        """Values of those `keys` that exist."""
+        loop = asyncio.get_running_loop()
+        futures = {
+            key: self._waiting.setdefault(key, loop.create_future()) for key in dict.fromkeys(keys)
+        }
+        if not futures:
+            return {}
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        # `wait`, not `gather`: a caller who is stopped must not cancel what others wait for.
+        await asyncio.wait(futures.values())
+        found = {key: future.result() for key, future in futures.items()}
+        return {key: value for key, value in found.items() if value is not None}
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0)  # let the tasks that are ready now add their keys
+        while self._waiting:
+            keys = list(self._waiting)[:_MAX_KEYS]
+            batch = {key: self._waiting.pop(key) for key in keys}
+            found: Mapping[str, T] = {}
+            try:
+                found = await loop.run_in_executor(self._executor, self._fetch, keys)
+            finally:
+                for key, future in batch.items():
+                    if not future.done():
+                        future.set_result(found.get(key))
+
+
+class ClickHouseStore:
+    """Reads `v_labels` and `v_chunks`. Use as a context manager.
+
+    While ClickHouse is unreachable, `graded` answers "unknown": at worst a pair is paid for again,
+    under the same label_id. `texts` waits for it, because without texts there is nothing to grade.
+    """
+
+    def __init__(self, settings: ClickHouseSettings) -> None:
+        """Connects at the first look-up."""
+        self._settings = settings
+        self._client: Client | None = None
+        self._asleep_until = 0.0
+        # One thread: clickhouse-connect's client is not made for concurrent use.
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="label-store")
+        self._graded: Gatherer[Grade] = Gatherer(self._fetch_graded, self._executor)
+        self._texts: Gatherer[str] = Gatherer(self._fetch_texts, self._executor)
+        self._kept: OrderedDict[str, str] = OrderedDict()
+
+    def __enter__(self) -> ClickHouseStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        if self._client is not None:
+            self._client.close()
+
+    async def graded(self, label_ids: Collection[str]) -> Mapping[str, Grade]:
+        """Grades of those labels that have landed as `graded`."""
+        return await self._graded.get(label_ids) if self._reachable() else {}
+
+    async def texts(self, chunk_hashes: Collection[str]) -> Mapping[str, str]:
+        """Texts of those chunks that have landed. Waits while ClickHouse is unreachable."""
+        known = {each: self._kept[each] for each in chunk_hashes if each in self._kept}
+        for each in known:
+            self._kept.move_to_end(each)
+        wanted = [each for each in chunk_hashes if each not in known]
+        fetched: dict[str, str] = {}
+        while wanted:
+            if self._reachable():
+                fetched = await self._texts.get(wanted)
+                if self._reachable():  # still: the answer is an answer
+                    break
+            await asyncio.sleep(1.0)
+        self._kept.update(fetched)
+        while len(self._kept) > _TEXTS_KEPT:
+            self._kept.popitem(last=False)
+        return known | fetched
+
+    async def spent_today_usd(self) -> float:
+        """What all workers spent since midnight UTC, as far as it has landed; 0 if unknown."""
+        loop = asyncio.get_running_loop()
+        rows = await loop.run_in_executor(self._executor, self._rows, _SPENT_SQL, [])
+        return float(rows[0][0]) if rows else 0.0
+
+    def _reachable(self) -> bool:
+        return time.monotonic() >= self._asleep_until
+
+    def _fetch_graded(self, keys: list[str]) -> Mapping[str, Grade]:
+        return dict(map(tuple, self._rows(_GRADED_SQL, keys)))
+
+    def _fetch_texts(self, keys: list[str]) -> Mapping[str, str]:
+        return dict(map(tuple, self._rows(_TEXTS_SQL, keys)))
+
+    def _rows(self, sql: str, keys: list[str]) -> Sequence[Sequence[Any]]:
+        """Query on the store's thread; nothing when ClickHouse cannot answer."""
+        # The driver's errors share no root with ours, and its transport raises urllib3's.
+        from clickhouse_connect.driver.exceptions import ClickHouseError
+        from urllib3.exceptions import HTTPError
+
+        try:
+            if self._client is None:
+                self._client = connect(self._settings)
+            # Bound on the client's side (%(keys)s): thousands of keys do not fit into a URL.
+            return self._client.query(sql, parameters={"keys": keys}).result_rows
+        except (RagwheelError, ClickHouseError, HTTPError, OSError) as error:
+            _LOG.warning("ClickHouse could not be asked, next try in %.0f s: %s", _SLEEP_S, error)
+            self._asleep_until = time.monotonic() + _SLEEP_S
+            return []

@@ -1,0 +1,192 @@
+"""A run prepares material whose answers are known, and reads back only what fits together."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from tests.unit.demo.demo_results import comparison, comparisons
+
+from ragwheel.demo.collecting import verdict_problems
+from ragwheel.demo.corpus import CorpusChunk
+from ragwheel.demo.material import Material, choose, group_of, write_gold
+from ragwheel.demo.options import SCALES, Scale
+from ragwheel.demo.readings import Decision, pivot
+from ragwheel.demo.result import Verdict
+from ragwheel.demo.scrape import parse
+from ragwheel.demo.truth import held_out
+from ragwheel.demo.watching import last_message, threshold
+from ragwheel.schemas import metrics
+from ragwheel.schemas.identity import query_hash
+from ragwheel.stack.llm import GoldGrader, load_gold
+from ragwheel.trainers.split import part_of
+
+CORPUS = tuple(
+    CorpusChunk(
+        chunk_id=f"module{n % 5}:Class{n % 3}.method_{n}",
+        text=f"def method_{n}(self): return {n}",
+        segment="text",
+        question=f"Return the number {n}" if n % 2 else None,
+    )
+    for n in range(100)
+)
+
+
+def scale(chunks: int, questions: int) -> Scale:
+    small = SCALES["small"]
+    return Scale(**{name: getattr(small, name) for name in Scale.__slots__} | {
+        "chunks": chunks, "questions": questions,
+    })  # fmt: skip
+
+
+def material(seed: int = 1) -> Material:
+    return choose(CORPUS, scale(60, 30), random.Random(seed))
+
+
+def test_every_question_has_its_answer_in_the_index() -> None:
+    chosen = material()
+
+    texts = {chunk.chunk_id: chunk.question for chunk in chosen.chunks}
+    assert len(chosen.chunks) == 60
+    assert len(chosen.questions) == 30
+    assert all(texts[question.chunk_id] == question.text for question in chosen.questions)
+
+
+def test_a_seed_draws_the_same_material_again() -> None:
+    assert material(1) == material(1)
+    assert material(1) != material(2)
+
+
+def test_a_corpus_that_is_too_small_gives_what_it_has() -> None:
+    chosen = choose(CORPUS, scale(5_000, 5_000), random.Random(1))
+
+    assert len(chosen.chunks) == 100
+    assert len(chosen.questions) == 50
+
+
+def test_the_demo_grader_learns_the_right_answers(tmp_path: Path) -> None:
+    chosen = material()
+    write_gold(chosen, tmp_path / "new" / "gold.json")
+    grader = GoldGrader(load_gold(tmp_path / "new" / "gold.json"), error_rate=0.0)
+    question = chosen.questions[0]
+    text_of = {chunk.chunk_id: chunk.text for chunk in chosen.chunks}
+    neighbours = [
+        chunk
+        for chunk in chosen.chunks
+        if group_of(chunk.chunk_id) == group_of(question.chunk_id)
+        and chunk.chunk_id != question.chunk_id
+    ]
+    strangers = [
+        chunk for chunk in chosen.chunks if group_of(chunk.chunk_id) != group_of(question.chunk_id)
+    ]
+
+    assert grader.grade("m", question.text.upper(), text_of[question.chunk_id]) == 3
+    assert grader.grade("m", question.text, neighbours[0].text) == 1
+    assert grader.grade("m", question.text, strangers[0].text) == 0
+
+
+def test_neighbours_share_a_class_or_a_module() -> None:
+    assert group_of("os:walk") == group_of("os:fwalk") != group_of("os:Environ.copy")
+
+
+def test_held_out_questions_are_those_that_the_trainer_never_trains_on() -> None:
+    chosen = material()
+
+    out = held_out(chosen.questions, 0.4)
+
+    assert 0 < len(out) < len(chosen.questions)
+    assert {part_of(query_hash(question.text), 0.4) for question in out} == {"gate"}
+    assert all(part_of(query_hash(question.text.upper()), 0.4) == "gate" for question in out), (
+        "no spelling of a held-out question is trained on"
+    )
+
+
+@pytest.mark.parametrize("name", ["full", "small"])
+def test_scales_make_sense(name: str) -> None:
+    one = SCALES[name]  # type: ignore[index]  # both names of the literal
+
+    assert one.chunks >= one.questions
+    assert one.searches >= one.questions + one.zero_results
+    assert one.train_min_queries * 2 > one.questions * 0.9, "no second training begins by itself"
+
+
+def test_the_full_scale_has_the_size_that_was_asked_for() -> None:
+    assert SCALES["full"].chunks >= 5_000
+
+
+def test_rows_of_metrics_become_comparisons_of_three_systems() -> None:
+    rows = [
+        ("recall", 10, "*", "incumbent", 0.6, 0.5, 0.7, 300),
+        ("recall", 10, "*", "candidate", 0.7, 0.6, 0.8, 300),
+        ("recall", 10, "*", "delta", 0.1, 0.05, 0.15, 300),
+        ("recall", 5, "*", "incumbent", 0.5, 0.4, 0.6, 300),
+        ("ndcg", 10, "*", "incumbent", 0.5, 0.4, 0.6, 300),
+    ]
+
+    (row,) = pivot(rows)
+
+    assert (row.name, row.segment, row.queries) == ("recall@10", "*", 300)
+    assert (row.before.value, row.after.value, row.delta.low) == (0.6, 0.7, 0.05)
+
+
+def decision(action: str = "promoted") -> Decision:
+    return Decision("event", Verdict(action, "because", "m", "base", 1, 1, 1), "uri")
+
+
+def test_a_proven_and_published_promotion_is_no_problem() -> None:
+    judged, truth = comparisons(0.6), comparisons(0.5)
+
+    assert list(verdict_problems(decision(), judged, truth, (0.7, 0.78))) == []
+
+
+def test_a_refusal_is_a_problem_of_the_run() -> None:
+    problems = verdict_problems(
+        decision("refused"), comparisons(0.6), comparisons(0.5), (0.7, 0.78)
+    )
+
+    assert list(problems) == ["nothing was promoted (refused): because"]
+
+
+def test_an_improvement_that_the_truth_does_not_prove_is_a_problem() -> None:
+    truth = (comparison("recall", 10, "*", 0.5, 0.01),)
+
+    problems = list(verdict_problems(decision(), comparisons(0.6), truth, (0.7, 0.78)))
+
+    assert len(problems) == 1
+    assert "not proven" in problems[0]
+
+
+def test_metrics_must_say_what_clickhouse_says() -> None:
+    judged, truth = comparisons(0.6), comparisons(0.5)
+
+    assert "no recall@10" in "".join(verdict_problems(decision(), judged, truth, None))
+    assert "(0.7, 0.9)" in "".join(verdict_problems(decision(), judged, truth, (0.7, 0.9)))
+
+
+def test_no_verdict_is_one_problem() -> None:
+    assert list(verdict_problems(None, (), (), None)) == ["the trainer reached no verdict"]
+
+
+def test_metrics_are_read_by_their_labels() -> None:
+    scraped = parse(
+        "# TYPE ragwheel_train_queries_available gauge\n"
+        "ragwheel_train_queries_available 12.0\n"
+        "# TYPE ragwheel_train_queries_threshold gauge\n"
+        "ragwheel_train_queries_threshold 100.0\n"
+        "# TYPE ragwheel_train_cycles_total counter\n"
+        'ragwheel_train_cycles_total{verdict="failed"} 2.0\n'
+    )
+
+    assert scraped.value(metrics.TRAIN_CYCLES, verdict="failed") == 2.0
+    assert scraped.value(metrics.TRAIN_CYCLES, verdict="promoted") is None
+    assert threshold(scraped) == "12 of 100 answered queries that start the training"
+    assert threshold(parse("")) == "the trainer has not counted yet"
+
+
+def test_the_last_message_of_a_log_is_shown_without_its_head(tmp_path: Path) -> None:
+    log = tmp_path / "trainer.log"
+    assert last_message(log) == "nothing yet"
+
+    log.write_text("2026-11-23 09:00:00 INFO    ragwheel.trainers.process: train: 30 of 120\n")
+    assert last_message(log) == "train: 30 of 120"

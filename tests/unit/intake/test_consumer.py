@@ -1,0 +1,259 @@
+"""Group membership: when batches end, what is committed, what a rebalance does to both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from ragwheel.backends.telemetry import Telemetry
+from ragwheel.intake.consumer import GroupMember
+from ragwheel.intake.prepare import Message
+from ragwheel.intake.processor import Processor
+from ragwheel.schemas import metrics
+from ragwheel.schemas.errors import UnavailableError
+
+
+class FakeMessage:
+    """What confluent-kafka hands out."""
+
+    def __init__(self, partition: int, offset: int, error: KafkaError | None = None) -> None:
+        self._at = (partition, offset)
+        self._error = error
+
+    def error(self) -> KafkaError | None:
+        return self._error
+
+    def topic(self) -> str:
+        return "t.queries"
+
+    def partition(self) -> int:
+        return self._at[0]
+
+    def offset(self) -> int:
+        return self._at[1]
+
+    def key(self) -> bytes:
+        return b"k"
+
+    def value(self) -> bytes:
+        return b"12345678"
+
+    def headers(self) -> None:
+        return None
+
+    def timestamp(self) -> tuple[int, int]:
+        return (1, 1_000)
+
+
+Step = list[FakeMessage] | Callable[[], None]
+
+
+class FakeConsumer:
+    """Plays a script: each `consume` is its next step; the end of the script stops the member."""
+
+    def __init__(self, *script: Step) -> None:
+        self.script = list(script)
+        self.polls: list[Step] = []
+        self.committed: list[dict[int, int]] = []
+        self.commit_faults: list[KafkaError] = []
+        self.flow: list[str] = []
+        self.closed = False
+        self.at_end: Callable[[], None] = lambda: None
+        self.on_revoke: Callable[[Any, list[TopicPartition]], None] = lambda *_: None
+
+    def subscribe(self, topics: list[str], *, on_revoke: Any, **_: Any) -> None:
+        assert "t.queries" in topics
+        assert "t.deadletters" in topics
+        self.on_revoke = on_revoke
+
+    def revoke(self, *partitions: int) -> Callable[[], None]:
+        return lambda: self.on_revoke(self, [TopicPartition("t.queries", p) for p in partitions])
+
+    def consume(self, count: int, timeout: float) -> Sequence[FakeMessage]:
+        if not self.script:
+            self.at_end()
+            return []
+        step = self.script.pop(0)
+        if callable(step):
+            step()
+            return []
+        assert len(step) <= count
+        return step
+
+    def poll(self, timeout: float) -> FakeMessage | None:
+        step = self.polls.pop(0) if self.polls else []
+        if callable(step):
+            step()
+            return None
+        return step[0] if step else None
+
+    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
+        assert not asynchronous
+        if self.commit_faults:
+            raise KafkaException(self.commit_faults.pop(0))
+        self.committed.append({o.partition: o.offset for o in offsets})
+        return offsets
+
+    def assignment(self) -> list[TopicPartition]:
+        return []
+
+    def pause(self, _: Any) -> None:
+        self.flow.append("pause")
+
+    def resume(self, _: Any) -> None:
+        self.flow.append("resume")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeProcessor:
+    """Keeps the batches; does something in the middle of the next one on request."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[tuple[int, int]]] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def process(self, messages: Sequence[Message]) -> None:
+        self.batches.append([(m.partition, m.offset) for m in messages])
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+
+
+def run(
+    consumer: FakeConsumer,
+    processor: FakeProcessor | None = None,
+    member_ref: list[GroupMember] | None = None,
+    **limits: float,
+) -> FakeProcessor:
+    processor = processor or FakeProcessor()
+    member = GroupMember(
+        cast(Consumer, consumer),
+        Telemetry(),
+        prefix="t.",
+        batch_rows=int(limits.get("rows", 100)),
+        batch_bytes=int(limits.get("bytes", 10_000)),
+        batch_s=limits.get("seconds", 60.0),
+    )
+    if member_ref is not None:
+        member_ref.append(member)
+    consumer.at_end = member.stop
+    member.run(cast(Processor, processor))
+    return processor
+
+
+def messages(partition: int, *offsets: int) -> list[FakeMessage]:
+    return [FakeMessage(partition, offset) for offset in offsets]
+
+
+def test_a_batch_ends_at_its_row_limit() -> None:
+    consumer = FakeConsumer(messages(0, 0, 1), messages(0, 2), messages(0, 3))
+    assert run(consumer, rows=3).batches == [[(0, 0), (0, 1), (0, 2)], [(0, 3)]]
+    assert consumer.committed == [{0: 3}, {0: 4}]
+
+
+def test_a_batch_ends_at_its_byte_limit() -> None:
+    # Each message is nine bytes.
+    consumer = FakeConsumer(messages(0, 0), messages(0, 1), messages(0, 2))
+    assert run(consumer, bytes=18).batches == [[(0, 0), (0, 1)], [(0, 2)]]
+
+
+def test_a_batch_ends_at_its_time_limit() -> None:
+    consumer = FakeConsumer(messages(0, 0), messages(0, 1))
+    assert run(consumer, seconds=1e-9).batches == [[(0, 0)], [(0, 1)]]
+
+
+def test_a_stop_finishes_what_was_read_commits_and_leaves() -> None:
+    consumer = FakeConsumer(messages(0, 7), messages(1, 3))
+    assert run(consumer).batches == [[(0, 7), (1, 3)]]
+    assert consumer.committed == [{0: 8, 1: 4}]
+    assert consumer.closed
+
+
+def test_unprocessed_messages_of_a_revoked_partition_are_dropped() -> None:
+    consumer = FakeConsumer(messages(0, 7), messages(1, 3))
+    consumer.script.append(consumer.revoke(0))
+    assert run(consumer).batches == [[(1, 3)]]
+    assert consumer.committed == [{1: 4}]
+
+
+def test_a_partition_revoked_while_its_batch_is_processed_is_not_committed() -> None:
+    consumer = FakeConsumer([*messages(0, 7), *messages(1, 3)])
+    processor = FakeProcessor()
+    processor.meanwhile = consumer.revoke(0)
+    run(consumer, processor)
+    assert processor.batches == [[(0, 7), (1, 3)]]
+    assert consumer.committed == [{1: 4}]
+
+
+def test_a_failed_commit_is_tried_again_without_new_messages() -> None:
+    consumer = FakeConsumer(messages(0, 7), [], [])
+    consumer.commit_faults = [KafkaError(KafkaError.REBALANCE_IN_PROGRESS)]
+    run(consumer, rows=1)
+    assert consumer.committed == [{0: 8}]
+
+
+def test_a_failed_commit_of_a_revoked_partition_is_forgotten() -> None:
+    consumer = FakeConsumer(messages(0, 7))
+    consumer.script.append(consumer.revoke(0))
+    consumer.commit_faults = [KafkaError(KafkaError.UNKNOWN_MEMBER_ID)]
+    run(consumer, rows=1)
+    assert consumer.committed == []
+
+
+def test_waiting_pauses_polls_and_keeps_what_a_rebalance_brings() -> None:
+    consumer = FakeConsumer(messages(0, 0))
+    consumer.polls = [messages(5, 9)]
+    processor = FakeProcessor()
+    members: list[GroupMember] = []
+    processor.meanwhile = lambda: members[0].keep_alive(0.0)
+    run(consumer, processor, members, rows=1)
+    assert consumer.flow == ["pause", "resume"]
+    assert processor.batches == [[(0, 0)], [(5, 9)]]
+    assert consumer.committed == [{0: 1}, {5: 10}]
+
+
+def test_a_stop_while_waiting_commits_nothing_of_the_unfinished_batch() -> None:
+    consumer = FakeConsumer(messages(0, 0))
+    processor = FakeProcessor()
+    members: list[GroupMember] = []
+
+    def outage() -> None:
+        members[0].stop()
+        members[0].keep_alive(60.0)
+
+    processor.meanwhile = outage
+    run(consumer, processor, members, rows=1)
+    assert consumer.committed == []
+    assert consumer.closed
+
+
+def test_errors_of_the_broker_are_logged_once_and_reading_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    down = FakeMessage(0, 0, KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    consumer = FakeConsumer([down], [down], messages(0, 0))
+    assert run(consumer).batches == [[(0, 0)]]
+    assert len([r for r in caplog.records if r.levelname == "WARNING"]) == 1
+
+
+def test_a_fatal_error_ends_the_process_after_leaving_the_group() -> None:
+    fatal = FakeMessage(0, 0, KafkaError(KafkaError._FATAL, fatal=True))
+    consumer = FakeConsumer([fatal])
+    with pytest.raises(UnavailableError, match="must be restarted"):
+        run(consumer)
+    assert consumer.closed
+
+
+def test_consumed_messages_are_counted_by_topic() -> None:
+    telemetry = Telemetry()
+    consumer = FakeConsumer(messages(0, 0, 1))
+    member = GroupMember(
+        cast(Consumer, consumer), telemetry, prefix="t.", batch_rows=9, batch_bytes=99, batch_s=9
+    )
+    consumer.at_end = member.stop
+    member.run(cast(Processor, FakeProcessor()))
+    assert telemetry.value(metrics.CONSUMED, topic="queries") == 2

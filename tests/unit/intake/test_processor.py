@@ -1,0 +1,197 @@
+"""One batch: the order that makes it safe, refusals, repetitions, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+from tests.examples import NOW, TEXT, examples, message, query, retrieval
+
+from ragwheel.backends.telemetry import Telemetry
+from ragwheel.intake.backoff import Persistence, StopRequestedError
+from ragwheel.intake.inserts import Inserter, RowsRefusedError, refused
+from ragwheel.intake.outlet import Outgoing, Outlet
+from ragwheel.intake.prepare import Message, Rules
+from ragwheel.intake.processor import Processor
+from ragwheel.intake.sampling import SamplingPolicy
+from ragwheel.schemas import metrics
+from ragwheel.schemas.errors import UnavailableError
+from ragwheel.schemas.events import Candidate
+from ragwheel.schemas.tables import Row, Table
+
+POISON = "poison"
+
+
+class World:
+    """ClickHouse and Kafka as a diary, with faults on request."""
+
+    def __init__(self, rate: float = 0.0) -> None:
+        self.diary: list[str] = []
+        self.tables: dict[str, list[Row]] = {}
+        self.tokens: list[str] = []
+        self.sent: list[Outgoing] = []
+        self.faults: list[str] = []
+        self.stop = False
+        self.telemetry = Telemetry()
+        self.processor = Processor(
+            Rules(SamplingPolicy(rate), timedelta(days=400), timedelta(hours=1)),
+            cast(Inserter, self),
+            cast(Outlet, self),
+            Persistence(self.wait, lambda: 0.0),
+            self.telemetry,
+            lambda: NOW,
+        )
+
+    def insert(self, table: Table, rows: Sequence[Row], token: str) -> None:
+        if self.faults and self.faults[0] == table.name:
+            self.faults.pop(0)
+            raise UnavailableError("clickhouse is down")
+        if any(POISON in row for row in rows):
+            raise RowsRefusedError(f"{table.name}: no")
+        self.diary.append(table.name)
+        self.tokens.append(token)
+        self.tables.setdefault(table.name, []).extend(rows)
+
+    def deliver(self, messages: Sequence[Outgoing]) -> None:
+        if self.faults and self.faults[0] == "kafka":
+            self.faults.pop(0)
+            raise UnavailableError("kafka is down")
+        self.diary.append("deliver")
+        self.sent.extend(messages)
+
+    def wait(self, _: float) -> None:
+        self.diary.append("wait")
+        if self.stop:
+            raise StopRequestedError("stop")
+
+    def ids(self, table: str) -> list[Any]:
+        return [row[0] for row in self.tables.get(table, [])]
+
+    def value(self, metric: metrics.Metric, **labels: str) -> float:
+        return self.telemetry.value(metric, **labels)
+
+
+def queries(*texts: str) -> list[Message]:
+    return [
+        message("queries", query(f"q-{n}", text=text), offset=n) for n, text in enumerate(texts)
+    ]
+
+
+def test_rows_come_first_then_jobs_and_letters_then_the_ledger() -> None:
+    world = World(rate=1.0)
+    bad = Message("queries", 0, 8, b"k", b"{")
+    world.processor.process([message("retrievals", retrieval()), bad])
+    assert world.diary == ["retrievals", "chunks", "deliver", "ingest_ledger"]
+    assert [out.topic for out in world.sent] == ["grading", "deadletters"]
+
+
+def test_the_ledger_says_what_became_of_each_run_of_offsets() -> None:
+    world = World()
+    batch = [*queries("a", "b", "c"), message("queries", query(), offset=9, partition=3)]
+    batch[1] = Message("queries", 0, 1, b"k", b"{")
+    world.processor.process(batch)
+    assert [row[:6] for row in world.tables["ingest_ledger"]] == [
+        ("queries", 0, 0, 2, 2, 1),
+        ("queries", 3, 9, 9, 1, 0),
+    ]
+
+
+def test_faults_are_waited_out_and_nothing_is_repeated_that_succeeded() -> None:
+    world = World(rate=1.0)
+    world.faults = ["chunks", "chunks", "kafka", "ingest_ledger"]
+    world.processor.process([message("retrievals", retrieval())])
+    assert world.diary == [
+        "retrievals", "wait", "wait", "chunks", "wait", "deliver", "wait", "ingest_ledger",
+    ]  # fmt: skip
+    assert world.value(metrics.INSERT_ERRORS, table="chunks") == 2
+    assert world.value(metrics.INSERT_ERRORS, table="ingest_ledger") == 1
+
+
+def test_a_batch_that_is_cut_short_leaves_no_ledger_row() -> None:
+    world = World()
+    world.faults = ["queries"]
+    world.stop = True
+    with pytest.raises(StopRequestedError):
+        world.processor.process(queries("a"))
+    assert "ingest_ledger" not in world.tables
+
+
+def test_only_the_refused_row_is_dead_lettered_and_its_neighbours_land() -> None:
+    world = World()
+    world.processor.process(queries("a", "b", POISON, "d", "e"))
+    assert set(world.ids("queries")) == {"e-q-0", "e-q-1", "e-q-3", "e-q-4"}
+    (out,) = world.sent
+    assert out.letter is not None
+    assert (out.letter.offset, out.letter.reason) == (2, "processing_failed")
+    assert out.letter.payload == queries("a", "b", POISON)[2].value
+    assert [row[:6] for row in world.tables["ingest_ledger"]] == [("queries", 0, 0, 4, 4, 1)]
+    assert world.value(metrics.LANDED, topic="queries") == 4
+    assert world.value(metrics.DEAD_LETTERED, topic="queries", reason="processing_failed") == 1
+
+
+def test_a_text_that_was_left_to_a_refused_message_still_lands() -> None:
+    world = World()
+    first = message("retrievals", retrieval("q-1", stage=POISON), offset=0)
+    second = message("retrievals", retrieval("q-2"), offset=1)
+    world.processor.process([first, second])
+    assert world.ids("retrievals")[-1] == "r-q-2"
+    assert TEXT in [row[1] for row in world.tables["chunks"]]
+
+
+def test_every_message_is_tried_when_all_are_refused() -> None:
+    world = World()
+    world.processor.process(queries(*[POISON] * 5))
+    assert len(world.sent) == 5
+    assert [row[:6] for row in world.tables["ingest_ledger"]] == [("queries", 0, 0, 4, 0, 5)]
+
+
+def test_a_refused_item_costs_few_inserts() -> None:
+    calls: list[int] = []
+
+    def insert(items: Sequence[int]) -> None:
+        calls.append(len(items))
+        if 333 in items:
+            raise RowsRefusedError("no")
+
+    assert refused(list(range(1024)), insert) == {333: "no"}
+    assert len(calls) <= 21
+
+
+def test_a_chunk_text_is_inserted_once_however_many_events_carry_it() -> None:
+    world = World()
+    batch = [message("retrievals", retrieval(f"q-{n}"), offset=n) for n in range(5)]
+    world.processor.process(batch)
+    world.processor.process([message("retrievals", retrieval("q-9"), offset=9)])
+    assert len(world.tables["chunks"]) == 1
+    other = retrieval("q-10", candidates=(Candidate(chunk_id="x", rank=1, score=1, text="new"),))
+    world.processor.process([message("retrievals", other, offset=10)])
+    assert len(world.tables["chunks"]) == 2
+
+
+def test_the_same_batch_makes_the_same_tokens() -> None:
+    world, again = World(), World()
+    for each in (world, again):
+        each.processor.process([message("retrievals", retrieval()), *queries("a", "b")])
+    assert world.tokens == again.tokens
+    assert len(set(world.tokens)) == len(world.tokens)
+
+
+def test_zero_result_retrievals_land_and_are_counted() -> None:
+    world = World(rate=1.0)
+    full = message("retrievals", retrieval("q-1"), offset=0)
+    empty = message("retrievals", retrieval("q-2", candidates=()), offset=1)
+    world.processor.process([full, empty])
+    assert len(world.tables["retrievals"]) == 2
+    labels = {"segment": "code", "stage": "dense"}
+    assert world.value(metrics.RETRIEVALS, **labels) == 2
+    assert world.value(metrics.ZERO_RESULTS, **labels) == 1
+    assert world.value(metrics.SAMPLED, segment="code") == 1
+
+
+def test_feedback_and_freshness_are_counted() -> None:
+    world = World()
+    world.processor.process([message("feedback", examples()["feedback"])])
+    assert world.value(metrics.FEEDBACK, segment="code", kind="thumbs_up") == 1
+    assert world.processor.newest == {"feedback": NOW}

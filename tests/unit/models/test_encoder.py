@@ -1,0 +1,79 @@
+"""Encoding: order, identity of a model, and errors that name the setting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.unit.trainers.trainer_world import save_base_model
+
+from ragwheel.models.encoder import TextEncoder, batches_by_length, load_encoder
+from ragwheel.schemas.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def base_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_base_model(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+def encoder(base_model: str) -> TextEncoder:
+    return load_encoder(base_model, 64)
+
+
+TEXTS = [
+    " ".join(f"code{word}" for word in range(start, start + 1 + start % 9)) for start in range(90)
+]
+
+
+def test_vectors_have_length_one_and_do_not_depend_on_the_company(encoder: TextEncoder) -> None:
+    together = encoder.encode(TEXTS)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, rtol=1e-5)
+    alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
+    np.testing.assert_allclose(together, alone, atol=1e-3)
+
+
+def test_progress_ends_at_the_number_of_texts(encoder: TextEncoder) -> None:
+    seen: list[tuple[int, int]] = []
+    encoder.encode(TEXTS, progress=lambda *at: seen.append(at))
+    assert seen[-1] == (len(TEXTS), len(TEXTS))
+    assert seen == sorted(seen)
+
+
+def test_no_texts_have_no_vectors(encoder: TextEncoder) -> None:
+    assert encoder.encode([]).shape == (0, encoder.dimension)
+
+
+def test_batches_hold_every_text_once_and_long_texts_come_first() -> None:
+    texts = ["x" * length for length in (5, 3_000, 40, 900, 7, 3_000)] * 30
+    batches = list(batches_by_length(texts, max_seq_length=128))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(texts)))
+    longest = [max(len(texts[row]) for row in batch) for batch in batches]
+    assert longest == sorted(longest, reverse=True)
+    assert max(len(batch) for batch in batches) <= 256
+
+
+def test_the_fingerprint_is_of_the_content_and_not_of_the_place(
+    base_model: str, tmp_path: Path, encoder: TextEncoder
+) -> None:
+    encoder.save(tmp_path / "copy")
+    assert load_encoder(tmp_path / "copy", 64).fingerprint == encoder.fingerprint
+    other = load_encoder(base_model, 64)
+    with torch.no_grad():
+        next(other.model.parameters())[5, 3] += 1e-3
+    assert other.fingerprint != encoder.fingerprint
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "file"])
+def test_what_is_no_model_is_a_setting_to_correct(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "model"
+    if kind == "empty":
+        path.mkdir()
+    elif kind == "file":
+        path.write_text("not a model")
+    with pytest.raises(ConfigError, match="RAGWHEEL_BASE_MODEL") as raised:
+        load_encoder(path, 64)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,99 @@
+"""Planning a replay: fix, new key, validation, honest reports."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+from tests.examples import NOW, query
+
+from ragwheel.operations.redeliver import Rules, command_fix, plan
+from ragwheel.schemas import deadletters, wire
+from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.events import DeadLetter
+
+RULES = Rules(timedelta(days=400), timedelta(hours=1))
+
+
+def letter(payload: bytes | None, key: bytes | None = b"q-1", **changes: Any) -> DeadLetter:
+    fields: dict[str, Any] = {
+        "topic": "queries", "partition": 0, "offset": 3, "key": key, "payload": payload,
+        "reason": "invalid_field", "detail": "", "timestamp_ms": 0,
+    }  # fmt: skip
+    return deadletters.dead_letter(**(fields | changes))
+
+
+def to_version_1(payload: bytes) -> bytes:
+    raw = orjson.loads(payload)
+    return orjson.dumps(raw | {"schema_version": 1})
+
+
+GOOD = wire.encode(query())
+BAD = GOOD.replace(b'"schema_version":1', b'"schema_version":7')
+
+
+def test_a_letter_that_is_valid_now_is_sent_as_it_is() -> None:
+    result = plan(letter(GOOD), RULES, NOW)
+    assert (result.key, result.value, result.problem) == (b"q-1", GOOD, "")
+
+
+@pytest.mark.parametrize("key", [None, b"", b"other", b"\xff"])
+def test_a_wrong_key_is_replaced_by_the_one_of_the_registry(key: bytes | None) -> None:
+    assert plan(letter(GOOD, key), RULES, NOW).key == b"q-1"
+
+
+def test_what_would_be_dead_lettered_again_is_reported_and_not_sent() -> None:
+    result = plan(letter(BAD), RULES, NOW)
+    assert "unknown_schema_version" in result.problem
+
+
+def test_a_fix_makes_it_valid() -> None:
+    result = plan(letter(BAD), RULES, NOW, to_version_1)
+    assert result.problem == ""
+    assert result.value is not None
+    assert orjson.loads(result.value)["schema_version"] == 1
+
+
+def test_a_fix_that_fails_is_reported() -> None:
+    result = plan(letter(b"not json"), RULES, NOW, to_version_1)
+    assert result.problem.startswith("the fix failed: ")
+
+
+def test_times_out_of_range_are_reported_unless_the_check_is_off() -> None:
+    old = wire.encode(query(ts=NOW - timedelta(days=500)))
+    assert "timestamp_out_of_range" in plan(letter(old), RULES, NOW).problem
+    assert plan(letter(old), Rules(), NOW).problem == ""
+
+
+def test_force_sends_what_is_invalid_with_its_old_key() -> None:
+    result = plan(letter(BAD, b"old"), Rules(force=True), NOW)
+    assert (result.key, result.value, result.problem) == (b"old", BAD, "")
+
+
+@pytest.mark.parametrize("topic", ["deadletters", "elsewhere"])
+def test_letters_without_a_topic_to_go_back_to_are_reported(topic: str) -> None:
+    assert repr(topic) in plan(letter(GOOD, topic=topic), Rules(force=True), NOW).problem
+
+
+def test_a_tombstone_is_reported() -> None:
+    assert "malformed_json" in plan(letter(None), RULES, NOW, to_version_1).problem
+
+
+def test_a_command_is_a_fix_from_standard_input_to_standard_output() -> None:
+    program = "import sys; sys.stdout.write(sys.stdin.read().replace(':7', ':1'))"
+    result = plan(letter(BAD), RULES, NOW, command_fix([sys.executable, "-c", program]))
+    assert result.problem == ""
+
+
+def test_a_command_that_fails_says_what_it_said() -> None:
+    fix = command_fix([sys.executable, "-c", "import sys; sys.exit('no such field')"])
+    with pytest.raises(ValueError, match="status 1: no such field"):
+        fix(b"")
+
+
+def test_a_command_that_does_not_exist_is_a_wrong_setting() -> None:
+    with pytest.raises(ConfigError, match="no-such-program"):
+        command_fix(["no-such-program"])(b"")

@@ -1,0 +1,244 @@
+"""One whole turn of the wheel on a tiny model, in memory: no Kafka, no ClickHouse, no download."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests.unit.trainers.trainer_world import (
+    JUDGE,
+    LABELER,
+    NOON,
+    TruthfulJudge,
+    World,
+    make_world,
+    save_base_model,
+)
+
+from ragwheel.models.encoder import Progress, load_encoder
+from ragwheel.models.manifest import TrainConfig
+from ragwheel.models.registry import ModelRegistry
+from ragwheel.models.vectors import VectorCache
+from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.events import GradingJob, ModelEvent
+from ragwheel.schemas.settings import TrainerSettings
+from ragwheel.trainers.cycle import CycleResult, NotEnoughDataError, Parts, run_cycle
+from ragwheel.trainers.judging import Judge, Judged
+from ragwheel.trainers.split import part_of
+
+CONFIG = TrainConfig(epochs=6, learning_rate=0.1, batch_size=32, max_seq_length=64)
+
+
+@dataclass
+class Bench:
+    """Everything around a cycle, on a temporary folder."""
+
+    folder: Path
+    world: World
+    settings: TrainerSettings
+    events: list[ModelEvent] = field(default_factory=list)
+
+    @property
+    def registry(self) -> ModelRegistry:
+        return ModelRegistry(self.settings.model_dir)
+
+    def run(self, judge: Judge | None = None, config: TrainConfig = CONFIG) -> CycleResult:
+        parts = Parts(
+            store=self.world,
+            judge=judge or TruthfulJudge(self.world),
+            registry=self.registry,
+            cache=VectorCache(self.settings.vector_cache_dir),
+            publish=self.events.append,
+            now=lambda: NOON,
+        )
+        return run_cycle(parts, self.settings, config)
+
+
+@pytest.fixture(scope="module")
+def base_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_base_model(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def world(base_model: str) -> World:
+    return make_world(base_model)
+
+
+def make_bench(tmp_path: Path, base_model: str, world: World) -> Bench:
+    settings = TrainerSettings(
+        base_model=base_model,
+        model_dir=tmp_path / "models",
+        vector_cache_dir=tmp_path / "vectors",
+        gate_share=0.3,
+        gate_min_queries=100,
+        judge_depth=10,
+        max_seq_length=64,
+    )
+    return Bench(tmp_path, world, settings)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, base_model: str, world: World) -> Bench:
+    return make_bench(tmp_path, base_model, world)
+
+
+@dataclass
+class Promoted:
+    """A cycle that went well; read only."""
+
+    bench: Bench
+    judge: TruthfulJudge
+    result: CycleResult
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def promoted(tmp_path_factory: pytest.TempPathFactory, base_model: str, world: World) -> Promoted:
+    bench = make_bench(tmp_path_factory.mktemp("promoted"), base_model, world)
+    judge = TruthfulJudge(world)
+    began = time.monotonic()
+    result = bench.run(judge)
+    return Promoted(bench, judge, result, time.monotonic() - began)
+
+
+def figure(result: CycleResult, metric: str, system: str, segment: str = "*") -> float:
+    [found] = [
+        each.interval.value
+        for each in result.figures
+        if (f"{each.metric}@{each.k}", each.system, each.segment) == (metric, system, segment)
+    ]
+    return found
+
+
+def test_a_better_model_is_trained_proven_and_promoted(promoted: Promoted) -> None:
+    bench, result = promoted.bench, promoted.result
+    assert result.verdict.action == "promoted", result.verdict.reason
+    before, after = (figure(result, "recall@10", s) for s in ("incumbent", "candidate"))
+    assert after > before * 1.1
+    assert figure(result, "recall@10", "delta") == pytest.approx(after - before)
+    current = bench.registry.current()
+    assert current is not None
+    assert current.model_id == result.model.model_id
+    bench.registry.verify(current.model_id)
+    assert bench.registry.report(current.model_id) is not None
+    [event] = bench.events
+    assert event.action == "promoted"
+    assert (event.base_model, event.incumbent_id) == (
+        bench.settings.base_model, bench.settings.base_model,
+    )  # fmt: skip
+    assert {metric.segment for metric in event.metrics} == {"*", "left", "right"}
+    assert ModelEvent.model_validate_json(event.model_dump_json()) == event
+
+
+def test_the_promoted_folder_is_the_model_that_was_measured(promoted: Promoted) -> None:
+    bench, result = promoted.bench, promoted.result
+    loaded = load_encoder(result.event.uri, 64)
+    relevant_ranks = [shift.after for shift in result.shifts]
+    documents = load_encoder(bench.settings.base_model, 64).encode(bench.world.corpus().texts)
+    query = loaded.encode([result.shifts[0].query])[0]
+    row = bench.world.corpus().chunk_hashes.index(result.shifts[0].chunk_hash)
+    scores = documents @ query
+    assert relevant_ranks[0] == 1 + int((scores > scores[row]).sum())
+    assert result.model.manifest.document_fingerprint == load_encoder(
+        bench.settings.base_model, 64
+    ).fingerprint  # fmt: skip
+
+
+def test_the_judge_sees_only_held_out_queries_and_both_systems_results(promoted: Promoted) -> None:
+    judge, result = promoted.judge, promoted.result
+    share = promoted.bench.settings.gate_share
+    assert len(judge.asked) == result.gate_queries > 200
+    assert {part_of(job.query_hash, share) for job in judge.asked} == {"gate"}
+    assert all(job.role == "judge" for job in judge.asked)
+    assert all(10 <= len(job.candidates) <= 20 for job in judge.asked)
+    assert any(len(job.candidates) > 10 for job in judge.asked)
+    trained = {example.query_hash for example in result.snapshot.train}
+    assert trained.isdisjoint(job.query_hash for job in judge.asked)
+
+
+def test_equal_data_config_and_seed_make_the_same_model(promoted: Promoted, bench: Bench) -> None:
+    first, second = promoted.result, bench.run()
+    assert second.model.model_id == first.model.model_id
+    assert second.snapshot.snapshot_id == first.snapshot.snapshot_id
+
+
+def test_a_second_cycle_competes_with_the_promoted_model(promoted: Promoted, bench: Bench) -> None:
+    first = promoted.result.model
+    shutil.copytree(first.folder, bench.settings.model_dir / "models" / first.model_id)
+    bench.registry.promote(first.model_id, "for the test", NOON)
+    second = bench.run(config=CONFIG.model_copy(update={"learning_rate": 0.1001}))
+    assert second.event.incumbent_id == first.model_id
+    # Almost the same model again: nothing is gained, hence nothing replaces what serves.
+    assert second.verdict.action != "promoted"
+    current = bench.registry.current()
+    assert current is not None
+    assert current.model_id == first.model_id
+
+
+def test_a_ruined_model_is_refused_before_a_judge_is_paid(bench: Bench) -> None:
+    judge = TruthfulJudge(bench.world)
+    ruinous = CONFIG.model_copy(update={"learning_rate": 50.0, "epochs": 1})
+    result = bench.run(judge, ruinous)
+    assert result.verdict.action == "refused"
+    assert "no judge was asked" in result.verdict.reason
+    assert judge.asked == []
+    assert bench.registry.current() is None
+    assert [event.action for event in bench.events] == ["refused"]
+
+
+def test_a_judge_that_never_answers_leaves_the_candidate_unproven(bench: Bench) -> None:
+    def silent(jobs: Sequence[GradingJob], progress: Progress) -> Judged:
+        return Judged("", ())
+
+    result = bench.run(silent)
+    assert result.verdict.action == "shadow"
+    assert bench.registry.current() is None
+
+
+def test_a_judge_that_answers_half_leaves_the_candidate_unproven(bench: Bench) -> None:
+    truthful = TruthfulJudge(bench.world)
+
+    def lazy(jobs: Sequence[GradingJob], progress: Progress) -> Judged:
+        judged = truthful(jobs, progress)
+        return Judged(judged.grader_id, judged.judgments[::2])
+
+    result = bench.run(lazy)
+    assert result.verdict.action == "shadow"
+    assert "of the top 10 were judged" in result.verdict.reason
+
+
+def test_labels_of_the_judge_itself_disqualify_the_gate(bench: Bench) -> None:
+    result = bench.run(TruthfulJudge(bench.world, grader_id=LABELER))
+    assert result.verdict.action == "refused"
+    assert "RAGWHEEL_JUDGE_MODEL" in result.verdict.reason
+    assert JUDGE not in result.snapshot.card.graders
+
+
+def test_the_gate_set_is_capped_without_changing_its_order(bench: Bench) -> None:
+    judge = TruthfulJudge(bench.world)
+    bench.settings = bench.settings.model_copy(update={"gate_max_queries": 120})
+    bench.run(judge)
+    assert len(judge.asked) == 120
+
+
+def test_too_little_data_is_said_in_words(bench: Bench) -> None:
+    bench.world = World({}, [], {}, [])
+    with pytest.raises(NotEnoughDataError, match="send the corpus"):
+        bench.run()
+    assert bench.events == []
+
+
+def test_a_base_model_that_does_not_exist_names_the_setting(bench: Bench, tmp_path: Path) -> None:
+    bench.settings = bench.settings.model_copy(update={"base_model": str(tmp_path / "nothing")})
+    with pytest.raises(ConfigError, match=r"RAGWHEEL_BASE_MODEL.*nothing.*Hugging Face"):
+        bench.run()
+
+
+def test_stages_are_timed_in_order(promoted: Promoted) -> None:
+    seconds = promoted.result.stage_seconds
+    assert list(seconds) == ["read", "embed", "train", "evaluate", "judge", "gate"]
+    assert 0 < sum(seconds.values()) <= promoted.seconds
