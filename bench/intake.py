@@ -29,13 +29,14 @@ from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
 from ragwheel.intake.inserts import Inserter
 from ragwheel.intake.outlet import Outlet
-from ragwheel.intake.prepare import Message, Rules, prepare
+from ragwheel.intake.prepare import Acceptance, prepare
 from ragwheel.intake.processor import Processor
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas import identity, wire
 from ragwheel.schemas.events import Candidate, RetrievalEvent
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.schemas.topics import TOPICS
+from ragwheel.schemas.wire import Received
 from ragwheel.stack.clickhouse import ClickHouseFront
 from ragwheel.stack.kafka import KafkaBroker
 
@@ -43,7 +44,7 @@ _LEAST_PER_S = 1_000.0
 _BATCH_ROWS = 10_000
 _CHUNKS = [f"def function_{n}(argument): ...  # " + "source text " * 80 for n in range(2_000)]
 _HASHES = [identity.content_hash(text) for text in _CHUNKS]
-_RULES = Rules(SamplingPolicy(0.05), timedelta(days=150), timedelta(hours=1))
+_RULES = Acceptance(SamplingPolicy(0.05), timedelta(days=150), timedelta(hours=1))
 
 
 def event(number: int) -> RetrievalEvent:
@@ -102,7 +103,7 @@ def consume_only(settings: KafkaSettings, count: int) -> float:
 def prepare_only(values: list[bytes]) -> float:
     """Microseconds to validate an event, make its rows and decide on the sample."""
     messages = [
-        Message("retrievals", 0, number, f"q-{number}".encode(), value)
+        Received("retrievals", 0, number, f"q-{number}".encode(), value)
         for number, value in enumerate(values[:5_000])
     ]
     now = datetime.now(UTC)
@@ -132,7 +133,7 @@ def through_intake(
     class Timed(Processor):
         done = 0
 
-        def process(self, messages: Sequence[Message]) -> None:
+        def process(self, messages: Sequence[Received]) -> None:
             super().process(messages)
             self.done += sum(message.topic == "retrievals" for message in messages)
             if self.done >= count:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ragwheel.intake.prepare import Message
 from ragwheel.schemas import deadletters, identity, wire
 from ragwheel.schemas.events import (
     Candidate,
@@ -21,6 +20,7 @@ from ragwheel.schemas.events import (
     RetrievalEvent,
 )
 from ragwheel.schemas.topics import TOPICS, TopicName
+from ragwheel.schemas.wire import Received
 
 #: Yesterday: a fixed date would one day be older than intake accepts and tables keep.
 NOW = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=250_000) - timedelta(days=1)
@@ -121,11 +121,11 @@ def examples() -> dict[TopicName, Record]:
 
 def message(
     topic: TopicName, record: Record, *, offset: int = 0, partition: int = 0, **changes: Any
-) -> Message:
+) -> Received:
     """The Kafka message of a record, as its producer would send it."""
     fields: dict[str, Any] = {
         "key": wire.key_of(TOPICS[topic], record),
         "value": wire.encode(record),
         "timestamp_ms": int(NOW.timestamp() * 1000),
     }
-    return Message(topic, partition, offset, **(fields | changes))
+    return Received(topic, partition, offset, **(fields | changes))

@@ -20,7 +20,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from ragwheel.backends import kafka
-from ragwheel.backends.positions import Positions
+from ragwheel.backends.positions import Broker
 from ragwheel.schemas import identity, wire
 from ragwheel.schemas.events import GradingJob, JobCandidate, Label
 from ragwheel.schemas.settings import KafkaSettings
@@ -225,13 +225,13 @@ class Rig:
 
     def lag(self) -> int:
         """Messages of the grading topic that the group has not committed."""
-        positions = Positions(self.settings)
+        broker = Broker(self.settings)
         try:
-            places = [place for place in positions.partitions() if place[0] == "grading"]
-            committed = positions.committed(self.group, places)
-            ends = positions.ends(places)
+            places = [place for place in broker.partitions() if place[0] == "grading"]
+            committed = broker.committed(self.group, places)
+            ends = broker.ends(places)
         finally:
-            positions.close()
+            broker.close()
         return sum(end - committed.get(place, 0) for place, (_, end) in ends.items())
 
     def members(self) -> set[str]:

@@ -35,7 +35,7 @@ _VARIABLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class PanelQuery:
+class Target:
     """One query of one panel.
 
     Attributes:
@@ -84,7 +84,7 @@ class Prometheus:
             pytest.fail(f"{fields}: {orjson.loads(error.read())['error']}")
 
 
-def panel_queries() -> list[PanelQuery]:
+def panel_queries() -> list[Target]:
     """What the boards ask, their variables filled in."""
     found = []
     for name, content in files().items():
@@ -93,7 +93,7 @@ def panel_queries() -> list[PanelQuery]:
                 expr = target["expr"]
                 for variable, value in _VARIABLES.items():
                     expr = expr.replace(variable, value)
-                found.append(PanelQuery(name, panel["title"], expr, target["legendFormat"]))
+                found.append(Target(name, panel["title"], expr, target["legendFormat"]))
     return found
 
 

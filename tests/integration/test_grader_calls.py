@@ -12,7 +12,7 @@ import pytest
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking import rubric
 from ragwheel.grading.asking.prompt import PackLimits, Passage, Prompt, build
-from ragwheel.grading.endpoint.calls import ChatCaller, Completion, Outcome
+from ragwheel.grading.endpoint.calls import CallOutcome, ChatCaller, Completion
 from ragwheel.grading.endpoint.probe import open_client, require_models
 from ragwheel.grading.endpoint.request import RequestShape
 from ragwheel.grading.endpoint.retry import GiveUp, RetryPolicy
@@ -53,7 +53,7 @@ async def _complete(
     telemetry: Telemetry | None = None,
     calls: int = 1,
     slots: int = 8,
-) -> list[Outcome]:
+) -> list[CallOutcome]:
     """Outcomes of `calls` concurrent calls by one caller."""
     async with _client(server, key) as client:
         caller = ChatCaller(

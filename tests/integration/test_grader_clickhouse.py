@@ -13,7 +13,7 @@ from tests.integration.grading_rig import Rig, job, pairs, running_llm, wait_unt
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
-from ragwheel.grading.store import ClickHouseStore
+from ragwheel.grading.store import LabelReader
 from ragwheel.schemas import tables
 from ragwheel.schemas.events import GradingJob, Label
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
@@ -105,7 +105,7 @@ async def test_spending_of_the_day_is_read_back(
 ) -> None:
     label = _label_of_now()
     _land_labels(client, [label, label])  # a copy is not spent twice
-    with ClickHouseStore(clickhouse_settings) as store:
+    with LabelReader(clickhouse_settings) as store:
         assert await store.spent_today_usd() == pytest.approx(0.25)
         assert await store.graded([label.label_id, "f" * 32]) == {label.label_id: 3}
 

@@ -161,7 +161,7 @@ def test_dead_letters_can_be_replayed_after_a_fix(rig: IntakeRig) -> None:
     def run() -> Counter[bool]:
         with rig.client() as client:
             letters = redeliver.select(client, redeliver.Selection(topics=["queries"]))
-        plans = [redeliver.plan(letter, redeliver.Rules(), NOW, fix) for letter in letters]
+        plans = [redeliver.plan(letter, redeliver.Conditions(), NOW, fix) for letter in letters]
         return Counter(not done.problem for done in redeliver.send(rig.kafka, plans))
 
     assert run() == Counter({True: 4, False: 1})

@@ -21,11 +21,12 @@ from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
 from ragwheel.intake.inserts import Inserter
 from ragwheel.intake.outlet import Outlet
-from ragwheel.intake.prepare import Message, Rules
+from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas.events import RetrievalEvent
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
+from ragwheel.schemas.wire import Received
 from ragwheel.stack.clickhouse import ClickHouseFront
 from ragwheel.stack.kafka import KafkaBroker
 from ragwheel.stack.processes import ProcessFailedError
@@ -104,7 +105,7 @@ class CrashingProcessor(Processor):
     die_after = ""
     batches = 0
 
-    def process(self, messages: Sequence[Message]) -> None:
+    def process(self, messages: Sequence[Received]) -> None:
         self.batches += 1
         super().process(messages)
         self._die("ledger")
@@ -137,7 +138,7 @@ def in_process(rig: IntakeRig, die_after: str, until: Callable[[], bool]) -> Non
         lambda: member.stop() if until() else None,
     )
     processor = CrashingProcessor(
-        Rules(SamplingPolicy(1.0), timedelta(days=400), timedelta(hours=1)),
+        Acceptance(SamplingPolicy(1.0), timedelta(days=400), timedelta(hours=1)),
         Inserter(client, telemetry), outlet,
         Persistence(member.keep_alive, lambda: 0.5), telemetry, lambda: datetime.now(UTC),
     )  # fmt: skip

@@ -30,8 +30,8 @@ from ragwheel.schemas.events import (
     Role,
 )
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, TrainerSettings
-from ragwheel.schemas.tables import Position, rows_of
-from ragwheel.schemas.topics import TOPICS
+from ragwheel.schemas.tables import rows_of
+from ragwheel.schemas.topics import TOPICS, Position
 from ragwheel.trainers.process import Trainer
 
 pytestmark = pytest.mark.integration
@@ -64,7 +64,7 @@ class Wheel:
     def land(self, records: list[Record]) -> None:
         tables: dict[str, tuple[tuple[str, ...], list[tuple[object, ...]]]] = {}
         for record in records:
-            for table, row in rows_of(record, Position(0, 0)):
+            for table, row in rows_of(record, Position("queries", 0, 0)):
                 tables.setdefault(table.name, (table.columns, []))[1].append(row)
         for name, (columns, rows) in tables.items():
             self.client.insert(name, rows, column_names=columns)

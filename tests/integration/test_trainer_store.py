@@ -13,8 +13,9 @@ from ragwheel.schemas import identity
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import ChunkEvent, GradingJob, JobCandidate, Label, Record
 from ragwheel.schemas.settings import ClickHouseSettings
-from ragwheel.schemas.tables import Position, rows_of
-from ragwheel.trainers.store import ClickHouseStore
+from ragwheel.schemas.tables import rows_of
+from ragwheel.schemas.topics import Position
+from ragwheel.trainers.store import WheelReader
 
 pytestmark = pytest.mark.integration
 
@@ -27,11 +28,11 @@ class Database:
     def __init__(self, settings: ClickHouseSettings) -> None:
         self.client = connect(settings, create_database=True)
         migrate(self.client, replicated=False)
-        self.store = ClickHouseStore(self.client)
+        self.store = WheelReader(self.client)
 
     def land(self, records: Iterable[Record]) -> None:
         for record in records:
-            for table, row in rows_of(record, Position(0, 0)):
+            for table, row in rows_of(record, Position("queries", 0, 0)):
                 self.client.insert(table.name, [row], column_names=table.columns)
 
 
@@ -107,7 +108,7 @@ def test_a_database_without_tables_is_an_outage_and_not_a_crash(
 ) -> None:
     client = connect(clickhouse_settings, create_database=True)
     with pytest.raises(UnavailableError, match="intake makes the tables"):
-        ClickHouseStore(client).count_answered()
+        WheelReader(client).count_answered()
     client.close()
 
 

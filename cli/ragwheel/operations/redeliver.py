@@ -56,7 +56,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class Conditions:
     """What a replayed event must satisfy; None of both skips the check of its time.
 
     Attributes:
@@ -122,7 +122,7 @@ def select(client: Client, selection: Selection) -> list[DeadLetter]:
     ]
 
 
-def plan(letter: DeadLetter, rules: Rules, now: datetime, fix: Fix | None = None) -> Replay:
+def plan(letter: DeadLetter, rules: Conditions, now: datetime, fix: Fix | None = None) -> Replay:
     """Fix, re-key and check one letter. Pure apart from `fix`; never raises."""
     if letter.topic not in TOPICS or letter.topic == "deadletters":
         return Replay(letter, problem=f"it came from {letter.topic!r}, which carries no events")

@@ -20,7 +20,7 @@ from ragwheel.demo.result import (
     Comparison,
     DemoResult,
     RankShift,
-    Stage,
+    TimedStep,
     TopicAccount,
 )
 from ragwheel.demo.scrape import Scraped
@@ -216,24 +216,24 @@ def _scraped_recall(trainer: Scraped) -> tuple[float, float] | None:
 
 def _funnel(
     played: Played, readings: Readings, registry: ModelRegistry, decision: Decision | None
-) -> tuple[Stage, ...]:
+) -> tuple[TimedStep, ...]:
     searches = len(played.replayed.latencies_ms)
     jobs = readings.jobs("label")
     stages = [
-        Stage("searches", searches, f"{len(played.material.questions):,} different questions"),
-        Stage(
+        TimedStep("searches", searches, f"{len(played.material.questions):,} different questions"),
+        TimedStep(
             "with results",
             searches - played.replayed.zero_results,
             f"{played.replayed.zero_results:,} found nothing",
         ),
-        Stage("sampled for grading", jobs.jobs, f"{jobs.jobs / searches:.0%} of the searches"),
-        Stage("different questions", jobs.queries, f"{jobs.pairs:,} pairs, each graded once"),
-        Stage("answered", readings.relevant_queries(), "a relevant chunk among their results"),
+        TimedStep("sampled for grading", jobs.jobs, f"{jobs.jobs / searches:.0%} of the searches"),
+        TimedStep("different questions", jobs.queries, f"{jobs.pairs:,} pairs, each graded once"),
+        TimedStep("answered", readings.relevant_queries(), "a relevant chunk among their results"),
     ]
     report = registry.report(decision.verdict.model_id) if decision else None
     card = report.get("data") if report else None
     if isinstance(card, dict):
         trained, held = (int(card[group][part]) for group, part in (_CARD_TRAINED, _CARD_HELD_OUT))
-        stages.append(Stage("trained on", trained, "the held-out share is left out"))
-        stages.append(Stage("held out", held, "decide about the promotion"))
+        stages.append(TimedStep("trained on", trained, "the held-out share is left out"))
+        stages.append(TimedStep("held out", held, "decide about the promotion"))
     return tuple(stages)

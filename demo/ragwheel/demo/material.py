@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ragwheel.demo.corpus import CorpusChunk
 from ragwheel.demo.options import Scale
-from ragwheel.demo.traffic import Question
+from ragwheel.demo.traffic import CorpusQuestion
 from ragwheel.stack.llm import gold_json
 
 
@@ -23,7 +23,7 @@ class Material:
     """
 
     chunks: tuple[CorpusChunk, ...]
-    questions: tuple[Question, ...]
+    questions: tuple[CorpusQuestion, ...]
 
 
 def choose(corpus: Sequence[CorpusChunk], scale: Scale, rng: random.Random) -> Material:
@@ -36,7 +36,7 @@ def choose(corpus: Sequence[CorpusChunk], scale: Scale, rng: random.Random) -> M
     return Material(
         chunks=tuple(sorted((*asked, *fill), key=lambda chunk: chunk.chunk_id)),
         questions=tuple(
-            Question(chunk.question, chunk.segment, chunk.chunk_id)
+            CorpusQuestion(chunk.question, chunk.segment, chunk.chunk_id)
             for chunk in asked
             if chunk.question is not None
         ),

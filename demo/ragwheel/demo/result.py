@@ -138,7 +138,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class TimedStep:
     """How much is left at one stage of the way from searches to training."""
 
     name: str
@@ -166,7 +166,7 @@ class DemoResult:
     seed: int
     grader: str
     chunks: int
-    funnel: Sequence[Stage]
+    funnel: Sequence[TimedStep]
     accounts: Sequence[TopicAccount]
     dead_letters: Sequence[DeadLetterSample]
     labels: Sequence[LabelSummary]

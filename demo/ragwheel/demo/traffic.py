@@ -20,7 +20,7 @@ _MEAN_SEARCHES_PER_SESSION = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CorpusQuestion:
     """Something that can be asked, and the chunk that answers it.
 
     Attributes:
@@ -47,14 +47,14 @@ class Search:
     """
 
     text: str
-    question: Question
+    question: CorpusQuestion
     user: str
     session: str
     package: str = ""
 
 
 def plan(
-    questions: Sequence[Question], searches: int, zero_results: int, rng: random.Random
+    questions: Sequence[CorpusQuestion], searches: int, zero_results: int, rng: random.Random
 ) -> tuple[Search, ...]:
     """Draw `searches` searches: each question at least once, the rest by Zipf's law.
 

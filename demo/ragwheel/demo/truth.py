@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ragwheel.demo.result import ALL_SEGMENTS, Comparison, Interval, RankShift
 from ragwheel.demo.search import Vectors
-from ragwheel.demo.traffic import Question
+from ragwheel.demo.traffic import CorpusQuestion
 from ragwheel.measuring.intervals import intervals
 from ragwheel.schemas.identity import query_hash
 from ragwheel.trainers.split import part_of
@@ -74,7 +74,7 @@ def _figures(ranks: Sequence[int]) -> NDArray[np.float64]:
     )
 
 
-def held_out(questions: Sequence[Question], gate_share: float) -> list[Question]:
+def held_out(questions: Sequence[CorpusQuestion], gate_share: float) -> list[CorpusQuestion]:
     """Questions on the gate's side of the trainer's split: no label of theirs was ever trained on.
 
     The answers of the others are other functions, because each function has one question.
@@ -87,7 +87,7 @@ def held_out(questions: Sequence[Question], gate_share: float) -> list[Question]
 
 
 def rank_shifts(
-    questions: Sequence[Question],
+    questions: Sequence[CorpusQuestion],
     before: Vectors,
     after: Vectors,
     chunks: Vectors,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 Grades = npt.NDArray[np.int8]
 """Shape (queries, depth): grade of the result at each rank, or `UNJUDGED`."""
-PerQuery = npt.NDArray[np.float64]
+Scores = npt.NDArray[np.float64]
 """Shape (queries,)."""
 
 UNJUDGED = -1
@@ -31,7 +31,7 @@ def condense(ranked: Grades) -> Grades:
     return np.take_along_axis(ranked, order, axis=1)
 
 
-def recall(ranked: Grades, relevant: npt.NDArray[np.integer], k: int) -> PerQuery:
+def recall(ranked: Grades, relevant: npt.NDArray[np.integer], k: int) -> Scores:
     """Share of a query's relevant chunks within the first `k`; 0 for a query without any.
 
     Args:
@@ -41,13 +41,13 @@ def recall(ranked: Grades, relevant: npt.NDArray[np.integer], k: int) -> PerQuer
     return _divide(hits, relevant)
 
 
-def precision(ranked: Grades, k: int) -> PerQuery:
+def precision(ranked: Grades, k: int) -> Scores:
     """Share of relevant chunks among the first `k`; missing results count as not relevant."""
     hits = (ranked[:, :k] >= RELEVANT_GRADE).sum(axis=1)
     return np.asarray(hits / float(k), np.float64)
 
 
-def reciprocal_rank(ranked: Grades, k: int) -> PerQuery:
+def reciprocal_rank(ranked: Grades, k: int) -> Scores:
     """1 / rank of the first relevant chunk within the first `k`; 0 when there is none."""
     hit = ranked[:, :k] >= RELEVANT_GRADE
     if hit.shape[1] == 0:
@@ -55,7 +55,7 @@ def reciprocal_rank(ranked: Grades, k: int) -> PerQuery:
     return np.where(hit.any(axis=1), 1.0 / (hit.argmax(axis=1) + 1.0), 0.0)
 
 
-def ndcg(ranked: Grades, judged: Grades, k: int) -> PerQuery:
+def ndcg(ranked: Grades, judged: Grades, k: int) -> Scores:
     """Normalised discounted cumulative gain with gain 2^grade - 1 and discount log2(rank + 1).
 
     Args:
@@ -66,20 +66,20 @@ def ndcg(ranked: Grades, judged: Grades, k: int) -> PerQuery:
     return _divide(_dcg(ranked, k), _dcg(best, k))
 
 
-def judged_share(ranked: Grades, k: int) -> PerQuery:
+def judged_share(ranked: Grades, k: int) -> Scores:
     """Share of the first `k` results that have a grade (judged@k)."""
     if ranked.shape[1] == 0:
         return np.zeros(len(ranked))
     return np.asarray((ranked[:, :k] != UNJUDGED).mean(axis=1), np.float64)
 
 
-def _dcg(grades: Grades, k: int) -> PerQuery:
+def _dcg(grades: Grades, k: int) -> Scores:
     top = np.maximum(grades[:, :k], 0).astype(np.float64)
     discount = 1.0 / np.log2(np.arange(2, top.shape[1] + 2))
     return np.asarray((np.exp2(top) - 1.0) @ discount, np.float64)
 
 
-def _divide(value: npt.NDArray[np.number], by: npt.NDArray[np.number]) -> PerQuery:
+def _divide(value: npt.NDArray[np.number], by: npt.NDArray[np.number]) -> Scores:
     result = np.zeros(len(value))
     np.divide(value, by, out=result, where=by > 0)
     return result

@@ -10,10 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from ragwheel.backends import kafka
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.settings import KafkaSettings
-from ragwheel.schemas.topics import TOPICS, TopicName
-
-Place = tuple[TopicName, int]
-"""A topic and one of its partitions."""
+from ragwheel.schemas.topics import TOPICS, Partition, TopicName
 
 _TIMEOUT_S = 10.0
 _MOVING = frozenset(
@@ -25,7 +22,7 @@ _MOVING = frozenset(
 )
 
 
-class Positions:
+class Broker:
     """Asks the broker. Every method raises UnavailableError when it does not answer.
 
     Asks through consumers that never join their group: confluent-kafka 2.16's
@@ -38,22 +35,22 @@ class Positions:
         self._consumers: dict[str, Consumer] = {}
         self._names: dict[str, TopicName] = {settings.topic_prefix + n: n for n in TOPICS}
 
-    def partitions(self) -> list[Place]:
+    def partitions(self) -> list[Partition]:
         """Partitions of the registry's topics that exist."""
         try:
             topics = self._consumer("").list_topics(timeout=_TIMEOUT_S).topics
         except KafkaException as error:
             raise self._unavailable(error) from None
         return [
-            (name, partition)
+            Partition(name, number)
             for physical, name in self._names.items()
             if physical in topics and topics[physical].error is None
-            for partition in sorted(topics[physical].partitions)
+            for number in sorted(topics[physical].partitions)
         ]
 
-    def committed(self, group: str, places: Iterable[Place]) -> dict[Place, int]:
+    def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Next offset that the group reads, of those partitions with a commit."""
-        asked = [self._partition(place) for place in places]
+        asked = [self._partition(partition) for partition in partitions]
         if not asked:
             return {}
         deadline = time.monotonic() + _TIMEOUT_S
@@ -67,21 +64,25 @@ class Positions:
                 if error.args[0].code() not in _MOVING or time.monotonic() > deadline:
                     raise self._unavailable(error) from None
                 time.sleep(0.1)
-        return {(self._names[p.topic], p.partition): p.offset for p in found if p.offset >= 0}
+        return {
+            Partition(self._names[each.topic], each.partition): each.offset
+            for each in found
+            if each.offset >= 0
+        }
 
-    def ends(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
+    def ends(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
         """(oldest kept offset, offset of the next message) of each partition."""
-        found: dict[Place, tuple[int, int]] = {}
-        for place in places:
+        found: dict[Partition, tuple[int, int]] = {}
+        for partition in partitions:
             try:
                 ends = self._consumer("").get_watermark_offsets(
-                    self._partition(place), timeout=_TIMEOUT_S
+                    self._partition(partition), timeout=_TIMEOUT_S
                 )
             except KafkaException as error:
                 raise self._unavailable(error) from None
             if ends is None:
-                raise UnavailableError(f"{self._settings.topic_prefix}{place[0]}: no answer")
-            found[place] = (ends[0], ends[1])
+                raise UnavailableError(f"{self._settings.topic_prefix}{partition.topic}: no answer")
+            found[partition] = (ends[0], ends[1])
         return found
 
     def close(self) -> None:
@@ -95,8 +96,8 @@ class Positions:
             self._consumers[group] = kafka.consumer(self._settings, group or "ragwheel-positions")
         return self._consumers[group]
 
-    def _partition(self, place: Place) -> TopicPartition:
-        return TopicPartition(self._settings.topic_prefix + place[0], place[1])
+    def _partition(self, partition: Partition) -> TopicPartition:
+        return TopicPartition(self._settings.topic_prefix + partition.topic, partition.number)
 
     def _unavailable(self, error: KafkaException) -> UnavailableError:
         return UnavailableError(

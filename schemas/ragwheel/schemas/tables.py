@@ -24,17 +24,9 @@ from ragwheel.schemas.events import (
     Record,
     RetrievalEvent,
 )
-from ragwheel.schemas.topics import TopicName
+from ragwheel.schemas.topics import Position, TopicName
 
 Row = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a message stood: physical partition and offset of its topic."""
-
-    partition: int
-    offset: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,29 @@ Topic creation, intake, Faust, docker-compose, metric labels and ClickHouse rete
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ragwheel.schemas import events
 
 TopicName = Literal[
     "queries", "retrievals", "feedback", "chunks", "grading", "labels", "models", "deadletters"
 ]
+
+
+class Partition(NamedTuple):
+    """One partition of a topic, under the topic's logical name."""
+
+    topic: TopicName
+    number: int
+
+
+class Position(NamedTuple):
+    """Where one message stands."""
+
+    topic: TopicName
+    partition: int
+    offset: int
+
 
 DAY_S = 86_400
 #: Events above this are dead-lettered as `oversize`, bytes. 40 chunks with text are about 50 kB.

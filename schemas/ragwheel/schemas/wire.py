@@ -6,6 +6,8 @@ reason of the closed set `DeadLetterReason`. It never raises anything else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import cast
@@ -15,10 +17,33 @@ from pydantic import TypeAdapter, ValidationError
 
 from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.events import SCHEMA_VERSION, ChunkEvent, DeadLetterReason, Event, Record
-from ragwheel.schemas.topics import MAX_EVENT_BYTES, Topic
+from ragwheel.schemas.topics import MAX_EVENT_BYTES, Position, Topic, TopicName
 
 #: Encoders give up at about 250 levels; what they cannot write must not be let in.
 MAX_DEPTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A Kafka message as a plain value, under the logical name of its topic."""
+
+    topic: TopicName
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, str | bytes | None]] = ()
+    timestamp_ms: int = 0
+
+    @property
+    def position(self) -> Position:
+        """Where it stood."""
+        return Position(self.topic, self.partition, self.offset)
+
+    @property
+    def size(self) -> int:
+        """Bytes of key and value."""
+        return len(self.key or b"") + len(self.value or b"")
 
 
 def encode(record: Record) -> bytes:

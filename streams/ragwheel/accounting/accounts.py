@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ragwheel.backends.positions import Place, Positions
+from ragwheel.backends.positions import Broker
 from ragwheel.schemas.settings import GraderSettings, IntakeSettings, KafkaSettings
-from ragwheel.schemas.topics import TOPICS, TopicName
+from ragwheel.schemas.topics import TOPICS, Partition, TopicName
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -181,11 +181,11 @@ class AccountReader:
     """
 
     def __init__(self, settings: KafkaSettings, client: Client, groups: Groups) -> None:
-        self._positions = Positions(settings)
+        self._broker = Broker(settings)
         self._client = client
         self._groups = groups
-        self._covered: dict[Place, list[Interval]] = {}
-        self._oldest: dict[Place, datetime] = {}
+        self._covered: dict[Partition, list[Interval]] = {}
+        self._oldest: dict[Partition, datetime] = {}
         self._graded_until: dict[int, int] = {}
 
     def read(self) -> list[TopicAccount]:
@@ -198,10 +198,10 @@ class AccountReader:
             UnavailableError: Kafka does not answer.
             ClickHouseError: ClickHouse does not.
         """
-        partitions = self._positions.partitions()
-        acknowledged = self._positions.committed(self._groups.grader, partitions)
-        committed = self._positions.committed(self._groups.intake, partitions)
-        ends = self._positions.ends(partitions)
+        partitions = self._broker.partitions()
+        acknowledged = self._broker.committed(self._groups.grader, partitions)
+        committed = self._broker.committed(self._groups.intake, partitions)
+        ends = self._broker.ends(partitions)
         self._read_ledger()
         dead = {
             (topic, partition): count
@@ -235,7 +235,7 @@ class AccountReader:
 
     def close(self) -> None:
         """Release the connections to Kafka; the ClickHouse client is the caller's."""
-        self._positions.close()
+        self._broker.close()
 
     def _read_ledger(self) -> None:
         """Read what is new; intervals that a later batch may still extend are read again."""
@@ -247,9 +247,9 @@ class AccountReader:
             _LEDGER,
             parameters={"places": ["", *floors], "floors": [0, *floors.values()]},
         ).result_rows
-        fresh: dict[Place, list[Interval]] = {}
+        fresh: dict[Partition, list[Interval]] = {}
         for topic, partition, first, last, at in found:
-            place: Place = (topic, partition)
+            place = Partition(topic, partition)
             fresh.setdefault(place, []).append((first, last))
             when = at if at.tzinfo else at.replace(tzinfo=UTC)
             self._oldest[place] = min(when, self._oldest.get(place, when))
@@ -257,7 +257,10 @@ class AccountReader:
             self._covered[place] = union([*self._covered.get(place, ()), *intervals])
 
     def _ungraded(
-        self, places: Sequence[Place], acknowledged: dict[Place, int], landed: dict[Place, int]
+        self,
+        places: Sequence[Partition],
+        acknowledged: dict[Partition, int],
+        landed: dict[Partition, int],
     ) -> int:
         """Jobs that the grader acknowledged and intake landed, without all their labels."""
         size = 1 + max(partition for _, partition in places)

@@ -18,9 +18,9 @@ import faust
 from faust.types.auth import CredentialsT
 
 from ragwheel.backends import kafka
-from ragwheel.grading.handling import Delivery
 from ragwheel.grading.window import OrderedWindow
 from ragwheel.schemas.settings import GraderSettings
+from ragwheel.schemas.wire import Received
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ _BUFFERED_JOBS = 256
 class Handler(Protocol):
     """What is done with a message; see `GradingWorker.handle`."""
 
-    async def handle(self, delivery: Delivery) -> None:
-        """Return when everything that follows from `delivery` is durable. Never raises."""
+    async def handle(self, message: Received) -> None:
+        """Return when everything that follows from `message` is durable. Never raises."""
 
 
 def create_app(
@@ -107,14 +107,15 @@ async def read(events: AsyncIterator[Any], handler: Handler, window: OrderedWind
     """Submit every Faust event to the window, each partition in its order."""
     async for event in events:
         message = event.message
-        delivery = Delivery(
+        message = Received(
+            topic="grading",
             partition=message.partition,
             offset=message.offset,
             key=message.key,
             value=message.value,
             timestamp_ms=int((message.timestamp or 0.0) * 1000),
         )
-        await window.submit(message.partition, partial(handler.handle, delivery), event.ack)
+        await window.submit(message.partition, partial(handler.handle, message), event.ack)
 
 
 def _credentials(settings: GraderSettings) -> CredentialsT | None:

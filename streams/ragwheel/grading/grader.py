@@ -15,7 +15,7 @@ from ragwheel.grading.cost import DailyBudget, Price
 from ragwheel.grading.endpoint.calls import Clock, Completer, Completion
 from ragwheel.grading.flight import SingleFlight
 from ragwheel.grading.known import LabelStore
-from ragwheel.grading.result import Signature, Verdict, label_of
+from ragwheel.grading.result import PairResult, Signature, label_of
 from ragwheel.grading.rounds import Budget, Question, judge
 from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.events import GradingJob, Label
@@ -63,7 +63,7 @@ class LlmGrader:
         self._clock = clock or Clock()
         self._text_wait_s = text_wait_s
         self._budget = _Ledger(budget, price, completer.model, telemetry, self._clock)
-        self._flight: SingleFlight[Verdict] = SingleFlight(REMEMBERED)
+        self._flight: SingleFlight[PairResult] = SingleFlight(REMEMBERED)
         self._absent: set[str] = set()
         self.prompt_hash = template_hash()
         self.grader_id = identity.grader_id(
@@ -79,31 +79,31 @@ class LlmGrader:
             ): chunk_hash
             for chunk_hash in dict.fromkeys(each.chunk_hash for each in job.candidates)
         }
-        verdicts = await self._verdicts(job, rubric, chunk_of_label)
+        results = await self._results(job, rubric, chunk_of_label)
         signature = Signature(
             self.grader_id, self._completer.model, rubric.version, self.prompt_hash, self._price
         )
         graded_at = self._clock.now()
-        self._count(job, verdicts)
+        self._count(job, results)
         return [
-            label_of(job, chunk_hash, label_id, verdicts[label_id], signature, graded_at)
+            label_of(job, chunk_hash, label_id, results[label_id], signature, graded_at)
             for label_id, chunk_hash in chunk_of_label.items()
         ]
 
-    async def _verdicts(
+    async def _results(
         self, job: GradingJob, rubric: Rubric, chunk_of_label: dict[str, str]
-    ) -> dict[str, Verdict]:
+    ) -> dict[str, PairResult]:
         """Divide the pairs into remembered, somebody else's and ours; ours come first."""
-        verdicts: dict[str, Verdict] = {}
-        while len(verdicts) < len(chunk_of_label):
-            claim = self._flight.claim(each for each in chunk_of_label if each not in verdicts)
-            verdicts |= {label_id: known.reused() for label_id, known in claim.known.items()}
+        results: dict[str, PairResult] = {}
+        while len(results) < len(chunk_of_label):
+            claim = self._flight.claim(each for each in chunk_of_label if each not in results)
+            results |= {label_id: known.reused() for label_id, known in claim.known.items()}
             mine = {label_id: chunk_of_label[label_id] for label_id in claim.mine}
             try:
-                verdicts |= await self._decide(job, rubric, mine)
+                results |= await self._decide(job, rubric, mine)
             finally:
                 for label_id in mine:
-                    made = verdicts.get(label_id)
+                    made = results.get(label_id)
                     if made is not None:
                         self._flight.settle(label_id, made, remember=made.status == "graded")
                 self._flight.release(mine)
@@ -114,29 +114,29 @@ class LlmGrader:
                 for label_id, future in claim.others.items()
                 if not future.cancelled()  # its task was stopped: claim again
             }
-            verdicts |= shared
+            results |= shared
             reused = len(claim.known) + len(shared)
             self._telemetry.inc(metrics.LABEL_CACHE_HITS, reused, source="memory")
-        return verdicts
+        return results
 
     async def _decide(
         self, job: GradingJob, rubric: Rubric, chunk_of_label: dict[str, str]
-    ) -> dict[str, Verdict]:
+    ) -> dict[str, PairResult]:
         if not chunk_of_label:
             return {}
         try:
             return await self._look_up_or_ask(job, rubric, chunk_of_label)
         except Exception as error:  # noqa: BLE001 - process edge: a bug must not stop the stream
             _LOG.exception("grading job %s failed", job.job_id)
-            failed = Verdict("failed", reason=f"internal error: {type(error).__name__}")
+            failed = PairResult("failed", reason=f"internal error: {type(error).__name__}")
             return dict.fromkeys(chunk_of_label, failed)
 
     async def _look_up_or_ask(
         self, job: GradingJob, rubric: Rubric, chunk_of_label: dict[str, str]
-    ) -> dict[str, Verdict]:
+    ) -> dict[str, PairResult]:
         stored = await self._store.graded(chunk_of_label)
         self._telemetry.inc(metrics.LABEL_CACHE_HITS, len(stored), source="store")
-        verdicts = {label_id: Verdict("graded", grade) for label_id, grade in stored.items()}
+        results = {label_id: PairResult("graded", grade) for label_id, grade in stored.items()}
         label_of_chunk = {
             chunk_hash: label_id
             for label_id, chunk_hash in chunk_of_label.items()
@@ -151,10 +151,12 @@ class LlmGrader:
             rounds=ROUNDS,
             budget=self._budget,
         )
-        no_text = Verdict("failed", reason="no text: the chunk was neither in the job nor stored")
+        no_text = PairResult(
+            "failed", reason="no text: the chunk was neither in the job nor stored"
+        )
         for chunk_hash, label_id in label_of_chunk.items():
-            verdicts[label_id] = judged.get(chunk_hash, no_text)
-        return verdicts
+            results[label_id] = judged.get(chunk_hash, no_text)
+        return results
 
     async def _passages(self, job: GradingJob, wanted: set[str]) -> list[Passage]:
         texts = {each.chunk_hash: each.text for each in job.candidates if each.text is not None}
@@ -174,11 +176,11 @@ class LlmGrader:
         self._absent -= texts.keys()
         return [Passage(chunk_hash, text) for chunk_hash, text in texts.items()]
 
-    def _count(self, job: GradingJob, verdicts: Mapping[str, Verdict]) -> None:
+    def _count(self, job: GradingJob, results: Mapping[str, PairResult]) -> None:
         about = {"role": job.role, "segment": job.segment}
-        for status, count in Counter(each.status for each in verdicts.values()).items():
+        for status, count in Counter(each.status for each in results.values()).items():
             self._telemetry.inc(metrics.LABELS, count, status=status, **about)
-        grades = Counter(each.grade for each in verdicts.values() if each.grade is not None)
+        grades = Counter(each.grade for each in results.values() if each.grade is not None)
         for grade, count in grades.items():
             self._telemetry.inc(metrics.GRADES, count, grade=str(grade), **about)
 

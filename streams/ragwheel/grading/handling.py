@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol, cast
 
 from ragwheel.grading.producer import Outgoing, Publisher
@@ -13,6 +12,7 @@ from ragwheel.schemas.deadletters import dead_letter, to_headers
 from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.events import DeadLetterReason, GradingJob, Label, Role
 from ragwheel.schemas.topics import MAX_MESSAGE_BYTES, TOPICS
+from ragwheel.schemas.wire import Received
 
 _LOG = logging.getLogger(__name__)
 _GRADING = TOPICS["grading"]
@@ -29,17 +29,6 @@ class Grader(Protocol):
         """One label per distinct chunk of the job."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message as it came from Kafka."""
-
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    timestamp_ms: int
-
-
 class GradingWorker:
     """Decode, route by role, grade, publish. What cannot be decoded is dead-lettered."""
 
@@ -52,15 +41,15 @@ class GradingWorker:
         self._labels_topic = topic_prefix + _LABELS.name
         self._deadletters_topic = topic_prefix + _DEADLETTERS.name
 
-    async def handle(self, delivery: Delivery) -> None:
-        """Return once everything that follows from `delivery` is durable in Kafka.
+    async def handle(self, message: Received) -> None:
+        """Return once everything that follows from `message` is durable in Kafka.
 
         Afterwards the message may be acknowledged. Never raises, cancellation aside.
         """
         try:
-            job = cast(GradingJob, wire.decode(_GRADING, delivery.key, delivery.value))
+            job = cast(GradingJob, wire.decode(_GRADING, message.key, message.value))
         except InvalidEventError as error:
-            await self._bury(delivery, cast(DeadLetterReason, error.reason), error.detail)
+            await self._bury(message, cast(DeadLetterReason, error.reason), error.detail)
             return
         try:
             labels = await self._graders[job.role].grade(job)
@@ -70,30 +59,30 @@ class GradingWorker:
             ]
         except Exception as error:  # noqa: BLE001 - process edge: one job must not stop the stream
             _LOG.exception("job %s could not be processed", job.job_id)
-            await self._bury(delivery, "processing_failed", f"{type(error).__name__}: {error}")
+            await self._bury(message, "processing_failed", f"{type(error).__name__}: {error}")
             return
         await self._publisher.publish(messages)
 
-    async def _bury(self, delivery: Delivery, reason: DeadLetterReason, detail: str) -> None:
+    async def _bury(self, message: Received, reason: DeadLetterReason, detail: str) -> None:
         letter = dead_letter(
             topic=_GRADING.name,
-            partition=delivery.partition,
-            offset=delivery.offset,
-            key=delivery.key,
-            payload=delivery.value,
+            partition=message.partition,
+            offset=message.offset,
+            key=message.key,
+            payload=message.value,
             reason=reason,
             detail=detail,
-            timestamp_ms=delivery.timestamp_ms,
+            timestamp_ms=message.timestamp_ms,
         )
         _LOG.warning(
             "dead letter: %s/%d/%d %s: %s",
-            _GRADING.name, delivery.partition, delivery.offset, reason, letter.detail[:200],
+            _GRADING.name, message.partition, message.offset, reason, letter.detail[:200],
         )  # fmt: skip
         # Key and value of a dead letter are the original's (ragwheel.schemas.deadletters), unless
         # they would not fit: then its headers say where the original stands.
-        fits = len(delivery.value or b"") + len(delivery.key or b"") + _HEADER_ROOM
-        value = delivery.value if fits <= MAX_MESSAGE_BYTES else None
-        key = delivery.key if fits <= MAX_MESSAGE_BYTES else None
+        fits = len(message.value or b"") + len(message.key or b"") + _HEADER_ROOM
+        value = message.value if fits <= MAX_MESSAGE_BYTES else None
+        key = message.key if fits <= MAX_MESSAGE_BYTES else None
         await self._publisher.publish(
             [Outgoing(self._deadletters_topic, key, value, to_headers(letter))]
         )

@@ -28,7 +28,7 @@ from ragwheel.grading.grader import LlmGrader
 from ragwheel.grading.handling import GradingWorker
 from ragwheel.grading.logs import quiet_libraries
 from ragwheel.grading.producer import DurablePublisher
-from ragwheel.grading.store import ClickHouseStore
+from ragwheel.grading.store import LabelReader
 from ragwheel.grading.window import OrderedWindow
 from ragwheel.schemas import metrics
 from ragwheel.schemas import settings as settings_module
@@ -88,7 +88,7 @@ async def run(settings: GraderSettings) -> None:
     telemetry.set(metrics.BUDGET_USD, settings.daily_budget_usd)
     telemetry.serve(settings)
     with ExitStack() as stack:
-        store = stack.enter_context(ClickHouseStore(settings))
+        store = stack.enter_context(LabelReader(settings))
         publisher = stack.enter_context(DurablePublisher(kafka.producer(settings)))
         data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ragwheel-grader-")))
         budget = DailyBudget(limit_usd, await store.spent_today_usd(), datetime.now(UTC))

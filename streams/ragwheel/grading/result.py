@@ -12,7 +12,7 @@ _MAX_REASON_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PairResult:
     """The definite end of one pair.
 
     Attributes:
@@ -31,7 +31,7 @@ class Verdict:
     latency_ms: float = 0.0
     attempts: int = 0
 
-    def reused(self) -> Verdict:
+    def reused(self) -> PairResult:
         """The same judgment for another job, which pays nothing for it."""
         return replace(self, input_tokens=0, output_tokens=0, latency_ms=0.0, attempts=0)
 
@@ -51,7 +51,7 @@ def label_of(
     job: GradingJob,
     chunk_hash: str,
     label_id: str,
-    verdict: Verdict,
+    result: PairResult,
     signature: Signature,
     graded_at: datetime,
 ) -> Label:
@@ -66,20 +66,20 @@ def label_of(
         query_hash=job.query_hash,
         segment=job.segment,
         chunk_hash=chunk_hash,
-        status=verdict.status,
-        grade=verdict.grade,
+        status=result.status,
+        grade=result.grade,
         grader_id=signature.grader_id,
         model=signature.model,
         rubric_version=signature.rubric_version,
         prompt_hash=signature.prompt_hash,
         stratum=job.stratum,
         inclusion_probability=job.inclusion_probability,
-        input_tokens=verdict.input_tokens,
-        output_tokens=verdict.output_tokens,
-        cost_usd=price.cost_usd(verdict.input_tokens, verdict.output_tokens) if price else 0.0,
-        latency_ms=verdict.latency_ms,
-        attempts=verdict.attempts,
-        reason=verdict.reason[:_MAX_REASON_CHARS],
+        input_tokens=result.input_tokens,
+        output_tokens=result.output_tokens,
+        cost_usd=price.cost_usd(result.input_tokens, result.output_tokens) if price else 0.0,
+        latency_ms=result.latency_ms,
+        attempts=result.attempts,
+        reason=result.reason[:_MAX_REASON_CHARS],
         ts=job.ts,
         graded_at=graded_at,
     )

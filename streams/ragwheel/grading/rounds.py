@@ -1,4 +1,4 @@
-"""From passages to verdicts: ask in batches, and ask again only for what is still open.
+"""From passages to results: ask in batches, and ask again only for what is still open.
 
 What a round leaves open decides how it is asked next: an id that the answer missed or muddled is
 asked again without those that are settled; a truncated batch is halved; a refused batch is asked
@@ -17,9 +17,9 @@ from ragwheel.grading.asking import answer
 from ragwheel.grading.asking.prompt import PackLimits, Passage, Prompt, build, pack
 from ragwheel.grading.asking.rubric import Rubric
 from ragwheel.grading.cost import share
-from ragwheel.grading.endpoint.calls import Completer, Completion, Outcome
+from ragwheel.grading.endpoint.calls import CallOutcome, Completer, Completion
 from ragwheel.grading.endpoint.retry import GiveUp
-from ragwheel.grading.result import Verdict
+from ragwheel.grading.result import PairResult
 from ragwheel.schemas.events import Grade, LabelStatus
 
 
@@ -43,7 +43,7 @@ class Trouble:
 
 @dataclass(slots=True)
 class _Pair:
-    """A passage on its way to a verdict."""
+    """A passage on its way to a result."""
 
     passage: Passage
     batch_size: int
@@ -53,8 +53,8 @@ class _Pair:
     latency_ms: float = 0.0
     attempts: int = 0
 
-    def verdict(self, status: LabelStatus, grade: Grade | None, reason: str) -> Verdict:
-        return Verdict(
+    def end(self, status: LabelStatus, grade: Grade | None, reason: str) -> PairResult:
+        return PairResult(
             status,
             grade,
             reason,
@@ -84,30 +84,30 @@ async def judge(
     *,
     rounds: int,
     budget: Budget,
-) -> dict[str, Verdict]:
-    """A verdict for every passage, by chunk hash.
+) -> dict[str, PairResult]:
+    """A result for every passage, by chunk hash.
 
     Args:
         rounds: how often a pair is asked for at most, repeats of a failed request not counted.
     """
-    verdicts: dict[str, Verdict] = {}
+    results: dict[str, PairResult] = {}
     pending = {each.chunk_hash: _Pair(each, limits.passages) for each in passages}
     for attempt in range(1, rounds + 1):
         async with asyncio.TaskGroup() as group:
             for batch in _batches(pending.values(), limits, question.query_hash, attempt):
                 group.create_task(
-                    _ask(completer, question, batch, limits, attempt, budget, verdicts)
+                    _ask(completer, question, batch, limits, attempt, budget, results)
                 )
         last = attempt == rounds
         for chunk_hash, pair in list(pending.items()):
-            if chunk_hash in verdicts:
+            if chunk_hash in results:
                 del pending[chunk_hash]
             elif pair.trouble and (last or pair.trouble.final):
                 del pending[chunk_hash]
-                verdicts[chunk_hash] = pair.verdict(pair.trouble.status, None, pair.trouble.reason)
+                results[chunk_hash] = pair.end(pair.trouble.status, None, pair.trouble.reason)
         if not pending:
             break
-    return verdicts
+    return results
 
 
 def _batches(
@@ -137,7 +137,7 @@ async def _ask(
     limits: PackLimits,
     attempt: int,
     budget: Budget,
-    verdicts: dict[str, Verdict],
+    results: dict[str, PairResult],
 ) -> None:
     if stop := budget.exhausted():
         for pair in pairs:
@@ -155,10 +155,10 @@ async def _ask(
             pair.trouble = found
             pair.batch_size = next_batch_size(found.status, len(pairs), limits.passages)
         else:
-            verdicts[pair.passage.chunk_hash] = pair.verdict("graded", found, "")
+            results[pair.passage.chunk_hash] = pair.end("graded", found, "")
 
 
-def interpret(outcome: Outcome, prompt: Prompt) -> Mapping[str, Grade | Trouble]:
+def interpret(outcome: CallOutcome, prompt: Prompt) -> Mapping[str, Grade | Trouble]:
     """What an outcome says about each chunk of its prompt, in the prompt's order."""
     result = outcome.result
     chunks = prompt.chunk_of_id
@@ -190,7 +190,7 @@ def next_batch_size(status: LabelStatus, asked_together: int, limit: int) -> int
     return limit
 
 
-def _charge(pairs: Sequence[_Pair], outcome: Outcome, limits: PackLimits) -> None:
+def _charge(pairs: Sequence[_Pair], outcome: CallOutcome, limits: PackLimits) -> None:
     """Share out the call: input tokens by length shown, output tokens equally."""
     for pair in pairs:
         pair.attempts += outcome.tries

@@ -97,7 +97,7 @@ class Gatherer(Generic[T]):
                         future.set_result(found.get(key))
 
 
-class ClickHouseStore:
+class LabelReader:
     """Reads `v_labels` and `v_chunks`. Use as a context manager.
 
     While ClickHouse is unreachable, `graded` answers "unknown": at worst a pair is paid for again,
@@ -115,7 +115,7 @@ class ClickHouseStore:
         self._texts: Gatherer[str] = Gatherer(self._fetch_texts, self._executor)
         self._kept: OrderedDict[str, str] = OrderedDict()
 
-    def __enter__(self) -> ClickHouseStore:
+    def __enter__(self) -> LabelReader:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -11,18 +11,16 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka import Message as KafkaMessage
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from ragwheel.backends.positions import Place
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import StopRequestedError
 from ragwheel.intake.offsets import next_offsets
-from ragwheel.intake.prepare import Message
 from ragwheel.intake.processor import Processor
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import UnavailableError
-from ragwheel.schemas.topics import TOPICS, TopicName
+from ragwheel.schemas.topics import TOPICS, Partition, TopicName
+from ragwheel.schemas.wire import Received
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,11 +54,11 @@ class GroupMember:
         self._batch_bytes = batch_bytes
         self._batch_s = batch_s
         self._names: dict[str, TopicName] = {prefix + name: name for name in TOPICS}
-        self._buffer: list[Message] = []
+        self._buffer: list[Received] = []
         self._buffer_bytes = 0
         self._began = 0.0
-        self._to_commit: dict[Place, int] = {}
-        self._given_up: set[Place] = set()
+        self._to_commit: dict[Partition, int] = {}
+        self._given_up: set[Partition] = set()
         self._paused = False
         self._stopping = False
         self._fault: str | None = None
@@ -120,7 +118,7 @@ class GroupMember:
         if room > 0:
             self._take(self._consumer.consume(room, timeout=wait_s))
 
-    def _take(self, messages: Iterable[KafkaMessage]) -> None:
+    def _take(self, messages: Iterable[Message]) -> None:
         for message in messages:
             error = message.error()
             if error is not None:
@@ -134,9 +132,9 @@ class GroupMember:
             self._buffer_bytes += taken.size
             self._telemetry.inc(metrics.CONSUMED, topic=taken.topic)
 
-    def _plain(self, message: KafkaMessage) -> Message:
+    def _plain(self, message: Message) -> Received:
         headers = message.headers() or []
-        return Message(
+        return Received(
             self._names[str(message.topic())],
             int(message.partition() or 0),
             int(message.offset() or 0),
@@ -162,7 +160,7 @@ class GroupMember:
             self._consumer.resume(self._consumer.assignment())
             self._paused = False
         self._to_commit |= next_offsets(
-            m.spot for m in batch if (m.topic, m.partition) not in self._given_up
+            m.position for m in batch if (m.topic, m.partition) not in self._given_up
         )
         self._commit()
 
@@ -181,7 +179,7 @@ class GroupMember:
             return
         for result in results or ():
             if result.error is None:
-                place = (self._names[result.topic], result.partition)
+                place = Partition(self._names[result.topic], result.partition)
                 self._to_commit.pop(place, None)
             else:
                 self._tell(result.error)
@@ -195,7 +193,7 @@ class GroupMember:
         Their part of a batch in progress may still land (equal rows collapse) but is not committed:
         that could set the new owner's position back.
         """
-        gone = {(self._names[p.topic], p.partition) for p in partitions}
+        gone = {Partition(self._names[p.topic], p.partition) for p in partitions}
         self._given_up |= gone
         self._buffer = [m for m in self._buffer if (m.topic, m.partition) not in gone]
         self._buffer_bytes = sum(message.size for message in self._buffer)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ragwheel.backends.positions import Place
-from ragwheel.schemas.topics import TopicName
+from ragwheel.schemas.topics import Partition, Position, TopicName
 
 
 class Run(NamedTuple):
@@ -18,18 +17,10 @@ class Run(NamedTuple):
     last: int
 
 
-class Spot(NamedTuple):
-    """Where one message stood."""
-
-    topic: TopicName
-    partition: int
-    offset: int
-
-
-def runs(spots: Iterable[Spot]) -> Iterator[Run]:
-    """Cover `spots` (any order, repeats allowed) with the fewest gapless runs, sorted."""
+def runs(positions: Iterable[Position]) -> Iterator[Run]:
+    """Cover `positions` (any order, repeats allowed) with the fewest gapless runs, sorted."""
     current: Run | None = None
-    for topic, partition, offset in sorted(set(spots)):
+    for topic, partition, offset in sorted(set(positions)):
         if current and current[:2] == (topic, partition) and offset == current.last + 1:
             current = current._replace(last=offset)
             continue
@@ -40,20 +31,21 @@ def runs(spots: Iterable[Spot]) -> Iterator[Run]:
         yield current
 
 
-def token(table: str, spots: Iterable[Spot]) -> str:
+def token(table: str, positions: Iterable[Position]) -> str:
     """Deduplication token of the insert of these messages' rows into `table`.
 
     It names exactly the messages: after a restart the same batch makes the same token, and a batch
     that differs by one message (another cut, one that is valid now) makes another, so that the
     token can never swallow a row that did not land.
     """
-    named = (f"{run.topic}:{run.partition}:{run.first}-{run.last}" for run in runs(spots))
+    named = (f"{run.topic}:{run.partition}:{run.first}-{run.last}" for run in runs(positions))
     return ":".join((table, *named))
 
 
-def next_offsets(spots: Iterable[Spot]) -> dict[Place, int]:
+def next_offsets(positions: Iterable[Position]) -> dict[Partition, int]:
     """What to commit: the offset after the last message of each partition."""
-    ends: dict[Place, int] = {}
-    for topic, partition, offset in spots:
-        ends[topic, partition] = max(offset + 1, ends.get((topic, partition), 0))
+    ends: dict[Partition, int] = {}
+    for topic, partition, offset in positions:
+        place = Partition(topic, partition)
+        ends[place] = max(offset + 1, ends.get(place, 0))
     return ends

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from ragwheel.intake.offsets import Spot
 from ragwheel.intake.sampling import SamplingPolicy, job_of
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.errors import InvalidEventError
@@ -18,38 +16,16 @@ from ragwheel.schemas.events import (
     Record,
     RetrievalEvent,
 )
-from ragwheel.schemas.tables import Position, Row, Table, rows_of
-from ragwheel.schemas.topics import TOPICS, TopicName
+from ragwheel.schemas.tables import Row, Table, rows_of
+from ragwheel.schemas.topics import TOPICS
+from ragwheel.schemas.wire import Received
 
 # Brokers may accept any producer's timestamp; outside of this the dead letter could not be stored.
 _LATEST_TIMESTAMP_MS = 4_102_444_800_000  # 2100-01-01
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A Kafka message as a plain value, under the logical name of its topic."""
-
-    topic: TopicName
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, str | bytes | None]] = ()
-    timestamp_ms: int = 0
-
-    @property
-    def spot(self) -> Spot:
-        """Where it stood."""
-        return Spot(self.topic, self.partition, self.offset)
-
-    @property
-    def size(self) -> int:
-        """Bytes of key and value."""
-        return len(self.key or b"") + len(self.value or b"")
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Acceptance:
     """What is accepted and what is sampled."""
 
     policy: SamplingPolicy
@@ -61,16 +37,15 @@ class Rules:
 class Prepared:
     """What a message becomes: either `record` with its rows, or `letter`."""
 
-    message: Message
+    message: Received
     record: Record | None = None
     rows: tuple[tuple[Table, Row], ...] = ()
     job: GradingJob | None = None
     letter: DeadLetter | None = None
 
 
-def prepare(message: Message, rules: Rules, now: datetime) -> Prepared:
+def prepare(message: Received, rules: Acceptance, now: datetime) -> Prepared:
     """Validate, derive rows, sample. Never raises: what is unusable becomes a dead letter."""
-    at = Position(message.partition, message.offset)
     if message.topic == "deadletters":
         letter = deadletters.from_message(
             message.key,
@@ -79,11 +54,11 @@ def prepare(message: Message, rules: Rules, now: datetime) -> Prepared:
             position=(message.partition, message.offset),
             timestamp_ms=_stored_ms(message),
         )
-        return Prepared(message, letter, tuple(rows_of(letter, at)))
+        return Prepared(message, letter, tuple(rows_of(letter, message.position)))
     try:
         record = wire.decode(TOPICS[message.topic], message.key, message.value)
         wire.check_time(record, now, rules.max_age, rules.max_ahead)
-        rows = tuple(rows_of(record, at))
+        rows = tuple(rows_of(record, message.position))
         job = job_of(record, rules.policy) if isinstance(record, RetrievalEvent) else None
     except InvalidEventError as error:
         return reject(message, cast(DeadLetterReason, error.reason), error.detail)
@@ -93,7 +68,7 @@ def prepare(message: Message, rules: Rules, now: datetime) -> Prepared:
     return Prepared(message, record, rows, job)
 
 
-def reject(message: Message, reason: DeadLetterReason, detail: str) -> Prepared:
+def reject(message: Received, reason: DeadLetterReason, detail: str) -> Prepared:
     """The message as a dead letter.
 
     A rejected dead letter keeps only the position of what it preserved: with the bytes that were
@@ -121,5 +96,5 @@ def shortened(letter: DeadLetter) -> DeadLetter:
     return letter.model_copy(update={"payload": half, "detail": detail})
 
 
-def _stored_ms(message: Message) -> int:
+def _stored_ms(message: Received) -> int:
     return min(max(message.timestamp_ms, 0), _LATEST_TIMESTAMP_MS)

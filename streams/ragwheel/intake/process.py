@@ -21,7 +21,7 @@ from ragwheel.intake.consumer import GroupMember
 from ragwheel.intake.gauges import GaugeThread, declare, publish
 from ragwheel.intake.inserts import Inserter
 from ragwheel.intake.outlet import Outlet
-from ragwheel.intake.prepare import Rules
+from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas.errors import RagwheelError, UnavailableError
@@ -90,7 +90,7 @@ def run(settings: IntakeSettings) -> None:
         member.keep_alive,
     )
     processor = Processor(
-        Rules(
+        Acceptance(
             SamplingPolicy.of(settings),
             timedelta(days=settings.max_event_age_days),
             timedelta(seconds=settings.max_event_ahead_s),

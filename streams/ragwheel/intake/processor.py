@@ -15,14 +15,15 @@ from functools import partial
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.inserts import Inserter, refused
-from ragwheel.intake.offsets import Spot, runs, token
+from ragwheel.intake.offsets import runs, token
 from ragwheel.intake.outlet import Outlet, job_message, letter_message
-from ragwheel.intake.prepare import Message, Prepared, Rules, prepare, reject
+from ragwheel.intake.prepare import Acceptance, Prepared, prepare, reject
 from ragwheel.intake.seen import LandedChunks
 from ragwheel.schemas import metrics
 from ragwheel.schemas.events import FeedbackEvent, RetrievalEvent
 from ragwheel.schemas.tables import CHUNKS, INGEST_LEDGER, Row, Table
-from ragwheel.schemas.topics import TopicName
+from ragwheel.schemas.topics import Position, TopicName
+from ragwheel.schemas.wire import Received
 
 
 class Processor:
@@ -34,7 +35,7 @@ class Processor:
 
     def __init__(
         self,
-        rules: Rules,
+        rules: Acceptance,
         inserter: Inserter,
         outlet: Outlet,
         persistence: Persistence,
@@ -51,7 +52,7 @@ class Processor:
         self.newest: dict[TopicName, datetime] = {}
         """Time of the newest event of each topic that landed through this process."""
 
-    def process(self, messages: Sequence[Message]) -> None:
+    def process(self, messages: Sequence[Received]) -> None:
         """Land, deliver, account; when it returns, the offsets may be committed.
 
         Faults of ClickHouse and Kafka are waited out in here.
@@ -60,46 +61,50 @@ class Processor:
             StopRequestedError: the process shall end; nothing may be committed.
         """
         now = self._now()
-        batch = {message.spot: prepare(message, self._rules, now) for message in messages}
+        batch = {message.position: prepare(message, self._rules, now) for message in messages}
         self._land(batch)
         self._deliver(list(batch.values()))
         self._account(list(batch.values()))
         for item in batch.values():
             self._count(item)
 
-    def _land(self, batch: dict[Spot, Prepared]) -> None:
+    def _land(self, batch: dict[Position, Prepared]) -> None:
         """Insert all rows; messages whose rows ClickHouse refuses become dead letters.
 
         After a refusal everything is inserted again without the refused messages: a chunk's text
         may have been left to one of them. Tokens make the repetition free where nothing changed.
         """
         while True:
-            bad: dict[Spot, str] = {}
+            bad: dict[Position, str] = {}
             for table, rows in self._rows_by_table(batch).items():
                 bad |= refused(list(rows), partial(self._insert, table, rows))
             if not bad:
                 break
-            for spot, reason in bad.items():
-                batch[spot] = reject(batch[spot].message, "processing_failed", reason)
+            for position, reason in bad.items():
+                batch[position] = reject(batch[position].message, "processing_failed", reason)
         hashes = (r[0] for item in batch.values() for table, r in item.rows if table is CHUNKS)
         self._landed_chunks.add(hashes)
 
-    def _rows_by_table(self, batch: dict[Spot, Prepared]) -> dict[Table, dict[Spot, list[Row]]]:
-        tables: dict[Table, dict[Spot, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    def _rows_by_table(
+        self, batch: dict[Position, Prepared]
+    ) -> dict[Table, dict[Position, list[Row]]]:
+        tables: dict[Table, dict[Position, list[Row]]] = defaultdict(lambda: defaultdict(list))
         chunks_here: set[str] = set()
-        for spot, item in batch.items():
+        for position, item in batch.items():
             for table, row in item.rows:
                 if table is CHUNKS:
                     chunk_hash: str = row[0]
                     if chunk_hash in chunks_here or chunk_hash in self._landed_chunks:
                         continue
                     chunks_here.add(chunk_hash)
-                tables[table][spot].append(row)
+                tables[table][position].append(row)
         return tables
 
-    def _insert(self, table: Table, rows: dict[Spot, list[Row]], spots: Sequence[Spot]) -> None:
-        flat = [row for spot in spots for row in rows[spot]]
-        self._insert_persistently(table, flat, token(table.name, spots))
+    def _insert(
+        self, table: Table, rows: dict[Position, list[Row]], positions: Sequence[Position]
+    ) -> None:
+        flat = [row for position in positions for row in rows[position]]
+        self._insert_persistently(table, flat, token(table.name, positions))
 
     def _insert_persistently(self, table: Table, rows: list[Row], name: str) -> None:
         self._persistence.until_done(
@@ -118,13 +123,13 @@ class Processor:
 
     def _account(self, batch: Sequence[Prepared]) -> None:
         """One ledger row per gapless run of offsets."""
-        dead = {item.message.spot for item in batch if item.letter}
+        dead = {item.message.position for item in batch if item.letter}
         rows: list[Row] = []
-        for run in runs(item.message.spot for item in batch):
+        for run in runs(item.message.position for item in batch):
             topic, partition, first, last = run
             lost = sum((topic, partition, at) in dead for at in range(first, last + 1))
             rows.append((topic, partition, first, last, last - first + 1 - lost, lost, self._now()))
-        name = token(INGEST_LEDGER.name, (item.message.spot for item in batch))
+        name = token(INGEST_LEDGER.name, (item.message.position for item in batch))
         self._insert_persistently(INGEST_LEDGER, rows, name)
 
     def _count(self, item: Prepared) -> None:

@@ -27,11 +27,10 @@ from ragwheel.schemas.settings import ClickHouseSettings
 from ragwheel.schemas.tables import (
     ALL_TABLES,
     TABLES_OF_TOPIC,
-    Position,
     Table,
     rows_of,
 )
-from ragwheel.schemas.topics import TOPICS, TopicName
+from ragwheel.schemas.topics import TOPICS, Position, TopicName
 
 SNAPSHOT = Path(__file__).parent / "tables.sql"
 POSITION = {"kafka_partition": "UInt32", "kafka_offset": "UInt64"}
@@ -219,7 +218,7 @@ def test_a_record_of_each_topic_reads_back_as_it_was_inserted(
     client: Client, topic: TopicName
 ) -> None:
     inserter = Inserter(client, Telemetry())
-    made = list(rows_of(examples()[topic], Position(3, 12)))
+    made = list(rows_of(examples()[topic], Position("queries", 3, 12)))
     assert {table for table, _ in made} == set(TABLES_OF_TOPIC[topic])
     for number, (table, row) in enumerate(made):
         inserter.insert(table, [row], f"token-{number}")
@@ -234,7 +233,7 @@ def test_a_record_of_each_topic_reads_back_as_it_was_inserted(
 def test_unknown_fields_reach_the_archive(client: Client) -> None:
     inserter = Inserter(client, Telemetry())
     for record in (query(added=1), retrieval(added=[1])):
-        for table, row in rows_of(record, Position(0, 0)):
+        for table, row in rows_of(record, Position("queries", 0, 0)):
             inserter.insert(table, [row], f"t-{table.name}")
     assert client.command("SELECT JSONExtractInt(extra, 'added') FROM v_queries") == 1
     assert client.command("SELECT JSONExtractRaw(extra, 'added') FROM v_retrievals") == "[1]"
@@ -244,7 +243,7 @@ def test_a_replayed_row_is_read_once_even_under_another_token(client: Client) ->
     inserter = Inserter(client, Telemetry())
     for topic in TOPICS:
         for attempt in range(2):
-            for table, row in rows_of(examples()[topic], Position(0, attempt)):
+            for table, row in rows_of(examples()[topic], Position("queries", 0, attempt)):
                 inserter.insert(table, [row], f"{topic}-{attempt}")
     for table in ALL_TABLES:
         if table.name != "ingest_ledger":

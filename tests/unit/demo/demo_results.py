@@ -11,8 +11,8 @@ from ragwheel.demo.result import (
     Interval,
     LabelSummary,
     RankShift,
-    Stage,
     Step,
+    TimedStep,
     TopicAccount,
     Verdict,
 )
@@ -56,7 +56,11 @@ def result(problems: tuple[str, ...] = ()) -> DemoResult:
         seed=7,
         grader="The demo grader stands in for an LLM.",
         chunks=6_000,
-        funnel=(Stage("searches", 8_000), Stage("sampled", 4_800, "60 %"), Stage("trained on", 9)),
+        funnel=(
+            TimedStep("searches", 8_000),
+            TimedStep("sampled", 4_800, "60 %"),
+            TimedStep("trained on", 9),
+        ),
         accounts=(
             TopicAccount("queries", 8_050, 8_040, 10, 0, 0, 8_050),
             TopicAccount("labels", 70_000, 70_000, 0, 0, 0),

@@ -14,11 +14,11 @@ from ragwheel.client import RagwheelClient
 from ragwheel.demo.behaviour import CONTEXT_SIZE
 from ragwheel.demo.playing import RESULTS, Replayed, replay, send_twice
 from ragwheel.demo.search import IndexedChunk, SearchService, Vectors
-from ragwheel.demo.traffic import Question, plan
+from ragwheel.demo.traffic import CorpusQuestion, plan
 from ragwheel.schemas.events import FeedbackEvent, QueryEvent, RetrievalEvent
 
 _COUNT = 60
-QUESTIONS = tuple(Question(f"Return value {n}", "text", f"m:f{n}") for n in range(_COUNT))
+QUESTIONS = tuple(CorpusQuestion(f"Return value {n}", "text", f"m:f{n}") for n in range(_COUNT))
 CHUNKS = [IndexedChunk(f"m:f{n}", f"{n:032x}") for n in range(_COUNT)]
 SEARCHES = plan(QUESTIONS, 200, 10, random.Random(1))
 

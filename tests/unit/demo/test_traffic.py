@@ -8,11 +8,13 @@ from collections import Counter
 import pytest
 
 from ragwheel.demo.behaviour import CONTEXT_SIZE, react
-from ragwheel.demo.traffic import UNINDEXED_PACKAGES, Question, plan, respell
+from ragwheel.demo.traffic import UNINDEXED_PACKAGES, CorpusQuestion, plan, respell
 from ragwheel.schemas.identity import canonical_query
 
 QUESTIONS = tuple(
-    Question(f"Return the Value number {n} of a thing", f"segment-{n % 3}", f"module:function_{n}")
+    CorpusQuestion(
+        f"Return the Value number {n} of a thing", f"segment-{n % 3}", f"module:function_{n}"
+    )
     for n in range(200)
 )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from ragwheel.grading.asking.prompt import Prompt
-from ragwheel.grading.endpoint.calls import Clock, Completion, Outcome
+from ragwheel.grading.endpoint.calls import CallOutcome, Clock, Completion
 from ragwheel.grading.endpoint.retry import GiveUp
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import GradingJob, JobCandidate
@@ -76,11 +76,11 @@ class ScriptedModel:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def complete(self, prompt: Prompt) -> Outcome:
+    async def complete(self, prompt: Prompt) -> CallOutcome:
         self.prompts.append(prompt)
         react = self._script.popleft() if self._script else self._default
         await self.gate.wait()
-        return Outcome(react(prompt), tries=1)
+        return CallOutcome(react(prompt), tries=1)
 
     @property
     def sizes(self) -> list[int]:

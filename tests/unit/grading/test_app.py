@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from ragwheel.grading.app import create_app, read
-from ragwheel.grading.handling import Delivery
 from ragwheel.grading.window import OrderedWindow
 from ragwheel.schemas.settings import GraderSettings, load
+from ragwheel.schemas.wire import Received
 
 
 class Recorder:
     def __init__(self) -> None:
-        self.deliveries: list[Delivery] = []
+        self.deliveries: list[Received] = []
 
-    async def handle(self, delivery: Delivery) -> None:
-        self.deliveries.append(delivery)
+    async def handle(self, message: Received) -> None:
+        self.deliveries.append(message)
 
 
 def _app(tmp_path: Path, **settings: Any) -> Any:
@@ -79,5 +79,7 @@ async def test_every_event_is_handled_and_acknowledged_as_it_came() -> None:
     window = OrderedWindow(2, lambda: 0.0)
     await read(events(), recorder, window)
     assert await window.drain(1.0)
-    assert recorder.deliveries == [Delivery(2, offset, b"k", b"v", 1_500) for offset in range(5)]
+    assert recorder.deliveries == [
+        Received("grading", 2, offset, b"k", b"v", timestamp_ms=1_500) for offset in range(5)
+    ]
     assert acknowledged == [0, 1, 2, 3, 4]

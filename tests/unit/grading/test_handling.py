@@ -1,4 +1,4 @@
-"""One delivery: labels, or a dead letter; always durable, never an exception."""
+"""One message: labels, or a dead letter; always durable, never an exception."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import orjson
 from tests.unit.grading.scripted import NOW, job
 
-from ragwheel.grading.handling import Delivery, GradingWorker
+from ragwheel.grading.handling import GradingWorker
 from ragwheel.grading.producer import Outgoing
 from ragwheel.schemas import deadletters, identity, wire
 from ragwheel.schemas.events import GradingJob, Label
 from ragwheel.schemas.topics import MAX_MESSAGE_BYTES, TOPICS
+from ragwheel.schemas.wire import Received
 
 
 class Published:
@@ -57,19 +58,19 @@ class BrokenGrader:
         raise ZeroDivisionError("a bug")
 
 
-def _delivery(value: bytes | None, key: bytes | None = b"k") -> Delivery:
-    return Delivery(partition=3, offset=41, key=key, value=value, timestamp_ms=1_700_000_000_000)
+def _delivery(value: bytes | None, key: bytes | None = b"k") -> Received:
+    return Received("grading", 3, 41, key, value, timestamp_ms=1_700_000_000_000)
 
 
-def _of(asked: GradingJob) -> Delivery:
+def _of(asked: GradingJob) -> Received:
     return _delivery(wire.encode(asked), asked.query_hash.encode())
 
 
-def _handle(delivery: Delivery, **graders: object) -> list[Outgoing]:
+def _handle(message: Received, **graders: object) -> list[Outgoing]:
     published = Published()
     chosen = {"label": EchoGrader("labeler"), "judge": EchoGrader("judge"), **graders}
     worker = GradingWorker(chosen, published, "test.")  # type: ignore[arg-type] # fakes
-    asyncio.run(worker.handle(delivery))
+    asyncio.run(worker.handle(message))
     return published.messages
 
 

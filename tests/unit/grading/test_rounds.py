@@ -17,7 +17,7 @@ from tests.unit.grading.scripted import (
 
 from ragwheel.grading.asking import rubric
 from ragwheel.grading.asking.prompt import PackLimits, Passage
-from ragwheel.grading.result import Verdict
+from ragwheel.grading.result import PairResult
 from ragwheel.grading.rounds import Budget, Question, judge
 from ragwheel.schemas import identity
 
@@ -27,7 +27,7 @@ _PASSAGES = [Passage(identity.content_hash(text_of(n)), text_of(n)) for n in ran
 
 async def _judge(
     model: ScriptedModel, passages: list[Passage] | None = None, budget: Budget | None = None
-) -> dict[str, Verdict]:
+) -> dict[str, PairResult]:
     return await judge(
         model,
         _QUESTION,
@@ -38,8 +38,8 @@ async def _judge(
     )
 
 
-def _assert_all_right(verdicts: dict[str, Verdict]) -> None:
-    assert {each: verdict.grade for each, verdict in verdicts.items()} == {
+def _assert_all_right(results: dict[str, PairResult]) -> None:
+    assert {each: result.grade for each, result in results.items()} == {
         passage.chunk_hash: true_grade(passage.chunk_hash) for passage in _PASSAGES
     }
 
@@ -53,10 +53,10 @@ async def test_a_good_answer_ends_it_in_one_call() -> None:
 @pytest.mark.parametrize("spoilt", [missing_first, doubled_first])
 async def test_an_id_without_a_proper_grade_is_asked_again_alone(spoilt: Reaction) -> None:
     model = ScriptedModel(spoilt)
-    verdicts = await _judge(model)
-    _assert_all_right(verdicts)
+    results = await _judge(model)
+    _assert_all_right(results)
     assert model.sizes == [10, 1]
-    assert sorted(verdict.attempts for verdict in verdicts.values()) == [1] * 9 + [2]
+    assert sorted(result.attempts for result in results.values()) == [1] * 9 + [2]
 
 
 async def test_an_unreadable_answer_is_asked_again_in_another_order() -> None:
@@ -80,9 +80,9 @@ async def test_a_refused_batch_is_asked_one_by_one_so_that_one_passage_spoils_on
         return refused(prompt) if poison in prompt.chunk_of_id.values() else right(prompt)
 
     model = ScriptedModel(default=refuse_poison)
-    verdicts = await _judge(model)
-    assert verdicts.pop(poison).status == "refused"
-    assert {each.status for each in verdicts.values()} == {"graded"}
+    results = await _judge(model)
+    assert results.pop(poison).status == "refused"
+    assert {each.status for each in results.values()} == {"graded"}
     assert model.sizes == [10] + [1] * 10  # the poison is not asked a third time
 
 
@@ -94,17 +94,17 @@ async def test_after_the_last_round_the_trouble_is_the_status_and_never_a_grade(
     always: Reaction, status: str, calls: int
 ) -> None:
     model = ScriptedModel(default=always)
-    verdicts = await _judge(model)
-    assert len(verdicts) == 10
-    assert {(each.status, each.grade) for each in verdicts.values()} == {(status, None)}
-    assert all(each.reason for each in verdicts.values())
+    results = await _judge(model)
+    assert len(results) == 10
+    assert {(each.status, each.grade) for each in results.values()} == {(status, None)}
+    assert all(each.reason for each in results.values())
     assert len(model.prompts) == calls
 
 
 async def test_a_terminal_failure_is_not_asked_again() -> None:
     model = ScriptedModel(default=gone)
-    verdicts = await _judge(model)
-    assert {(each.status, each.reason) for each in verdicts.values()} == {
+    results = await _judge(model)
+    assert {(each.status, each.reason) for each in results.values()} == {
         ("failed", "HTTP 404: no such model")
     }
     assert len(model.prompts) == 1
@@ -112,10 +112,10 @@ async def test_a_terminal_failure_is_not_asked_again() -> None:
 
 async def test_every_token_is_charged_to_some_pair_failed_calls_included() -> None:
     model = ScriptedModel(missing_first, prose)
-    verdicts = await _judge(model)
+    results = await _judge(model)
     assert len(model.prompts) == 3
-    assert sum(each.input_tokens for each in verdicts.values()) == 300
-    assert sum(each.output_tokens for each in verdicts.values()) == 60
+    assert sum(each.input_tokens for each in results.values()) == 300
+    assert sum(each.output_tokens for each in results.values()) == 60
 
 
 async def test_no_call_starts_when_the_budget_is_spent() -> None:
@@ -124,9 +124,9 @@ async def test_no_call_starts_when_the_budget_is_spent() -> None:
             return "the money is gone"
 
     model = ScriptedModel()
-    verdicts = await _judge(model, budget=Spent())
+    results = await _judge(model, budget=Spent())
     assert model.prompts == []
-    assert {(each.status, each.reason) for each in verdicts.values()} == {
+    assert {(each.status, each.reason) for each in results.values()} == {
         ("over_budget", "the money is gone")
     }
 

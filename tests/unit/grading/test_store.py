@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ragwheel.grading.store import ClickHouseStore, Gatherer
+from ragwheel.grading.store import Gatherer, LabelReader
 from ragwheel.schemas.settings import ClickHouseSettings, load
 
 
@@ -82,7 +82,7 @@ async def test_an_unreachable_clickhouse_knows_no_label_and_raises_nothing(
 ) -> None:
     # Port 1 is not listened on.
     settings = load(ClickHouseSettings, clickhouse_url="http://default:@127.0.0.1:1/ragwheel")
-    with ClickHouseStore(settings) as store:
+    with LabelReader(settings) as store:
         assert await store.graded(["a" * 32]) == {}
         assert await store.spent_today_usd() == 0.0
         assert "could not be asked" in caplog.text

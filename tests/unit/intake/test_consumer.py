@@ -10,10 +10,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.consumer import GroupMember
-from ragwheel.intake.prepare import Message
 from ragwheel.intake.processor import Processor
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import UnavailableError
+from ragwheel.schemas.wire import Received
 
 
 class FakeMessage:
@@ -117,7 +117,7 @@ class FakeProcessor:
         self.batches: list[list[tuple[int, int]]] = []
         self.meanwhile: Callable[[], None] = lambda: None
 
-    def process(self, messages: Sequence[Message]) -> None:
+    def process(self, messages: Sequence[Received]) -> None:
         self.batches.append([(m.partition, m.offset) for m in messages])
         meanwhile, self.meanwhile = self.meanwhile, lambda: None
         meanwhile()

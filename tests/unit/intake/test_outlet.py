@@ -10,12 +10,13 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from tests.examples import retrieval
 
 from ragwheel.intake.outlet import Outlet, job_message, letter_message
-from ragwheel.intake.prepare import Message, reject
+from ragwheel.intake.prepare import reject
 from ragwheel.intake.sampling import SamplingPolicy, job_of
 from ragwheel.schemas import deadletters
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import Candidate, GradingJob
 from ragwheel.schemas.topics import MAX_EVENT_BYTES
+from ragwheel.schemas.wire import Received
 
 
 class FakeProducer:
@@ -64,7 +65,7 @@ def job(text: str) -> GradingJob:
     return made
 
 
-LETTER = reject(Message("queries", 0, 4, b"k", b"x" * 64), "oversize", "why").letter
+LETTER = reject(Received("queries", 0, 4, b"k", b"x" * 64), "oversize", "why").letter
 assert LETTER is not None
 
 

@@ -9,15 +9,16 @@ import orjson
 import pytest
 from tests.examples import NOW, examples, message, query, retrieval
 
-from ragwheel.intake.prepare import Message, Rules, prepare, reject, shortened
+from ragwheel.intake.prepare import Acceptance, prepare, reject, shortened
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.events import DeadLetter
 from ragwheel.schemas.settings import IntakeSettings
 from ragwheel.schemas.tables import TABLES_OF_TOPIC
 from ragwheel.schemas.topics import TOPICS, TopicName
+from ragwheel.schemas.wire import Received
 
-RULES = Rules(SamplingPolicy(rate=1.0), timedelta(days=400), timedelta(hours=1))
+RULES = Acceptance(SamplingPolicy(rate=1.0), timedelta(days=400), timedelta(hours=1))
 
 
 def retrieval_json(**changes: Any) -> bytes:
@@ -69,7 +70,7 @@ def test_a_valid_message_becomes_rows_of_its_tables(topic: TopicName) -> None:
     ],
 )
 def test_a_bad_value_becomes_a_dead_letter_with_its_bytes(value: bytes | None, reason: str) -> None:
-    at = Message("retrievals", 3, 17, b"q-1", value, (), 1_000)
+    at = Received("retrievals", 3, 17, b"q-1", value, (), 1_000)
     letter = prepare(at, RULES, NOW).letter
     assert letter is not None
     assert letter.reason == reason
@@ -92,7 +93,7 @@ def test_a_bad_key_becomes_a_dead_letter(key: bytes | None, reason: str) -> None
 def test_what_is_valid_but_has_no_rows_is_a_dead_letter_too() -> None:
     deep = b"[" * 300 + b"]" * 300  # orjson reads this depth but does not write it
     value = wire.encode(query()).replace(b"[1,2]", deep)
-    letter = prepare(Message("queries", 0, 0, b"q-1", value), RULES, NOW).letter
+    letter = prepare(Received("queries", 0, 0, b"q-1", value), RULES, NOW).letter
     assert letter is not None
     assert letter.reason == "processing_failed"
     assert letter.payload == value
@@ -114,13 +115,13 @@ def test_a_dead_letter_reads_back_as_it_was_written() -> None:
     letter = examples()["deadletters"]
     assert isinstance(letter, DeadLetter)
     headers = tuple(deadletters.to_headers(letter))
-    sent = Message("deadletters", 0, 4, letter.key, letter.payload, headers, 99)
+    sent = Received("deadletters", 0, 4, letter.key, letter.payload, headers, 99)
     assert prepare(sent, RULES, NOW).record == letter
 
 
 @pytest.mark.parametrize("timestamp_ms", [-1, 0, 2**62])
 def test_anything_in_the_dead_letter_topic_lands_whatever_its_timestamp(timestamp_ms: int) -> None:
-    strange = Message("deadletters", 0, 4, b"k", b"v", (("x", None), ("y", "z")), timestamp_ms)
+    strange = Received("deadletters", 0, 4, b"k", b"v", (("x", None), ("y", "z")), timestamp_ms)
     prepared = prepare(strange, RULES, NOW)
     assert isinstance(prepared.record, DeadLetter)
     assert prepared.record.reason == "unknown_event"
@@ -129,7 +130,7 @@ def test_anything_in_the_dead_letter_topic_lands_whatever_its_timestamp(timestam
 
 
 def test_a_rejected_dead_letter_keeps_its_position_alone_so_that_it_lands() -> None:
-    letter = reject(Message("deadletters", 0, 4, b"k", b"v"), "processing_failed", "no").letter
+    letter = reject(Received("deadletters", 0, 4, b"k", b"v"), "processing_failed", "no").letter
     assert letter is not None
     assert (letter.topic, letter.offset, letter.key, letter.payload) == (
         "deadletters",
@@ -140,7 +141,7 @@ def test_a_rejected_dead_letter_keeps_its_position_alone_so_that_it_lands() -> N
 
 
 def test_a_dead_letter_that_does_not_fit_is_halved_and_says_so() -> None:
-    letter = reject(Message("queries", 0, 4, b"k", b"12345678"), "oversize", "why").letter
+    letter = reject(Received("queries", 0, 4, b"k", b"12345678"), "oversize", "why").letter
     assert letter is not None
     half = shortened(letter)
     assert half.payload == b"1234"

@@ -13,13 +13,14 @@ from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence, StopRequestedError
 from ragwheel.intake.inserts import Inserter, RowsRefusedError, refused
 from ragwheel.intake.outlet import Outgoing, Outlet
-from ragwheel.intake.prepare import Message, Rules
+from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import Candidate
 from ragwheel.schemas.tables import Row, Table
+from ragwheel.schemas.wire import Received
 
 POISON = "poison"
 
@@ -36,7 +37,7 @@ class World:
         self.stop = False
         self.telemetry = Telemetry()
         self.processor = Processor(
-            Rules(SamplingPolicy(rate), timedelta(days=400), timedelta(hours=1)),
+            Acceptance(SamplingPolicy(rate), timedelta(days=400), timedelta(hours=1)),
             cast(Inserter, self),
             cast(Outlet, self),
             Persistence(self.wait, lambda: 0.0),
@@ -73,7 +74,7 @@ class World:
         return self.telemetry.value(metric, **labels)
 
 
-def queries(*texts: str) -> list[Message]:
+def queries(*texts: str) -> list[Received]:
     return [
         message("queries", query(f"q-{n}", text=text), offset=n) for n, text in enumerate(texts)
     ]
@@ -81,7 +82,7 @@ def queries(*texts: str) -> list[Message]:
 
 def test_rows_come_first_then_jobs_and_letters_then_the_ledger() -> None:
     world = World(rate=1.0)
-    bad = Message("queries", 0, 8, b"k", b"{")
+    bad = Received("queries", 0, 8, b"k", b"{")
     world.processor.process([message("retrievals", retrieval()), bad])
     assert world.diary == ["retrievals", "chunks", "deliver", "ingest_ledger"]
     assert [out.topic for out in world.sent] == ["grading", "deadletters"]
@@ -90,7 +91,7 @@ def test_rows_come_first_then_jobs_and_letters_then_the_ledger() -> None:
 def test_the_ledger_says_what_became_of_each_run_of_offsets() -> None:
     world = World()
     batch = [*queries("a", "b", "c"), message("queries", query(), offset=9, partition=3)]
-    batch[1] = Message("queries", 0, 1, b"k", b"{")
+    batch[1] = Received("queries", 0, 1, b"k", b"{")
     world.processor.process(batch)
     assert [row[:6] for row in world.tables["ingest_ledger"]] == [
         ("queries", 0, 0, 2, 2, 1),

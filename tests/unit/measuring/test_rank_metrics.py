@@ -72,7 +72,7 @@ def reference(measure: ir_measures.Measure, case: Case) -> NDArray[np.float64]:
     ids=str,
 )
 def test_equals_the_reference(
-    seed: int, measure: ir_measures.Measure, ours: Callable[[Case], rank_metrics.PerQuery]
+    seed: int, measure: ir_measures.Measure, ours: Callable[[Case], rank_metrics.Scores]
 ) -> None:
     case = random_case(seed)
     expected = reference(measure, case)

@@ -10,12 +10,12 @@ import orjson
 import pytest
 from tests.examples import NOW, query
 
-from ragwheel.operations.redeliver import Rules, command_fix, plan
+from ragwheel.operations.redeliver import Conditions, command_fix, plan
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.events import DeadLetter
 
-RULES = Rules(timedelta(days=400), timedelta(hours=1))
+RULES = Conditions(timedelta(days=400), timedelta(hours=1))
 
 
 def letter(payload: bytes | None, key: bytes | None = b"q-1", **changes: Any) -> DeadLetter:
@@ -65,17 +65,17 @@ def test_a_fix_that_fails_is_reported() -> None:
 def test_times_out_of_range_are_reported_unless_the_check_is_off() -> None:
     old = wire.encode(query(ts=NOW - timedelta(days=500)))
     assert "timestamp_out_of_range" in plan(letter(old), RULES, NOW).problem
-    assert plan(letter(old), Rules(), NOW).problem == ""
+    assert plan(letter(old), Conditions(), NOW).problem == ""
 
 
 def test_force_sends_what_is_invalid_with_its_old_key() -> None:
-    result = plan(letter(BAD, b"old"), Rules(force=True), NOW)
+    result = plan(letter(BAD, b"old"), Conditions(force=True), NOW)
     assert (result.key, result.value, result.problem) == (b"old", BAD, "")
 
 
 @pytest.mark.parametrize("topic", ["deadletters", "elsewhere"])
 def test_letters_without_a_topic_to_go_back_to_are_reported(topic: str) -> None:
-    assert repr(topic) in plan(letter(GOOD, topic=topic), Rules(force=True), NOW).problem
+    assert repr(topic) in plan(letter(GOOD, topic=topic), Conditions(force=True), NOW).problem
 
 
 def test_a_tombstone_is_reported() -> None:

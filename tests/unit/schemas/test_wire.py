@@ -13,8 +13,8 @@ from tests.examples import NOW, examples
 from ragwheel.schemas import wire
 from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.events import ChunkEvent, DeadLetterReason, QueryEvent
-from ragwheel.schemas.tables import Position, rows_of
-from ragwheel.schemas.topics import MAX_EVENT_BYTES, TOPICS, TopicName
+from ragwheel.schemas.tables import rows_of
+from ragwheel.schemas.topics import MAX_EVENT_BYTES, TOPICS, Position, TopicName
 
 QUERY: dict[str, Any] = {
     "event": "query", "event_id": "e-1", "query_id": "q-1", "ts": "2026-11-23T12:00:00Z",
@@ -120,7 +120,7 @@ def test_whatever_is_let_in_can_be_written_again(field: str) -> None:
 
     record = wire.decode(TOPICS["queries"], KEY, nested(wire.MAX_DEPTH - 2))
     assert wire.decode(TOPICS["queries"], KEY, wire.encode(record)) == record
-    assert rows_of(record, Position(0, 0))
+    assert rows_of(record, Position("queries", 0, 0))
     for levels in (wire.MAX_DEPTH - 1, 300, 1_000):
         for value in (nested(levels), nested(levels).replace(b'"event_id":"e-1",', b"")):
             assert reason_of("queries", KEY, value) == "processing_failed"
@@ -190,7 +190,7 @@ def test_random_values_in_every_field_are_records_or_reasons() -> None:
                 reasons.add(error.reason)
             else:
                 decoded += 1
-                assert rows_of(decoded_record, Position(0, 0))
+                assert rows_of(decoded_record, Position("queries", 0, 0))
                 assert wire.encode(decoded_record)
         assert 100 < decoded < 600
     assert reasons <= set(get_args(DeadLetterReason))

@@ -12,7 +12,7 @@ from tests.unit.trainers.trainer_world import save_base_model
 from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.trainers import training
-from ragwheel.trainers.datasets import Example
+from ragwheel.trainers.datasets import TrainingExample
 from ragwheel.trainers.records import Corpus
 from ragwheel.trainers.training import TrainingSummary, train_query_side
 
@@ -31,8 +31,8 @@ def example(
     positives: dict[int, int],
     negatives: Sequence[int] = (),
     ignored: Sequence[int] = (),
-) -> Example:
-    return Example(
+) -> TrainingExample:
+    return TrainingExample(
         f"q{number}", f"ask{number}", "all",
         tuple((f"c{chunk:02d}", grade) for chunk, grade in positives.items()),
         tuple(f"c{chunk:02d}" for chunk in negatives),
@@ -41,7 +41,10 @@ def example(
 
 
 def train(
-    base_model: str, examples: Sequence[Example], config: TrainConfig = CONFIG, seed: int = 3
+    base_model: str,
+    examples: Sequence[TrainingExample],
+    config: TrainConfig = CONFIG,
+    seed: int = 3,
 ) -> tuple[TextEncoder, Vectors, TrainingSummary]:
     encoder = load_encoder(base_model, 64)
     documents = load_encoder(base_model, 64).encode(CHUNKS)

@@ -20,7 +20,7 @@ from ragwheel.trainers.split import Part, part_of
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class TrainingExample:
     """One query with everything that is known about its chunks; hashes are sorted.
 
     Attributes:
@@ -80,8 +80,8 @@ class Snapshot:
     """
 
     snapshot_id: str
-    train: tuple[Example, ...]
-    dev: tuple[Example, ...]
+    train: tuple[TrainingExample, ...]
+    dev: tuple[TrainingExample, ...]
     gate: tuple[SampledQuery, ...]
     card: DataCard
 
@@ -139,7 +139,7 @@ def build_snapshot(
     return Snapshot(snapshot_id, train, dev, tuple(parts["gate"]), card)
 
 
-def triplets(examples: Iterable[Example]) -> Iterator[tuple[str, str, str]]:
+def triplets(examples: Iterable[TrainingExample]) -> Iterator[tuple[str, str, str]]:
     """(query, positive chunk hash, negative chunk hash), every combination of an example."""
     for example in examples:
         for positive, _ in example.positives:
@@ -173,7 +173,7 @@ def _examples(
     grades: Mapping[str, Mapping[str, int]],
     known: frozenset[str],
     forbidden: frozenset[str],
-) -> tuple[tuple[Example, ...], int]:
+) -> tuple[tuple[TrainingExample, ...], int]:
     """Examples of queries with a positive, and how many positives were forbidden."""
     examples = []
     dropped = 0
@@ -188,7 +188,7 @@ def _examples(
         decided = {*negatives, *(chunk for chunk, _ in positives)}
         shown = (set(query.shown) & known) | set(by_chunk)
         examples.append(
-            Example(
+            TrainingExample(
                 query.query_hash,
                 query.query,
                 query.segment,

@@ -8,7 +8,7 @@ import numpy as np
 
 from ragwheel.measuring.intervals import intervals
 from ragwheel.models.encoder import TextEncoder, Vectors
-from ragwheel.trainers.datasets import Example
+from ragwheel.trainers.datasets import TrainingExample
 from ragwheel.trainers.evaluation import ranks_of
 from ragwheel.trainers.records import Corpus
 
@@ -16,7 +16,7 @@ _K = 10
 
 
 def dev_check(
-    examples: Sequence[Example],
+    examples: Sequence[TrainingExample],
     corpus: Corpus,
     incumbent: tuple[TextEncoder, Vectors],
     candidate: tuple[TextEncoder, Vectors],

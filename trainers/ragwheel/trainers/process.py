@@ -26,7 +26,7 @@ from ragwheel.trainers.judging import PublishingJudge
 from ragwheel.trainers.publishing import Publisher
 from ragwheel.trainers.reporting import rollback_event
 from ragwheel.trainers.scheduler import CycleStoppedError, Scheduler
-from ragwheel.trainers.store import ClickHouseStore
+from ragwheel.trainers.store import WheelReader
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -122,7 +122,7 @@ class Trainer:
         self.telemetry = telemetry or Telemetry()
         self.telemetry.declare(*(each for each in metrics.ALL_METRICS if each.process == "trainer"))
         self.registry = ModelRegistry(settings.model_dir)
-        store = ClickHouseStore(self._client)
+        store = WheelReader(self._client)
         self.scheduler = Scheduler(
             Parts(
                 store=store,

@@ -43,7 +43,7 @@ class WheelStore(Protocol):
         """What judges said so far about these queries, by any grader and with any status."""
 
 
-class ClickHouseStore:
+class WheelReader:
     """A `WheelStore` over one client. Not thread-safe.
 
     Methods raise UnavailableError when ClickHouse does not answer.

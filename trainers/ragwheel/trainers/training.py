@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from ragwheel.models.encoder import TextEncoder, Vectors, mixed_precision
 from ragwheel.models.manifest import TrainConfig
-from ragwheel.trainers.datasets import Example
+from ragwheel.trainers.datasets import TrainingExample
 from ragwheel.trainers.records import Corpus
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class _Targets:
 
 def train_query_side(
     encoder: TextEncoder,
-    examples: Sequence[Example],
+    examples: Sequence[TrainingExample],
     corpus: Corpus,
     documents: Vectors,
     config: TrainConfig,
@@ -135,7 +135,7 @@ def library_versions() -> dict[str, str]:
 
 
 def _softmax_columns(
-    examples: Sequence[Example], corpus: Corpus, limit: int, random: np.random.Generator
+    examples: Sequence[TrainingExample], corpus: Corpus, limit: int, random: np.random.Generator
 ) -> npt.NDArray[np.intp]:
     """Corpus rows of the softmax: all of them, or those that examples name plus a sample."""
     rows = np.arange(len(corpus.chunk_hashes))
@@ -150,12 +150,12 @@ def _softmax_columns(
 
 
 def _batches(
-    examples: Sequence[Example], config: TrainConfig, random: np.random.Generator
-) -> list[list[Example]]:
+    examples: Sequence[TrainingExample], config: TrainConfig, random: np.random.Generator
+) -> list[list[TrainingExample]]:
     """Shuffle, group similar lengths within large buckets, shuffle the groups."""
     order = random.permutation(len(examples))
     bucket = config.batch_size * _BATCHES_PER_BUCKET
-    groups: list[list[Example]] = []
+    groups: list[list[TrainingExample]] = []
     for start in range(0, len(order), bucket):
         members = sorted(order[start : start + bucket], key=lambda row: len(examples[row].query))
         groups += [
@@ -166,7 +166,7 @@ def _batches(
 
 
 def _targets(
-    batch: Sequence[Example], position: Mapping[str, int], columns: int, hard_weight: float
+    batch: Sequence[TrainingExample], position: Mapping[str, int], columns: int, hard_weight: float
 ) -> _Targets:
     import torch
 

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     require_extra("streams")
     connect_to(args.home)
     settings = load(IntakeSettings)
-    rules = redeliver.Rules(
+    rules = redeliver.Conditions(
         max_age=timedelta(days=settings.max_event_age_days),
         max_ahead=timedelta(seconds=settings.max_event_ahead_s),
         force=args.force,

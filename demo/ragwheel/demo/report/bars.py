@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ragwheel.demo.report.svg import Canvas
-from ragwheel.demo.result import LabelSummary, Stage, Step
+from ragwheel.demo.result import LabelSummary, Step, TimedStep
 
 _WIDTH = 920.0
 _GRADE_WORDS = ("irrelevant", "related", "helpful", "answers it")
 
 
-def funnel_plot(stages: Sequence[Stage]) -> str:
+def funnel_plot(stages: Sequence[TimedStep]) -> str:
     """One bar per stage; a bar's length is what is left of the first stage."""
     left, top, row, span = 170.0, 8.0, 42.0, 480.0
     canvas = Canvas(_WIDTH, top + row * len(stages), "Funnel from searches to training")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.model import Panel, Query, Row
+from ragwheel.observability.boards.model import Panel, Row, Target
 from ragwheel.observability.boards.promql import or_zero, quantile, total_rate
 from ragwheel.schemas import metrics as m
 
@@ -13,7 +13,7 @@ FLOW = Row(
             "timeseries",
             "Landed per second",
             "Messages whose rows ClickHouse confirmed, by topic.",
-            (Query(total_rate(m.LANDED, "topic"), "{{topic}}"),),
+            (Target(total_rate(m.LANDED, "topic"), "{{topic}}"),),
             unit="cps",
             stacked=True,
         ),
@@ -23,8 +23,8 @@ FLOW = Row(
             "Consumed includes what is read again after a restart. Finished below consumed for "
             "long means that intake works and gets nowhere.",
             (
-                Query(total_rate(m.CONSUMED), "consumed"),
-                Query(
+                Target(total_rate(m.CONSUMED), "consumed"),
+                Target(
                     f"{total_rate(m.LANDED)} + ({or_zero(total_rate(m.DEAD_LETTERED), 'intake')})",
                     "landed or dead-lettered",
                 ),
@@ -35,13 +35,13 @@ FLOW = Row(
             "timeseries",
             "Waiting in Kafka",
             "Messages that intake has not committed, by topic (consumer lag).",
-            (Query("topic:ragwheel_topic_in_flight_messages:max", "{{topic}}"),),
+            (Target("topic:ragwheel_topic_in_flight_messages:max", "{{topic}}"),),
         ),
         Panel(
             "timeseries",
             "Age of the newest event",
             "How old the newest event readable in ClickHouse is, by topic.",
-            (Query("topic:ragwheel_newest_event_age_seconds:min", "{{topic}}"),),
+            (Target("topic:ragwheel_newest_event_age_seconds:min", "{{topic}}"),),
             unit="s",
         ),
         Panel(
@@ -50,7 +50,7 @@ FLOW = Row(
             "By reason. The original bytes are in the topic `deadletters` and the table "
             "`dead_letters`; `ragwheel replay` sends them again.",
             (
-                Query(
+                Target(
                     or_zero(total_rate(m.DEAD_LETTERED, "reason"), "intake", reason="none"),
                     "{{reason}}",
                 ),
@@ -63,7 +63,7 @@ FLOW = Row(
             "Dead letters by reason",
             "Counted since the intake processes started.",
             (
-                Query(
+                Target(
                     or_zero(
                         f"sum by (topic, reason) ({m.DEAD_LETTERED.name})",
                         "intake",
@@ -86,9 +86,9 @@ INSERTS = Row(
             "Time of an insert",
             "Slow inserts are the usual cause of lag. One insert per table and batch.",
             (
-                Query(quantile(0.5, m.INSERT_SECONDS), "p50"),
-                Query(quantile(0.95, m.INSERT_SECONDS), "p95"),
-                Query(quantile(0.99, m.INSERT_SECONDS), "p99"),
+                Target(quantile(0.5, m.INSERT_SECONDS), "p50"),
+                Target(quantile(0.95, m.INSERT_SECONDS), "p95"),
+                Target(quantile(0.99, m.INSERT_SECONDS), "p99"),
             ),
             unit="s",
         ),
@@ -97,7 +97,7 @@ INSERTS = Row(
             "Rows per insert",
             "Mean by table. Few rows per insert under high traffic: raise RAGWHEEL_INTAKE_BATCH_S.",
             (
-                Query(
+                Target(
                     f"{total_rate(m.INSERT_ROWS, 'table')} / on (table) sum by (table) "
                     f"(rate({m.INSERT_SECONDS.name}_count[$__rate_interval]))",
                     "{{table}}",
@@ -109,7 +109,7 @@ INSERTS = Row(
             "Failed inserts per second",
             "By table; each is tried again until ClickHouse confirms.",
             (
-                Query(
+                Target(
                     or_zero(total_rate(m.INSERT_ERRORS, "table"), "intake", table="none"),
                     "{{table}}",
                 ),

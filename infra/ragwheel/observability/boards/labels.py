@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ragwheel.observability.boards.model import Color, Dashboard, Panel, Query, Row
+from ragwheel.observability.boards.model import Color, Dashboard, Panel, Row, Target
 from ragwheel.observability.boards.pipeline import ALERTS
 from ragwheel.observability.boards.promql import or_zero, quantile, share, total_rate
 from ragwheel.schemas import metrics as m
@@ -34,7 +34,7 @@ _AT_A_GLANCE = Row(
             "stat",
             "Graded pairs",
             "Pairs of query and chunk that carry a grade, known ones included.",
-            (Query(_GRADED),),
+            (Target(_GRADED),),
             width=4,
             height=4,
             base_color="text",
@@ -46,7 +46,7 @@ _AT_A_GLANCE = Row(
             "Unparsed, refused, truncated or failed; they are never counted as irrelevant. Red at "
             "the limit of RagwheelLabelsFailing.",
             (
-                Query(
+                Target(
                     share(
                         _in_range(m.LABELS.name, '{status!~"graded|over_budget"}'),
                         _in_range(m.LABELS.name, '{status!="over_budget"}'),
@@ -64,7 +64,7 @@ _AT_A_GLANCE = Row(
             "stat",
             "Spent",
             "By the price table, USD. A model without a price counts as 0: compare the tokens.",
-            (Query(or_zero(_in_range(m.LLM_COST.name), "grader")),),
+            (Target(or_zero(_in_range(m.LLM_COST.name), "grader")),),
             unit="currencyUSD",
             width=4,
             height=4,
@@ -74,7 +74,7 @@ _AT_A_GLANCE = Row(
             "stat",
             "Cost per graded pair",
             "Spent divided by graded pairs, savings of the cache included.",
-            (Query(share(_in_range(m.LLM_COST.name), _GRADED, "grader")),),
+            (Target(share(_in_range(m.LLM_COST.name), _GRADED, "grader")),),
             unit="currencyUSD",
             width=4,
             height=4,
@@ -86,7 +86,11 @@ _AT_A_GLANCE = Row(
             "stat",
             "Not paid for again",
             "Share of pairs that were answered from memory or from ClickHouse.",
-            (Query(share(_in_range(m.LABEL_CACHE_HITS.name), _in_range(m.LABELS.name), "grader")),),
+            (
+                Target(
+                    share(_in_range(m.LABEL_CACHE_HITS.name), _in_range(m.LABELS.name), "grader")
+                ),
+            ),
             unit="percentunit",
             width=4,
             height=4,
@@ -97,7 +101,7 @@ _AT_A_GLANCE = Row(
             "gauge",
             "Today's budget used",
             "By the worker that is nearest to its limit; the day is UTC. 0 when no limit is set.",
-            (Query(or_zero("ragwheel:llm_budget_used:max_ratio", "grader")),),
+            (Target(or_zero("ragwheel:llm_budget_used:max_ratio", "grader")),),
             unit="percentunit",
             width=4,
             height=4,
@@ -114,7 +118,7 @@ _LABELS = Row(
             "timeseries",
             "Labels per second by status",
             "Only `graded` carries a grade.",
-            (Query(total_rate(m.LABELS, "status"), "{{status}}"),),
+            (Target(total_rate(m.LABELS, "status"), "{{status}}"),),
             unit="cps",
             stacked=True,
             colors=_STATUS_COLORS,
@@ -125,7 +129,7 @@ _LABELS = Row(
             "Share of the last 15 minutes, by role and segment: what RagwheelLabelsFailing "
             "evaluates.",
             (
-                Query(
+                Target(
                     or_zero(
                         "role_segment:ragwheel_labels_failing:ratio_rate15m",
                         "grader",
@@ -143,7 +147,7 @@ _LABELS = Row(
             "Jobs in flight",
             "Jobs read and not yet acknowledged, by grader. At the same height for long: the LLM "
             "is the limit.",
-            (Query(f"sum by (instance) ({m.JOBS_IN_FLIGHT.name})", "{{instance}}"),),
+            (Target(f"sum by (instance) ({m.JOBS_IN_FLIGHT.name})", "{{instance}}"),),
         ),
         Panel(
             "timeseries",
@@ -151,7 +155,7 @@ _LABELS = Row(
             "Share of each grade in what was graded (3 answers the query, 0 has nothing to do with "
             "it). A step without a change of traffic is a change of the grader.",
             (
-                Query(
+                Target(
                     f"{total_rate(m.GRADES, 'grade')} / on () group_left () "
                     f"({total_rate(m.GRADES)} > 0)",
                     "{{grade}}",
@@ -168,7 +172,7 @@ _LABELS = Row(
             "Pairs graded 2 or 3 among training labels. Falls when retrieval gets worse; this is "
             "the raw mean of the sample, without an interval.",
             (
-                Query(
+                Target(
                     total_rate(m.GRADES, "segment", where='role="label", grade=~"2|3"')
                     + " / on (segment) ("
                     + total_rate(m.GRADES, "segment", where='role="label"')
@@ -184,7 +188,7 @@ _LABELS = Row(
             "Pairs not paid for again per second",
             "By where the answer was found.",
             (
-                Query(
+                Target(
                     or_zero(total_rate(m.LABEL_CACHE_HITS, "source"), "grader", source="none"),
                     "{{source}}",
                 ),
@@ -203,7 +207,7 @@ _LLM = Row(
             "Calls per second by outcome",
             "http_4xx: our key, model or request. http_5xx, timeout, connection: the endpoint or "
             "the network. http_429: the quota.",
-            (Query(total_rate(m.LLM_CALLS, "outcome"), "{{outcome}}"),),
+            (Target(total_rate(m.LLM_CALLS, "outcome"), "{{outcome}}"),),
             unit="reqps",
             stacked=True,
             colors={"complete": "green", "http_429": "yellow", "http_5xx": "red"},
@@ -213,8 +217,8 @@ _LLM = Row(
             "Time of a call",
             "By model, failed calls included.",
             (
-                Query(quantile(0.5, m.LLM_SECONDS, "model"), "{{model}} p50"),
-                Query(quantile(0.95, m.LLM_SECONDS, "model"), "{{model}} p95"),
+                Target(quantile(0.5, m.LLM_SECONDS, "model"), "{{model}} p50"),
+                Target(quantile(0.95, m.LLM_SECONDS, "model"), "{{model}} p95"),
             ),
             unit="s",
         ),
@@ -223,7 +227,7 @@ _LLM = Row(
             "Calls tried again per second",
             "By reason.",
             (
-                Query(
+                Target(
                     or_zero(total_rate(m.LLM_RETRIES, "reason"), "grader", reason="none"),
                     "{{reason}}",
                 ),
@@ -237,13 +241,13 @@ _LLM = Row(
             "Share of the last 10 minutes by model, as RagwheelLlmErrors and "
             "RagwheelLlmRateLimited evaluate it.",
             (
-                Query(
+                Target(
                     or_zero(
                         "model:ragwheel_llm_calls_failing:ratio_rate10m", "grader", model="any"
                     ),
                     "{{model}} errors",
                 ),
-                Query(
+                Target(
                     or_zero(
                         "model:ragwheel_llm_calls_rate_limited:ratio_rate10m", "grader", model="any"
                     ),
@@ -257,7 +261,7 @@ _LLM = Row(
             "timeseries",
             "Tokens per second",
             "As billed, by model and direction.",
-            (Query(total_rate(m.LLM_TOKENS, "model", "direction"), "{{model}} {{direction}}"),),
+            (Target(total_rate(m.LLM_TOKENS, "model", "direction"), "{{model}} {{direction}}"),),
             unit="cps",
             stacked=True,
         ),
@@ -266,7 +270,7 @@ _LLM = Row(
             "Cost per hour",
             "By model, USD: the pace, not the sum.",
             (
-                Query(
+                Target(
                     or_zero(f"3600 * {total_rate(m.LLM_COST, 'model')}", "grader", model="none"),
                     "{{model}}",
                 ),
@@ -279,13 +283,13 @@ _LLM = Row(
             "Spent today and the limit",
             "By grader process since midnight UTC. The limit holds per process; 0 is none.",
             (
-                Query(
+                Target(
                     or_zero(
                         f"max by (instance) ({m.SPENT_TODAY_USD.name})", "grader", instance="any"
                     ),
                     "{{instance}} spent",
                 ),
-                Query(f"max({m.BUDGET_USD.name})", "limit"),
+                Target(f"max({m.BUDGET_USD.name})", "limit"),
             ),
             unit="currencyUSD",
             width=24,

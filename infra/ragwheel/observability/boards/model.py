@@ -15,7 +15,7 @@ GRID_WIDTH = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class Target:
     """One PromQL query of a panel.
 
     Attributes:
@@ -48,7 +48,7 @@ class Panel:
     kind: Kind
     title: str
     description: str
-    queries: tuple[Query, ...]
+    queries: tuple[Target, ...]
     unit: Unit = "short"
     width: int = 8
     height: int = 8

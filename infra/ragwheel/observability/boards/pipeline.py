@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ragwheel.observability.boards.flow import FLOW, INSERTS
-from ragwheel.observability.boards.model import Dashboard, Mark, Panel, Query, Row
+from ragwheel.observability.boards.model import Dashboard, Mark, Panel, Row, Target
 from ragwheel.observability.boards.promql import share, total_rate
 from ragwheel.observability.boards.traffic import CLIENTS, PROCESSES, TRAFFIC
 from ragwheel.schemas import metrics as m
@@ -24,7 +24,7 @@ _AT_A_GLANCE = Row(
             "Unaccounted",
             "Messages that were committed and neither landed nor were dead-lettered. 0, always: "
             "anything else is loss (RagwheelUnaccounted).",
-            (Query("sum(topic:ragwheel_topic_unaccounted_messages:max)"),),
+            (Target("sum(topic:ragwheel_topic_unaccounted_messages:max)"),),
             width=4,
             height=4,
             thresholds=((1, "red"),),
@@ -35,7 +35,7 @@ _AT_A_GLANCE = Row(
             "Share of consumed messages that could not be used. They are kept and can be replayed. "
             "Red at the limit of RagwheelDeadLetters.",
             (
-                Query(
+                Target(
                     share(
                         total_rate(m.DEAD_LETTERED, window="15m"),
                         total_rate(m.CONSUMED, window="15m"),
@@ -54,7 +54,7 @@ _AT_A_GLANCE = Row(
             "Waiting in Kafka",
             "Messages of all topics that intake has not committed yet. Red at the limit of "
             "RagwheelLagGrowing.",
-            (Query("sum(topic:ragwheel_topic_in_flight_messages:max)"),),
+            (Target("sum(topic:ragwheel_topic_in_flight_messages:max)"),),
             width=4,
             height=4,
             thresholds=((1_000, "yellow"), (10_000, "red")),
@@ -65,7 +65,7 @@ _AT_A_GLANCE = Row(
             "Age of the newest event in ClickHouse, of the topic where it is highest: how far in "
             "the past everything on these boards is. Grows without fault while nobody searches.",
             (
-                Query(
+                Target(
                     "max(topic:ragwheel_newest_event_age_seconds:min"
                     '{topic=~"queries|retrievals|feedback"})'
                 ),
@@ -81,7 +81,7 @@ _AT_A_GLANCE = Row(
             "Share of retrievals that returned no candidate, over all segments. Red at the limit "
             "of RagwheelZeroResults, which looks at each segment.",
             (
-                Query(
+                Target(
                     share(
                         total_rate(m.ZERO_RESULTS, window="30m"),
                         # By topic and not by segment: this counter is there, at 0, before the first
@@ -102,7 +102,7 @@ _AT_A_GLANCE = Row(
             "Alerts firing",
             "Alerts of ragwheel that fire now; docs/operations.md has a runbook for each.",
             (
-                Query(
+                Target(
                     'count(ALERTS{alertname=~"Ragwheel.+", alertstate="firing"}) or on () vector(0)'
                 ),
             ),
@@ -122,16 +122,16 @@ _ACCOUNTS = Row(
             "Finished is landed in ClickHouse or dead-lettered, from intake's ledger of offsets. "
             "Each row adds up, or unaccounted says by how much it does not.",
             (
-                Query("topic:ragwheel_topic_produced_messages:max", "Produced"),
-                Query(
+                Target("topic:ragwheel_topic_produced_messages:max", "Produced"),
+                Target(
                     "topic:ragwheel_topic_produced_messages:max"
                     " - topic:ragwheel_topic_in_flight_messages:max"
                     " - topic:ragwheel_topic_unaccounted_messages:max",
                     "Finished",
                 ),
-                Query("topic:ragwheel_topic_in_flight_messages:max", "Waiting"),
-                Query("topic:ragwheel_topic_unaccounted_messages:max", "Unaccounted"),
-                Query("topic:ragwheel_newest_event_age_seconds:min", "Newest", unit="s"),
+                Target("topic:ragwheel_topic_in_flight_messages:max", "Waiting"),
+                Target("topic:ragwheel_topic_unaccounted_messages:max", "Unaccounted"),
+                Target("topic:ragwheel_newest_event_age_seconds:min", "Newest", unit="s"),
             ),
             width=14,
             hidden_labels=("__name__",),
@@ -140,7 +140,7 @@ _ACCOUNTS = Row(
             "timeseries",
             "Unaccounted messages",
             "By topic. A flat line at 0 is the guarantee.",
-            (Query("topic:ragwheel_topic_unaccounted_messages:max", "{{topic}}"),),
+            (Target("topic:ragwheel_topic_unaccounted_messages:max", "{{topic}}"),),
             width=10,
             thresholds=((1, "red"),),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.model import Dashboard, Mark, Panel, Query, Row, Variable
+from ragwheel.observability.boards.model import Dashboard, Mark, Panel, Row, Target, Variable
 from ragwheel.observability.boards.pipeline import ALERTS
 from ragwheel.observability.boards.promql import or_zero
 from ragwheel.schemas import metrics as m
@@ -29,20 +29,20 @@ def _chosen(metric: Metric, system: str, segment: str = f'segment="{ALL_SEGMENTS
     )
 
 
-def _interval(system: str) -> tuple[Query, Query, Query]:
+def _interval(system: str) -> tuple[Target, Target, Target]:
     return (
-        Query(_chosen(m.QUALITY, system), system),
-        Query(_chosen(m.QUALITY_HIGH, system), f"{system} at most"),
-        Query(_chosen(m.QUALITY_LOW, system), f"{system} at least"),
+        Target(_chosen(m.QUALITY, system), system),
+        Target(_chosen(m.QUALITY_HIGH, system), f"{system} at most"),
+        Target(_chosen(m.QUALITY_LOW, system), f"{system} at least"),
     )
 
 
-def _columns(system: str, title: str) -> tuple[Query, Query, Query]:
+def _columns(system: str, title: str) -> tuple[Target, Target, Target]:
     segment = 'segment=~"$segment"'
     return (
-        Query(_chosen(m.QUALITY, system, segment), title),
-        Query(_chosen(m.QUALITY_LOW, system, segment), f"{title} at least"),
-        Query(_chosen(m.QUALITY_HIGH, system, segment), f"{title} at most"),
+        Target(_chosen(m.QUALITY, system, segment), title),
+        Target(_chosen(m.QUALITY_LOW, system, segment), f"{title} at least"),
+        Target(_chosen(m.QUALITY_HIGH, system, segment), f"{title} at most"),
     )
 
 
@@ -53,7 +53,7 @@ _AT_A_GLANCE = Row(
             "stat",
             "Model in service",
             "Content address of the promoted model, or the name of the base model.",
-            (Query(f"max by (model_id, base_model) ({m.SERVING_MODEL.name})", "{{model_id}}"),),
+            (Target(f"max by (model_id, base_model) ({m.SERVING_MODEL.name})", "{{model_id}}"),),
             width=6,
             height=5,
             base_color="text",
@@ -66,9 +66,9 @@ _AT_A_GLANCE = Row(
             "Candidate minus incumbent at the last gate, with the ends of the 95% interval. Proven "
             "only when `at least` is above 0.",
             (
-                Query(_chosen(m.QUALITY, "delta"), "gain"),
-                Query(_chosen(m.QUALITY_LOW, "delta"), "at least"),
-                Query(_chosen(m.QUALITY_HIGH, "delta"), "at most"),
+                Target(_chosen(m.QUALITY, "delta"), "gain"),
+                Target(_chosen(m.QUALITY_LOW, "delta"), "at least"),
+                Target(_chosen(m.QUALITY_HIGH, "delta"), "at most"),
             ),
             unit="percentunit",
             width=6,
@@ -84,7 +84,7 @@ _AT_A_GLANCE = Row(
             "Progress to the next training",
             "Queries with a relevant label since the last training, as a share of "
             "RAGWHEEL_TRAIN_MIN_QUERIES.",
-            (Query(f"max({m.TRAIN_QUERIES.name}) / max({m.TRAIN_THRESHOLD.name})"),),
+            (Target(f"max({m.TRAIN_QUERIES.name}) / max({m.TRAIN_THRESHOLD.name})"),),
             unit="percentunit",
             width=4,
             height=5,
@@ -96,7 +96,7 @@ _AT_A_GLANCE = Row(
             "stat",
             "Queries in the last gate",
             "Judged held-out queries. Below RAGWHEEL_GATE_MIN_QUERIES a model is `shadow` at best.",
-            (Query(f"max({m.GATE_QUERIES.name})"),),
+            (Target(f"max({m.GATE_QUERIES.name})"),),
             width=4,
             height=5,
             base_color="text",
@@ -107,7 +107,7 @@ _AT_A_GLANCE = Row(
             "Training cycles by verdict",
             "Since the trainer started.",
             (
-                Query(
+                Target(
                     or_zero(f"sum by (verdict) ({m.TRAIN_CYCLES.name})", "trainer", verdict="none"),
                     "{{verdict}}",
                 ),
@@ -131,7 +131,7 @@ _BEFORE_AND_AFTER = Row(
                 *_columns("incumbent", "Before"),
                 *_columns("candidate", "After"),
                 *_columns("delta", "Gain"),
-                Query(
+                Target(
                     f'max by (segment) ({m.GATE_QUERIES.name}{{segment=~"$segment"}})',
                     "Queries",
                     unit="none",
@@ -169,7 +169,7 @@ _BEFORE_AND_AFTER = Row(
             "Lower end by segment, incumbent",
             "What the incumbent reaches at least, by segment. RagwheelQualityRegressed compares "
             "today's upper end with the best of these in 30 days.",
-            (Query(_chosen(m.QUALITY_LOW, "incumbent", 'segment=~"$segment"'), "{{segment}}"),),
+            (Target(_chosen(m.QUALITY_LOW, "incumbent", 'segment=~"$segment"'), "{{segment}}"),),
             unit="percentunit",
             width=12,
             minimum=None,
@@ -179,7 +179,7 @@ _BEFORE_AND_AFTER = Row(
             "Every metric, all segments",
             "The last gate: incumbent and candidate for each metric and cut-off.",
             (
-                Query(
+                Target(
                     f"max by (metric, k, system) ({m.QUALITY.name}"
                     f'{{segment="{ALL_SEGMENTS}", system!="delta"}})',
                     "{{metric}}@{{k}} {{system}}",
@@ -203,8 +203,8 @@ _TRAINING = Row(
             "Training starts where the lines cross, and the number falls back when it does. Above "
             "the threshold for 3 hours: RagwheelTrainingOverdue.",
             (
-                Query(f"max({m.TRAIN_QUERIES.name})", "available"),
-                Query(f"max({m.TRAIN_THRESHOLD.name})", "threshold"),
+                Target(f"max({m.TRAIN_QUERIES.name})", "available"),
+                Target(f"max({m.TRAIN_THRESHOLD.name})", "threshold"),
             ),
             width=10,
             colors={"threshold": "red"},
@@ -213,7 +213,7 @@ _TRAINING = Row(
             "bargauge",
             "Duration by stage",
             "Of the last cycle.",
-            (Query(f"max by (stage) ({m.TRAIN_STAGE_SECONDS.name})", "{{stage}}"),),
+            (Target(f"max by (stage) ({m.TRAIN_STAGE_SECONDS.name})", "{{stage}}"),),
             unit="s",
             width=10,
             base_color="blue",
@@ -222,7 +222,7 @@ _TRAINING = Row(
             "stat",
             "Triplets",
             "Of the last training set.",
-            (Query(f"max({m.TRIPLETS.name})"),),
+            (Target(f"max({m.TRIPLETS.name})"),),
             width=4,
             base_color="text",
             value_when_empty="no training yet",

@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ragwheel.observability.boards.fields import default_field, field_overrides
-from ragwheel.observability.boards.model import GRID_WIDTH, Dashboard, Mark, Panel, Query, Variable
+from ragwheel.observability.boards.model import (
+    GRID_WIDTH,
+    Dashboard,
+    Mark,
+    Panel,
+    Target,
+    Variable,
+)
 
 SCHEMA_VERSION = 41
 #: Whatever Prometheus the reader chooses in the board's first variable.
@@ -78,7 +85,7 @@ def _panel(panel: Panel, number: int, place: Json) -> Json:
     return made
 
 
-def _target(panel: Panel, query: Query, position: int) -> Json:
+def _target(panel: Panel, query: Target, position: int) -> Json:
     over_time = panel.kind == "timeseries"
     return {
         "refId": ref_id(position),

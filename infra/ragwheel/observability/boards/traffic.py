@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.model import Panel, Query, Row
+from ragwheel.observability.boards.model import Panel, Row, Target
 from ragwheel.observability.boards.promql import or_zero, total_rate
 from ragwheel.schemas import metrics as m
 
@@ -13,7 +13,7 @@ TRAFFIC = Row(
             "timeseries",
             "Retrievals per second",
             "By segment and stage.",
-            (Query(total_rate(m.RETRIEVALS, "segment", "stage"), "{{segment}} {{stage}}"),),
+            (Target(total_rate(m.RETRIEVALS, "segment", "stage"), "{{segment}} {{stage}}"),),
             unit="reqps",
             width=6,
             stacked=True,
@@ -24,7 +24,7 @@ TRAFFIC = Row(
             "Share of the last 30 minutes, by segment and stage: what RagwheelZeroResults "
             "evaluates.",
             (
-                Query(
+                Target(
                     or_zero(
                         "segment_stage:ragwheel_zero_result_retrievals:ratio_rate30m",
                         "intake",
@@ -42,7 +42,7 @@ TRAFFIC = Row(
             "timeseries",
             "Queries sampled for grading per second",
             "By segment. Divided by the traffic it is the effective sampling rate.",
-            (Query(total_rate(m.SAMPLED, "segment"), "{{segment}}"),),
+            (Target(total_rate(m.SAMPLED, "segment"), "{{segment}}"),),
             unit="cps",
             width=6,
             stacked=True,
@@ -51,7 +51,7 @@ TRAFFIC = Row(
             "timeseries",
             "Feedback per second",
             "By kind.",
-            (Query(total_rate(m.FEEDBACK, "kind"), "{{kind}}"),),
+            (Target(total_rate(m.FEEDBACK, "kind"), "{{kind}}"),),
             unit="cps",
             width=6,
             stacked=True,
@@ -67,7 +67,7 @@ CLIENTS = Row(
             "Events lost in services per second",
             "Dropped, failed or invalid: they never reached Kafka, so no other panel counts them.",
             (
-                Query(
+                Target(
                     or_zero(
                         total_rate(m.CLIENT_EVENTS, "job", "outcome", where='outcome!="delivered"'),
                         "intake",
@@ -86,7 +86,7 @@ CLIENTS = Row(
             "Queued in the clients. Grows while the broker is out of reach, up to "
             "RAGWHEEL_CLIENT_QUEUE_MIB.",
             (
-                Query(
+                Target(
                     or_zero(
                         f"sum by (job) ({m.CLIENT_PENDING.name})",
                         "intake",
@@ -107,7 +107,7 @@ PROCESSES = Row(
             "timeseries",
             "Processes that answer",
             "Number of processes whose /metrics Prometheus can read, by job.",
-            (Query('sum by (job) (up{job=~"intake|grader|trainer"})', "{{job}}"),),
+            (Target('sum by (job) (up{job=~"intake|grader|trainer"})', "{{job}}"),),
             width=12,
             decimals=0,
         ),
@@ -116,7 +116,7 @@ PROCESSES = Row(
             "Oldest job in a grader",
             "Calls are tried again until RAGWHEEL_LLM_DEADLINE_S; a job that is older is stuck, "
             "and its partition with it (RagwheelGraderWaiting, RagwheelGraderStuck).",
-            (Query(f"max by (instance) ({m.OLDEST_UNACKED.name})", "{{instance}}"),),
+            (Target(f"max by (instance) ({m.OLDEST_UNACKED.name})", "{{instance}}"),),
             unit="s",
             width=12,
             thresholds=((900, "yellow"), (7_200, "red")),

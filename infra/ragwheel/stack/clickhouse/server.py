@@ -20,7 +20,7 @@ from ragwheel.stack.clickhouse.engine import Engine, EngineError, Session, Stati
 from ragwheel.stack.clickhouse.request import QueryRequest, read_request, status_of
 from ragwheel.stack.clickhouse.statement import (
     InlineInsert,
-    Verdict,
+    Kind,
     first_word,
     has_result,
     inline_insert,
@@ -142,9 +142,9 @@ class Front:
         query_id: str,
     ) -> web.StreamResponse:
         text = f"{request.query}\n".encode() if request.query else b""
-        verdict: InlineInsert | Verdict = Verdict.UNDECIDED
+        verdict: InlineInsert | Kind = Kind.UNDECIDED
         complete = False
-        while verdict is Verdict.UNDECIDED:
+        while verdict is Kind.UNDECIDED:
             piece = await body.next_piece()
             complete = piece is None
             text += piece or b""

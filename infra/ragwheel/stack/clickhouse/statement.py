@@ -33,7 +33,7 @@ _WITH_RESULT = frozenset(
 )
 
 
-class Verdict(Enum):
+class Kind(Enum):
     """What a text is, if not an insert with inline data."""
 
     OTHER = auto()
@@ -76,7 +76,7 @@ def trailing_format(text: bytes) -> str | None:
     return match.group(1).decode() if match else None
 
 
-def inline_insert(text: bytes, *, complete: bool) -> InlineInsert | Verdict:
+def inline_insert(text: bytes, *, complete: bool) -> InlineInsert | Kind:
     """Splits `INSERT … FORMAT x <data>`.
 
     Args:
@@ -92,30 +92,30 @@ def inline_insert(text: bytes, *, complete: bool) -> InlineInsert | Verdict:
     format_start = -1
     for kind, value, start, end in words:
         if end == len(text) and not complete:
-            return Verdict.UNDECIDED  # the word, or the first half of a comment's sign, may go on
+            return Kind.UNDECIDED  # the word, or the first half of a comment's sign, may go on
         if kind == "open":
             depth += 1
         elif kind == "close":
             depth -= 1
         if kind != "word" or depth > 0:
             if not seen_insert and kind not in ("space", "word"):
-                return Verdict.OTHER
+                return Kind.OTHER
             continue
         if not seen_insert:
             if value != b"INSERT":
-                return Verdict.OTHER
+                return Kind.OTHER
             seen_insert = True
         elif format_start >= 0:
             between = _BEFORE_DATA.match(text, end)
             data_offset = between.end() if between else end
             if data_offset == len(text) and not complete:
-                return Verdict.UNDECIDED  # the line break may follow
+                return Kind.UNDECIDED  # the line break may follow
             return InlineInsert(text[:format_start], text[start:end].decode(), data_offset)
         elif value == b"FORMAT":
             format_start = start
         elif value in _OTHER_INSERTS:
-            return Verdict.OTHER
-    return Verdict.OTHER if complete else Verdict.UNDECIDED
+            return Kind.OTHER
+    return Kind.OTHER if complete else Kind.UNDECIDED
 
 
 def _tokens(text: bytes) -> Iterator[tuple[str, bytes, int, int]]:

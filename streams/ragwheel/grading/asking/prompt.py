@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ragwheel.grading.asking.rubric import GRADES, Example, Rubric
+from ragwheel.grading.asking.rubric import GRADES, Rubric, RubricExample
 from ragwheel.schemas import identity
 
 _SYSTEM = """\
@@ -151,7 +151,7 @@ def template_hash() -> str:
     It hashes a finished prompt of fixed content, so no edit of the code can escape it.
     """
     sample = Rubric(
-        "sample", "task", ("a", "b", "c", "d"), (Example("q", "p", 1),), ("*",), "sample@0"
+        "sample", "task", ("a", "b", "c", "d"), (RubricExample("q", "p", 1),), ("*",), "sample@0"
     )
     limits = PackLimits(passages=2, chars=8, passage_chars=4)
     passages = [Passage("0" * 32, "one"), Passage("1" * 32, "longer"), Passage("2" * 32, "two")]
@@ -164,7 +164,7 @@ def template_hash() -> str:
     )
 
 
-def _example_text(example: Example) -> str:
+def _example_text(example: RubricExample) -> str:
     return f"query: {example.query}\npassage: {example.passage}\ngrade: {example.grade}\n\n"
 
 

@@ -27,7 +27,7 @@ _FIELDS = {"name", "segments", "task", "grades", "examples"}
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class RubricExample:
     """A graded passage that shows the grader where a boundary lies."""
 
     query: str
@@ -51,7 +51,7 @@ class Rubric:
     name: str
     task: str
     grades: tuple[str, str, str, str]
-    examples: tuple[Example, ...]
+    examples: tuple[RubricExample, ...]
     segments: tuple[str, ...]
     version: str
 
@@ -163,10 +163,10 @@ def _grades(raw: object, source: str) -> tuple[str, str, str, str]:
     return zero, one, two, three
 
 
-def _example(raw: object, source: str) -> Example:
+def _example(raw: object, source: str) -> RubricExample:
     if not isinstance(raw, dict) or set(raw) != {"query", "passage", "grade"}:
         raise ConfigError(f"{source}: each [[examples]] needs query, passage and grade")
     grade = raw["grade"]
     if type(grade) is not int or grade not in GRADES:
         raise ConfigError(f"{source}: example grade {grade!r} must be 0, 1, 2 or 3")
-    return Example(_text(raw, "query", source), _text(raw, "passage", source), grade)
+    return RubricExample(_text(raw, "query", source), _text(raw, "passage", source), grade)

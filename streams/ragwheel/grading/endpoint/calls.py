@@ -51,7 +51,7 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CallOutcome:
     """A completion or the reason why there is none, after `tries` requests."""
 
     result: Completion | GiveUp
@@ -65,7 +65,7 @@ class Completer(Protocol):
     def model(self) -> str:
         """Model name, part of the grader's identity."""
 
-    async def complete(self, prompt: Prompt) -> Outcome:
+    async def complete(self, prompt: Prompt) -> CallOutcome:
         """Answer one prompt."""
 
 
@@ -112,7 +112,7 @@ class ChatCaller:
         """Model name as sent."""
         return self._model
 
-    async def complete(self, prompt: Prompt) -> Outcome:
+    async def complete(self, prompt: Prompt) -> CallOutcome:
         """Send `prompt` until it is answered, terminally refused, or the deadline passes."""
         started = self._clock.monotonic()
         tries = failures = 0
@@ -125,24 +125,24 @@ class ChatCaller:
                 tries += 1
                 result = await self._try(prompt, shape)
             if isinstance(result, Completion):
-                return Outcome(result, tries)
+                return CallOutcome(result, tries)
             if self._give_way(shape, result):
                 continue
             failures += 1
-            verdict = decide(
+            decision = decide(
                 result,
                 failures=failures,
                 elapsed_s=self._clock.monotonic() - started,
                 policy=self._policy,
                 dice=self._clock.dice(),
             )
-            if isinstance(verdict, GiveUp):
-                return Outcome(verdict, tries)
+            if isinstance(decision, GiveUp):
+                return CallOutcome(decision, tries)
             self._telemetry.inc(metrics.LLM_RETRIES, reason=_failure_kind(result))
-            if verdict.for_all:
-                until = self._clock.monotonic() + verdict.seconds
+            if decision.for_all:
+                until = self._clock.monotonic() + decision.seconds
                 self._resume_at = max(self._resume_at, until)
-            await self._clock.sleep(verdict.seconds)
+            await self._clock.sleep(decision.seconds)
 
     async def _wait_for_permission(self) -> None:
         while (hold_s := self._resume_at - self._clock.monotonic()) > 0:
