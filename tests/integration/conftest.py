@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 from tests.integration.panel_queries import Prometheus, running_prometheus
 
-from ragwheel.stack.home import Home
-from ragwheel.stack.state import StackState, read_state
+from ragwheel.operations.running import StackState, read_state
 
 #: Longest that the small demo may take on a busy machine, seconds.
 DEMO_TIMEOUT_S = 840.0
@@ -87,7 +86,7 @@ def _await_stack(demo: subprocess.Popen[bytes], homes: Path, deadline: float) ->
     """The state of the demo's stack once it runs; None if the demo ended before."""
     while time.monotonic() < deadline and demo.poll() is None:
         for path in homes.glob("*/state.json"):
-            state = read_state(Home(path.parent))
+            state = read_state(path.parent)
             if state is not None:
                 return state
         time.sleep(0.2)

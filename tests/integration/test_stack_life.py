@@ -17,8 +17,9 @@ import pytest
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.operations.overview import table_rows
+from ragwheel.operations.running import StackState, read_state
 from ragwheel.schemas.settings import ClickHouseSettings
-from ragwheel.stack import StackState, read_state, settings_in
+from ragwheel.stack import settings_in
 
 pytestmark = [
     pytest.mark.integration,

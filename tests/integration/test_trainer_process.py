@@ -32,7 +32,7 @@ from ragwheel.schemas.events import (
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, TrainerSettings
 from ragwheel.schemas.tables import rows_of
 from ragwheel.schemas.topics import TOPICS, Position
-from ragwheel.trainers.process import Trainer
+from ragwheel.trainers.trainer import Trainer
 
 pytestmark = pytest.mark.integration
 

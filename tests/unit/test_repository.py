@@ -29,8 +29,8 @@ MAY_IMPORT = {
     "grading": _GROUND,
     "accounting": _GROUND,
     "trainers": _GROUND | {"measuring", "models"},
-    "operations": _GROUND | _WORKERS | {"measuring", "models", "stack"},
-    "stack": _GROUND | {"grading", "operations", "observability"},
+    "operations": _GROUND | _WORKERS | {"measuring", "models"},
+    "stack": _GROUND | {"grading", "models", "observability", "operations"},
     "demo": _GROUND | _WORKERS | {"client", "measuring", "models", "operations", "stack"},
     "cli": _GROUND | _WORKERS | {"client", "measuring", "models", "operations", "stack", "demo"},
 }

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from ragwheel.operations.running import StackState, choose_home, running_pid, running_state
 from ragwheel.schemas.errors import ConfigError, UnavailableError
-from ragwheel.stack import Home, StackState, choose_home, running_state
 
 #: Whoever sets one of these knows where to go; the local stack is then left alone.
 ADDRESSES = ("RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS", "RAGWHEEL_CLICKHOUSE_URL")
@@ -36,7 +36,7 @@ def connect_to(home: Path | None) -> StackState | None:
         return None
     root = choose_home(home)
     state = running_state(root)
-    if state is None and (pid := Home(root).running_pid()) is not None:
+    if state is None and (pid := running_pid(root)) is not None:
         raise UnavailableError(
             f"the stack in {root} (pid {pid}) is starting or stopping: try again in some seconds"
         )

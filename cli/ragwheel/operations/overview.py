@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from ragwheel.accounting.accounts import Groups, TopicAccount, read_accounts
 from ragwheel.backends.clickhouse import connect
 from ragwheel.operations.groups import GroupState, group_states
+from ragwheel.operations.running import ProcessState, StackState
 from ragwheel.schemas.settings import GraderSettings, IntakeSettings
 from ragwheel.schemas.tables import ALL_TABLES
-from ragwheel.stack import ProcessState, StackState
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

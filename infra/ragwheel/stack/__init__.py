@@ -12,7 +12,7 @@ stand-in grader, `ExternalLlm()` a real endpoint; `env={"RAGWHEEL_SAMPLE_RATE": 
 workers; `prometheus=True` adds the system's Prometheus.
 """
 
-from ragwheel.stack.home import DEFAULT_HOME, Home, choose_home
+from ragwheel.stack.home import Home
 from ragwheel.stack.local import LocalStack
 from ragwheel.stack.options import (
     ALL_COMPONENTS,
@@ -22,25 +22,16 @@ from ragwheel.stack.options import (
     choose_components,
 )
 from ragwheel.stack.schema import settings_in
-from ragwheel.stack.state import ProcessState, StackState, read_state, running_state
 from ragwheel.stack.supervised import RestartPolicy
-from ragwheel.stack.workers import worker_argv
 
 __all__ = [
     "ALL_COMPONENTS",
-    "DEFAULT_HOME",
     "Component",
     "DemoLlm",
     "ExternalLlm",
     "Home",
     "LocalStack",
-    "ProcessState",
     "RestartPolicy",
-    "StackState",
     "choose_components",
-    "choose_home",
-    "read_state",
-    "running_state",
     "settings_in",
-    "worker_argv",
 ]

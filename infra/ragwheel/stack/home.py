@@ -5,22 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from ragwheel.operations.running import lock_path, running_pid, state_path
 from ragwheel.schemas.errors import ConfigError
 
-#: Where a stack lives when nobody says otherwise, relative to the working directory.
-DEFAULT_HOME = Path(".ragwheel")
 # `running_pid` holds the lock for microseconds; a stack that starts just then tries again.
 _LOCK_PATIENCE_S = 1.0
-
-
-def choose_home(chosen: Path | None = None, env: Mapping[str, str] | None = None) -> Path:
-    """`chosen`, or `RAGWHEEL_HOME`, or `./.ragwheel`; absolute, so that children may move."""
-    named = (os.environ if env is None else env).get("RAGWHEEL_HOME")
-    return (chosen or (Path(named) if named else DEFAULT_HOME)).expanduser().absolute()
 
 
 class Home:
@@ -28,13 +20,13 @@ class Home:
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
-        self.state_path = self.root / "state.json"
+        self.state_path = state_path(self.root)
         self.kafka_dir = self.root / "kafka"
         self.clickhouse_dir = self.root / "clickhouse"
         self.prometheus_dir = self.root / "prometheus"
         self.model_dir = self.root / "models"
         self.vector_cache_dir = self.root / "vectors"
-        self._lock_path = self.root / "lock"
+        self._lock_path = lock_path(self.root)
         self._lock: IO[str] | None = None
 
     def log_path(self, name: str) -> Path:
@@ -62,7 +54,7 @@ class Home:
         deadline = time.monotonic() + _LOCK_PATIENCE_S
         while not _try_lock(lock):
             if time.monotonic() > deadline:
-                pid = _read_pid(lock)
+                pid = running_pid(self.root) or 0
                 lock.close()
                 raise ConfigError(
                     f"a stack is running in {self.root} (pid {pid}). Stop it (Ctrl-C in its "
@@ -81,15 +73,6 @@ class Home:
             self._lock.close()
             self._lock = None
 
-    def running_pid(self) -> int | None:
-        """Process id of the stack that runs here, None if none does."""
-        if not self._lock_path.exists():
-            return None
-        with self._lock_path.open("r", encoding="utf-8") as lock:
-            if _try_lock(lock):
-                return None
-            return _read_pid(lock)
-
 
 def _try_lock(file: IO[str]) -> bool:
     try:
@@ -97,9 +80,3 @@ def _try_lock(file: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _read_pid(file: IO[str]) -> int:
-    file.seek(0)
-    text = file.read().strip()
-    return int(text) if text.isdigit() else 0

@@ -10,12 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from ragwheel.operations.running import ProcessState, StackState, pid_exists, read_state
+from ragwheel.operations.workers import WORKERS
 from ragwheel.schemas.settings import Settings
 from ragwheel.stack import schema, servers, workers
 from ragwheel.stack.home import Home
 from ragwheel.stack.options import (
     ALL_COMPONENTS,
-    WORKERS,
     Component,
     DemoLlm,
     ExternalLlm,
@@ -24,7 +25,7 @@ from ragwheel.stack.options import (
     ragwheel_settings,
 )
 from ragwheel.stack.processes import ProcessFailedError, Supervisor
-from ragwheel.stack.state import ProcessState, StackState, pid_exists, read_state, write_state
+from ragwheel.stack.state import write_state
 from ragwheel.stack.supervised import RestartPolicy, Worker
 
 _Settings = TypeVar("_Settings", bound=Settings)
@@ -239,7 +240,7 @@ class LocalStack:
 
     def _wait_for_orphans(self) -> StackState | None:
         """Give the children of a stack that was killed here the seconds they need to end."""
-        previous = read_state(self.home)
+        previous = read_state(self.home.root)
         pids = [process.pid for process in previous.processes if process.pid] if previous else []
         deadline = time.monotonic() + _ORPHANS_TIMEOUT_S
         told = False

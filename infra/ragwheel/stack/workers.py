@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
+from ragwheel.operations.workers import WorkerName, worker_argv
 from ragwheel.schemas.settings import PREFIX
 from ragwheel.stack.home import Home
-from ragwheel.stack.options import WORKER_MODULES, WorkerName
 from ragwheel.stack.processes import ManagedProcess
-from ragwheel.stack.servers import PYTHON_LOGS, listens, python_argv
+from ragwheel.stack.servers import PYTHON_LOGS, listens
 from ragwheel.stack.supervised import RestartPolicy, Worker
 
 #: Workers that a starting stack does not wait for.
@@ -47,11 +47,6 @@ def worker(
         grace_s=_GRACE_S[name],
     )
     return Worker(process, policy=policy, on_event=on_event)
-
-
-def worker_argv(name: WorkerName) -> list[str]:
-    """Command line of a worker; `[0]` is the program."""
-    return python_argv(WORKER_MODULES[name])
 
 
 def metrics_url(port: int) -> str:

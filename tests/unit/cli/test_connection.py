@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from ragwheel.cli.connection import connect_to
+from ragwheel.operations.running import StackState
 from ragwheel.schemas.errors import ConfigError, UnavailableError
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, load
 from ragwheel.stack.home import Home
-from ragwheel.stack.state import StackState, write_state
+from ragwheel.stack.state import write_state
 
 BROKER = "127.0.0.1:1234"
 URL = "http://default:@127.0.0.1:5678/ragwheel"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import tomllib
 from pathlib import Path
@@ -14,7 +13,6 @@ from ragwheel.operations import extras
 from ragwheel.operations.doctor import checks, machine, runtimes, services
 from ragwheel.schemas.errors import DependencyError
 from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings, load
-from ragwheel.stack.kafka.lock import KAFKA_VERSION, JarPin
 
 ROOT = Path(__file__).parents[3]
 NOBODY = "127.0.0.1:1"
@@ -51,34 +49,6 @@ def test_a_missing_program_is_a_warning_with_the_package(monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", "/nowhere")
     finding = machine.program("promtool", "rules are not tested", "apt install prometheus")
     assert (finding.level, finding.fix) == ("warn", "apt install prometheus")
-
-
-def _jars(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    pins = [JarPin(f"g:{name}:1", hashlib.sha256(name.encode()).hexdigest()) for name in "ab"]
-    monkeypatch.setattr(runtimes, "read_lock", lambda: pins)
-    jars = folder / "kafka" / KAFKA_VERSION
-    jars.mkdir(parents=True)
-    for pin in pins:
-        (jars / pin.file_name).write_text(pin.coordinate.split(":")[1])
-    return jars
-
-
-def test_intact_jars_are_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _jars(tmp_path, monkeypatch)
-    assert runtimes.jars(tmp_path).level == "ok"
-
-
-def test_missing_jars_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (_jars(tmp_path, monkeypatch) / "b-1.jar").unlink()
-    finding = runtimes.jars(tmp_path)
-    assert (finding.level, finding.detail[:6]) == ("warn", "1 of 2")
-
-
-def test_a_changed_jar_fails_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (_jars(tmp_path, monkeypatch) / "b-1.jar").write_text("other")
-    finding = runtimes.jars(tmp_path)
-    assert finding.level == "fail"
-    assert "b-1.jar" in finding.detail
 
 
 def test_an_extra_that_is_absent_is_a_warning_and_one_in_part_a_failure(
@@ -145,7 +115,7 @@ def test_a_misspelt_setting_is_a_finding_not_a_crash(
 ) -> None:
     monkeypatch.setenv("RAGWHEEL_SAMPEL_RATE", "1")
     monkeypatch.setattr(checks, "missing_packages", lambda extra: [extra])
-    findings = list(checks.examine(tmp_path, configured=False, quick=True))
+    findings = list(checks.examine(tmp_path, list, configured=False, quick=True))
     wrong = [finding for finding in findings if finding.subject == "settings"]
     assert wrong
     assert "RAGWHEEL_SAMPEL_RATE" in wrong[0].detail

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ragwheel.operations.running import choose_home, running_pid
 from ragwheel.schemas.errors import ConfigError
-from ragwheel.stack.home import Home, choose_home
+from ragwheel.stack.home import Home
 
 
 def test_the_typed_home_wins_over_the_environment_and_the_default(tmp_path: Path) -> None:
@@ -40,17 +41,17 @@ def test_two_homes_do_not_know_each_other(tmp_path: Path) -> None:
     homes = [Home(tmp_path / name) for name in ("one", "two")]
     for home in homes:
         home.acquire()
-    assert [home.running_pid() for home in homes] == [os.getpid()] * 2
+    assert [running_pid(home.root) for home in homes] == [os.getpid()] * 2
     for home in homes:
         home.release()
 
 
 def test_a_home_without_a_stack_has_no_running_pid(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    assert home.running_pid() is None
+    assert running_pid(home.root) is None
     home.acquire()
     home.release()
-    assert home.running_pid() is None
+    assert running_pid(home.root) is None
 
 
 def test_a_home_that_is_a_file_is_refused_with_the_way_out(tmp_path: Path) -> None:

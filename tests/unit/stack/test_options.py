@@ -13,8 +13,6 @@ from ragwheel.schemas.settings import GraderSettings, IntakeSettings, known_vari
 from ragwheel.stack.home import Home
 from ragwheel.stack.options import (
     ALL_COMPONENTS,
-    WORKER_MODULES,
-    WORKERS,
     DemoLlm,
     ExternalLlm,
     choose_components,
@@ -55,10 +53,6 @@ def test_a_real_endpoint_grades_only_when_url_and_key_are_set(
 
 def test_local_defaults_are_settings_that_exist(tmp_path: Path) -> None:
     assert set(local_defaults(Home(tmp_path))) <= known_variables()
-
-
-def test_every_worker_has_a_module() -> None:
-    assert set(WORKER_MODULES) == set(WORKERS)
 
 
 def test_settings_are_those_that_a_process_with_that_environment_reads() -> None:

@@ -9,15 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from ragwheel.operations.running import ProcessState, StackState, read_state, running_state
 from ragwheel.stack.home import Home
 from ragwheel.stack.options import DEMO_API_KEY
-from ragwheel.stack.state import (
-    ProcessState,
-    StackState,
-    read_state,
-    running_state,
-    write_state,
-)
+from ragwheel.stack.state import write_state
 
 
 def _state(home: Path, **env: str) -> StackState:

@@ -1,43 +1,26 @@
-"""The trainer process, and the same cycle for the command line."""
+"""The trainer process: settings in, exit status out."""
 
 from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from threading import Event
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from ragwheel.backends import kafka
-from ragwheel.backends.clickhouse import connect
-from ragwheel.backends.telemetry import Telemetry, configure_logging
+from ragwheel.backends.telemetry import configure_logging
 from ragwheel.models.encoder import load_encoder
-from ragwheel.models.registry import ModelRegistry, Promotion
-from ragwheel.models.vectors import VectorCache
-from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import RagwheelError
-from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings, load
-from ragwheel.trainers.cycle import Parts
-from ragwheel.trainers.judging import PublishingJudge
-from ragwheel.trainers.publishing import Publisher
-from ragwheel.trainers.reporting import rollback_event
-from ragwheel.trainers.scheduler import CycleStoppedError, Scheduler
-from ragwheel.trainers.store import WheelReader
+from ragwheel.trainers.trainer import Trainer
 
 if TYPE_CHECKING:
-    from clickhouse_connect.driver.client import Client
+    pass
 
 _LOG = logging.getLogger(__name__)
 
 #: A stage that takes long says so in the log each time this share of it is done.
 _LOG_EVERY = 0.25
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
 
 
 def main() -> int:
@@ -82,107 +65,6 @@ def run(settings: TrainerSettings) -> None:
     _LOG.info("trainer ended")
 
 
-@dataclass(frozen=True, slots=True)
-class RollbackResult:
-    """What `Trainer.roll_back` did.
-
-    Attributes:
-        rolled_back: the model that no longer serves.
-        serving: the model that serves now, or the base model.
-    """
-
-    rolled_back: str
-    serving: str
-
-
-class Trainer:
-    """A trainer wired to the real Kafka, ClickHouse and file system. Use as a context manager."""
-
-    def __init__(
-        self,
-        settings: TrainerSettings,
-        *,
-        stop: Event | None = None,
-        progress: Progress | None = None,
-        telemetry: Telemetry | None = None,
-    ) -> None:
-        """Connects to ClickHouse.
-
-        Args:
-            stop: when set, a running cycle ends with CycleStoppedError at its next step.
-
-        Raises:
-            ConfigError, UnavailableError: ClickHouse cannot be used.
-        """
-        self._settings = settings
-        self._stop = stop or Event()
-        self._progress = progress
-        self._client: Client = connect(settings)
-        self._publisher = Publisher(settings)
-        self.telemetry = telemetry or Telemetry()
-        self.telemetry.declare(*(each for each in metrics.ALL_METRICS if each.process == "trainer"))
-        self.registry = ModelRegistry(settings.model_dir)
-        store = WheelReader(self._client)
-        self.scheduler = Scheduler(
-            Parts(
-                store=store,
-                judge=PublishingJudge(
-                    lambda jobs: self._publisher.publish("grading", jobs),
-                    store,
-                    timeout_s=settings.judge_timeout_s,
-                    stop=self._stop,
-                ),
-                registry=self.registry,
-                cache=VectorCache(settings.vector_cache_dir),
-                publish=self._announce,
-                now=_now,
-                progress=self._report,
-            ),
-            settings,
-            self.telemetry,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._client.close()
-
-    def promotions(self) -> tuple[Promotion, ...]:
-        """The line of promotions that leads to the model in service, oldest first."""
-        return self.registry.promotions()
-
-    def roll_back(self, reason: str) -> RollbackResult:
-        """Let the model before the current one serve again, and tell everybody.
-
-        Raises:
-            RegistryError: nothing was ever promoted.
-            UnavailableError: the alias is changed, and Kafka did not take the event.
-        """
-        base_model = self._settings.base_model
-        rolled_back, serving = self.registry.rollback()
-        event = rollback_event(
-            rolled_back, serving or base_model, base_model=base_model, reason=reason, at=_now()
-        )
-        self._announce(event)
-        self.scheduler.show_serving()
-        return RollbackResult(rolled_back, serving or base_model)
-
-    def _announce(self, event: ModelEvent) -> None:
-        self._publisher.publish("models", [event])
-
-    def _report(self, stage: str, done: int, total: int) -> None:
-        if self._stop.is_set():
-            raise CycleStoppedError(f"stopped during {stage}")
-        if self._progress is not None:
-            self._progress(stage, done, total)
-
-
 class _LoggedProgress:
     """Writes a line per quarter of a stage."""
 
@@ -194,7 +76,3 @@ class _LoggedProgress:
         if (stage, quarter) != self._last:
             self._last = (stage, quarter)
             _LOG.info("%s: %d of %d", stage, done, total)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from ragwheel.demo.options import DemoOptions
     from ragwheel.demo.run import run as run_demo
     from ragwheel.operations.extras import require_extra
-    from ragwheel.stack import choose_home
+    from ragwheel.operations.running import choose_home
 
     require_extra("streams", "trainers", "local")
     return run_demo(

@@ -19,12 +19,16 @@ def run(args: argparse.Namespace) -> int:
 
     from ragwheel.cli.connection import addresses_are_set, connect_to
     from ragwheel.operations.doctor import examine
-    from ragwheel.stack import choose_home
+    from ragwheel.operations.running import choose_home
+    from ragwheel.stack.doctor import examine_stack
 
     stack = connect_to(args.home)
     levels: Counter[str] = Counter()
     configured = stack is not None or addresses_are_set()
-    for finding in examine(choose_home(args.home), configured=configured, quick=args.quick):
+    findings = examine(
+        choose_home(args.home), examine_stack, configured=configured, quick=args.quick
+    )
+    for finding in findings:
         levels[finding.level] += 1
         print(f"{finding.level:<4}  {finding.subject:<20}  {finding.detail}", flush=True)
         if finding.fix:

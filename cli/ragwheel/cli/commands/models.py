@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     connect_to(args.home)
     settings = load(TrainerSettings)
     if args.action == "rollback":
-        from ragwheel.trainers.process import Trainer
+        from ragwheel.trainers.trainer import Trainer
 
         with Trainer(settings) as trainer:
             done = trainer.roll_back(args.reason)

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     connect_to(args.home)
     settings = load(TrainerSettings)
     require_broker(settings)
-    from ragwheel.trainers.process import Trainer
+    from ragwheel.trainers.trainer import Trainer
 
     with Trainer(settings, progress=StageLines(lambda line: print(line, flush=True))) as trainer:
         progress = trainer.scheduler.progress()

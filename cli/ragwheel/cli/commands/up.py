@@ -25,7 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from ragwheel.cli.views.announcement import announce
     from ragwheel.operations.extras import require_extra
-    from ragwheel.stack import LocalStack, choose_components, choose_home
+    from ragwheel.operations.running import choose_home
+    from ragwheel.stack import LocalStack, choose_components
 
     components = choose_components(without=args.without)
     require_extra("local", "streams", *(["trainers"] if "trainer" in components else []))

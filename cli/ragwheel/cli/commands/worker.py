@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 
 from ragwheel.cli.command import Command, add_connection
-
-#: Worker → extra that it needs.
-_EXTRAS = {"intake": "streams", "grader": "streams", "trainer": "trainers"}
+from ragwheel.operations.workers import WORKERS
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", choices=tuple(_EXTRAS), help="which worker")
+    parser.add_argument("name", choices=WORKERS, help="which worker")
     add_connection(parser)
 
 
@@ -21,9 +19,9 @@ def run(args: argparse.Namespace) -> int:
 
     from ragwheel.cli.connection import connect_to
     from ragwheel.operations.extras import require_extra
-    from ragwheel.stack import worker_argv
+    from ragwheel.operations.workers import KINDS, worker_argv
 
-    require_extra(_EXTRAS[args.name])
+    require_extra(KINDS[args.name].extra)
     connect_to(args.home)
     sys.stderr.flush()
     # Becomes the worker: signals of a container's runtime reach it without a middleman.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from ragwheel.cli.views.table import table
-from ragwheel.stack import StackState
+from ragwheel.operations.running import StackState
 
 #: What a service or a shell needs to reach the stack; the rest concerns the workers.
 _EXPORTED = ("RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS", "RAGWHEEL_CLICKHOUSE_URL", "RAGWHEEL_TOPIC_PREFIX")

@@ -1,10 +1,11 @@
-"""All checks in the order in which a person would mend things."""
+"""All checks in the order in which a person would repair things."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from ragwheel.models.packaged import packaged_model
 from ragwheel.operations.doctor import machine, runtimes, services
 from ragwheel.operations.doctor.finding import Finding, fail
 from ragwheel.operations.extras import EXTRAS, missing_packages
@@ -16,14 +17,16 @@ from ragwheel.schemas.settings import (
     TrainerSettings,
     load,
 )
-from ragwheel.stack.options import packaged_model
 
 
-def examine(home: Path, *, configured: bool, quick: bool = False) -> Iterator[Finding]:
+def examine(
+    home: Path, local: Callable[[], Iterable[Finding]], *, configured: bool, quick: bool = False
+) -> Iterator[Finding]:
     """Check everything, one finding after the other; never raises for what it finds.
 
     Args:
         home: where a stack would write.
+        local: checks what a local stack needs; asked where the extra [local] is installed.
         configured: somebody said where broker and database are (a stack runs, or by settings).
         quick: leave out what takes seconds: loading torch and the base model.
     """
@@ -32,12 +35,9 @@ def examine(home: Path, *, configured: bool, quick: bool = False) -> Iterator[Fi
         yield runtimes.packages(extra)
     yield machine.memory()
     yield machine.disk(home)
-    yield machine.ports()
     installed = {extra for extra in EXTRAS if not missing_packages(extra)}
     if "local" in installed:
-        yield runtimes.java()
-        yield runtimes.jars()
-        yield runtimes.engine()
+        yield from local()
     if "trainers" in installed and not quick:
         yield from _with_settings(
             lambda: runtimes.torch_and_model(_base_model(load(TrainerSettings)))

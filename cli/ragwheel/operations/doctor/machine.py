@@ -1,4 +1,4 @@
-"""The machine: interpreter, memory, disk, ports, programs."""
+"""The machine: interpreter, memory, disk, programs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from ragwheel.operations.doctor.finding import Finding, fail, ok, warn
-from ragwheel.stack.processes import free_port
 
 OLDEST_PYTHON = (3, 11)
 _GIB = 1024**3
@@ -63,18 +62,6 @@ def disk(folder: Path) -> Finding:
         return ok("disk", shown)
     level = fail if free < _LEAST_DISK else warn
     return level("disk", shown, "free some space or choose another place with --home DIR")
-
-
-def ports() -> Finding:
-    """Whether servers can listen on loopback at all."""
-    try:
-        return ok("ports", f"127.0.0.1 can be bound (tried {free_port()})")
-    except OSError as error:
-        return fail(
-            "ports",
-            f"127.0.0.1 cannot be bound: {error.strerror}",
-            "allow listening on loopback; the stack takes free ports there",
-        )
 
 
 def program(name: str, purpose: str, install: str) -> Finding:

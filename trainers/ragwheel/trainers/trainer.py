@@ -1,0 +1,141 @@
+"""A trainer wired to the real Kafka, ClickHouse and file system."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.telemetry import Telemetry
+from ragwheel.models.registry import ModelRegistry, Promotion
+from ragwheel.models.vectors import VectorCache
+from ragwheel.schemas import metrics
+from ragwheel.schemas.events import ModelEvent
+from ragwheel.schemas.settings import TrainerSettings
+from ragwheel.trainers.cycle import Parts
+from ragwheel.trainers.judging import PublishingJudge
+from ragwheel.trainers.publishing import Publisher
+from ragwheel.trainers.reporting import rollback_event
+from ragwheel.trainers.scheduler import CycleStoppedError, Scheduler
+from ragwheel.trainers.store import WheelReader
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+_LOG = logging.getLogger(__name__)
+
+#: A stage that takes long says so in the log each time this share of it is done.
+_LOG_EVERY = 0.25
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackResult:
+    """What `Trainer.roll_back` did.
+
+    Attributes:
+        rolled_back: the model that no longer serves.
+        serving: the model that serves now, or the base model.
+    """
+
+    rolled_back: str
+    serving: str
+
+
+class Trainer:
+    """A trainer wired to the real Kafka, ClickHouse and file system. Use as a context manager."""
+
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        *,
+        stop: Event | None = None,
+        progress: Progress | None = None,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        """Connects to ClickHouse.
+
+        Args:
+            stop: when set, a running cycle ends with CycleStoppedError at its next step.
+
+        Raises:
+            ConfigError, UnavailableError: ClickHouse cannot be used.
+        """
+        self._settings = settings
+        self._stop = stop or Event()
+        self._progress = progress
+        self._client: Client = connect(settings)
+        self._publisher = Publisher(settings)
+        self.telemetry = telemetry or Telemetry()
+        self.telemetry.declare(*(each for each in metrics.ALL_METRICS if each.process == "trainer"))
+        self.registry = ModelRegistry(settings.model_dir)
+        store = WheelReader(self._client)
+        self.scheduler = Scheduler(
+            Parts(
+                store=store,
+                judge=PublishingJudge(
+                    lambda jobs: self._publisher.publish("grading", jobs),
+                    store,
+                    timeout_s=settings.judge_timeout_s,
+                    stop=self._stop,
+                ),
+                registry=self.registry,
+                cache=VectorCache(settings.vector_cache_dir),
+                publish=self._announce,
+                now=_now,
+                progress=self._report,
+            ),
+            settings,
+            self.telemetry,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def promotions(self) -> tuple[Promotion, ...]:
+        """The line of promotions that leads to the model in service, oldest first."""
+        return self.registry.promotions()
+
+    def roll_back(self, reason: str) -> RollbackResult:
+        """Let the model before the current one serve again, and tell everybody.
+
+        Raises:
+            RegistryError: nothing was ever promoted.
+            UnavailableError: the alias is changed, and Kafka did not take the event.
+        """
+        base_model = self._settings.base_model
+        rolled_back, serving = self.registry.rollback()
+        event = rollback_event(
+            rolled_back, serving or base_model, base_model=base_model, reason=reason, at=_now()
+        )
+        self._announce(event)
+        self.scheduler.show_serving()
+        return RollbackResult(rolled_back, serving or base_model)
+
+    def _announce(self, event: ModelEvent) -> None:
+        self._publisher.publish("models", [event])
+
+    def _report(self, stage: str, done: int, total: int) -> None:
+        if self._stop.is_set():
+            raise CycleStoppedError(f"stopped during {stage}")
+        if self._progress is not None:
+            self._progress(stage, done, total)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
