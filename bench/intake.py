@@ -24,6 +24,7 @@ from ragwheel.accounting.accounts import read_accounts
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
+from ragwheel.backends.publish import Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
@@ -142,11 +143,7 @@ def through_intake(
     processor = Timed(
         _RULES,
         Inserter(client, telemetry),
-        Outlet(
-            lambda: kafka.producer(settings),
-            lambda topic: kafka.physical(settings, topic),
-            member.keep_alive,
-        ),
+        Outlet(Publisher(settings, while_waiting=member.keep_alive)),
         Persistence(member.keep_alive, lambda: 0.5),
         telemetry,
         lambda: datetime.now(UTC),

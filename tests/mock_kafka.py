@@ -15,10 +15,11 @@ from types import TracebackType
 from typing import Self
 
 import confluent_kafka
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 _PRODUCER = 0
 _PARTITIONS = 2
+_INIT_PRODUCER_ID = 22  # number of the request in Kafka's protocol
 
 
 def _library() -> ctypes.CDLL:
@@ -38,6 +39,8 @@ def _library() -> ctypes.CDLL:
          [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_int]),
         ("rd_kafka_mock_broker_set_down", ctypes.c_int, [ctypes.c_void_p, ctypes.c_int32]),
         ("rd_kafka_mock_broker_set_up", ctypes.c_int, [ctypes.c_void_p, ctypes.c_int32]),
+        ("rd_kafka_mock_push_request_errors_array", None,
+         [ctypes.c_void_p, ctypes.c_int16, ctypes.c_size_t, ctypes.POINTER(ctypes.c_int)]),
     ):  # fmt: skip
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
@@ -75,6 +78,11 @@ class MockKafka:
     def up(self) -> None:
         """Take connections again."""
         assert not self._call("rd_kafka_mock_broker_set_up", 1)
+
+    def forbid_next_producer(self) -> None:
+        """Refuse the next idempotent producer for good, as a missing permission does."""
+        error = (ctypes.c_int * 1)(KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+        self._call("rd_kafka_mock_push_request_errors_array", _INIT_PRODUCER_ID, 1, error)
 
     def read(self, topic: str) -> list[tuple[bytes | None, bytes | None]]:
         """(key, value) of everything in `topic`, by partition."""

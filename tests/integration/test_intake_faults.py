@@ -16,6 +16,7 @@ from tests.intake_rig import IntakeRig
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
+from ragwheel.backends.publish import Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
@@ -132,11 +133,7 @@ def in_process(rig: IntakeRig, die_after: str, until: Callable[[], bool]) -> Non
         kafka.consumer(rig.kafka, "ragwheel-intake"),
         telemetry, prefix=rig.kafka.topic_prefix, batch_rows=50, batch_bytes=10**9, batch_s=0.2,
     )  # fmt: skip
-    outlet = Outlet(
-        lambda: kafka.producer(rig.kafka),
-        lambda topic: kafka.physical(rig.kafka, topic),
-        lambda: member.stop() if until() else None,
-    )
+    outlet = Outlet(Publisher(rig.kafka, while_waiting=lambda: member.stop() if until() else None))
     processor = CrashingProcessor(
         Acceptance(SamplingPolicy(1.0), timedelta(days=400), timedelta(hours=1)),
         Inserter(client, telemetry), outlet,

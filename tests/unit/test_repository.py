@@ -88,6 +88,32 @@ def test_settings_are_read_in_one_place() -> None:
     assert not wrong
 
 
+def _product_files(*without: str) -> list[Path]:
+    return [
+        path
+        for room, folder in SOURCES.items()
+        if room not in without
+        for path in sorted(folder.rglob("*.py"))
+    ]
+
+
+def _catches(path: Path, name: str) -> bool:
+    """Whether a file has an `except` for an exception of that name."""
+    return any(
+        isinstance(part, ast.Name) and part.id == name
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ExceptHandler) and node.type is not None
+        for part in ast.walk(node.type)
+    )
+
+
+def test_there_is_one_durable_send() -> None:
+    # A full queue is met by whoever produces. The client is left out: it drops, which is its
+    # promise to the service, and must never be merged with a sender that waits.
+    senders = [path for path in _product_files("client") if _catches(path, "BufferError")]
+    assert senders == [SOURCES["backends"] / "publish.py"]
+
+
 def test_modules_stay_small_enough_to_hold_one_idea() -> None:
     long = {
         str(path.relative_to(ROOT)): lines

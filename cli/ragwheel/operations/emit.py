@@ -11,20 +11,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import orjson
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError
 
-from ragwheel.backends.kafka import physical, producer, require_broker
+from ragwheel.backends.kafka import require_broker
+from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.schemas import wire
 from ragwheel.schemas.errors import ConfigError, InvalidEventError, UnavailableError
 from ragwheel.schemas.events import Record
 from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import SERVICE_TOPICS, TOPIC_OF_EVENT, TOPICS, TopicName
 
-_FLUSH_TIMEOUT_S = 60.0
 _EVENTS = sorted(tag for tag, topic in TOPIC_OF_EVENT.items() if topic in SERVICE_TOPICS)
 
 OnError = Callable[[int, InvalidEventError], None]
@@ -63,10 +64,29 @@ def emit_lines(
             report.delivered[topic] += 1
         return report
     require_broker(settings)
-    sender = _Sender(settings, report)
-    for topic, record in _valid(lines, report, on_error):
-        sender.send(topic, record)
-    sender.finish()
+    failures: list[KafkaError] = []
+
+    def done(topic: TopicName, error: KafkaError | None) -> None:
+        if error is None:
+            report.delivered[topic] += 1
+        else:
+            failures.append(error)
+
+    publisher, why = Publisher(settings), ""
+    try:
+        for topic, record in _valid(lines, report, on_error):
+            publisher.send(Outgoing.of(topic, record), partial(done, topic))
+        if publisher.flush():
+            why = "no answer in time"
+    except UnavailableError as error:
+        why = str(error)
+    if why or failures:
+        why = why or failures[-1].str()
+        raise UnavailableError(
+            f"not every event was confirmed by {settings.kafka_bootstrap_servers!r} ({why}); "
+            f"{report.delivered.total():,} were. Send the file again: events that are there "
+            "already land once"
+        )
     return report
 
 
@@ -119,48 +139,3 @@ def _valid(
         except InvalidEventError as error:
             report.invalid += 1
             on_error(number, error)
-
-
-class _Sender:
-    """A producer that blocks rather than drops."""
-
-    def __init__(self, settings: KafkaSettings, report: EmitReport) -> None:
-        self._settings = settings
-        self._producer: Producer = producer(
-            settings, message_timeout_ms=int(_FLUSH_TIMEOUT_S * 1000)
-        )
-        self._report = report
-        self._failure: KafkaError | None = None
-
-    def send(self, topic: TopicName, record: Record) -> None:
-        """Queue one event."""
-        while True:
-            try:
-                self._producer.produce(
-                    physical(self._settings, topic),
-                    wire.encode(record),
-                    wire.key_of(TOPICS[topic], record),
-                    on_delivery=lambda error, _message: self._delivered(topic, error),
-                )
-            except BufferError:
-                self._producer.poll(0.1)
-                continue
-            self._producer.poll(0)
-            return
-
-    def finish(self) -> None:
-        """Wait for all confirmations."""
-        left = self._producer.flush(_FLUSH_TIMEOUT_S)
-        if left or self._failure is not None:
-            why = self._failure.str() if self._failure is not None else "no answer in time"
-            raise UnavailableError(
-                f"not every event was confirmed by {self._settings.kafka_bootstrap_servers!r} "
-                f"({why}); {sum(self._report.delivered.values()):,} were. Send the file again: "
-                "events that are there already land once"
-            )
-
-    def _delivered(self, topic: TopicName, error: KafkaError | None) -> None:
-        if error is None:
-            self._report.delivered[topic] += 1
-        else:
-            self._failure = error

@@ -1,4 +1,4 @@
-"""Sending dead letters again, after their cause was mended. `ragwheel replay` is this.
+"""Sending dead letters again, after their cause was repaired. `ragwheel replay` is this.
 
 A letter is read from ClickHouse, its payload optionally passed through a fix, given the key that
 the registry wants, validated as intake will validate it, and produced to the topic it came from.
@@ -13,11 +13,12 @@ import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError
 
-from ragwheel.backends import kafka
+from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.schemas import wire
 from ragwheel.schemas.errors import ConfigError, InvalidEventError, UnavailableError
 from ragwheel.schemas.events import DeadLetter, DeadLetterReason
@@ -33,7 +34,6 @@ Fix = Callable[[bytes], bytes]
 #: Header of a replayed message: the dead letter that it came from.
 REPLAY_HEADER = "ragwheel.replay.dead_letter_id"
 _FIX_TIMEOUT_S = 30.0
-_SEND_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +153,21 @@ def send(settings: KafkaSettings, replays: Iterable[Replay]) -> list[Replay]:
     Raises:
         UnavailableError: the broker did not confirm everything in time. Replaying again is safe.
     """
-    producer: Producer = kafka.producer(settings, message_timeout_ms=int(_SEND_TIMEOUT_S * 1000))
     refused: dict[str, str] = {}
     everything = list(replays)
+
+    def done(letter_id: str, error: KafkaError | None) -> None:
+        if error is not None:
+            refused[letter_id] = f"Kafka: {error.str()}"
+
+    publisher = Publisher(settings)
     for replay in everything:
         if not replay.problem:
-            _produce(producer, settings, replay, refused)
-    if producer.flush(_SEND_TIMEOUT_S + 5):
+            letter_id, topic = replay.letter.dead_letter_id, cast(TopicName, replay.letter.topic)
+            headers = [(REPLAY_HEADER, letter_id.encode())]
+            message = Outgoing(topic, replay.key, replay.value, headers)
+            publisher.send(message, partial(done, letter_id))
+    if publisher.flush():
         raise UnavailableError(
             f"Kafka at {settings.kafka_bootstrap_servers!r} did not confirm all messages; "
             "run the same replay again, what arrived twice lands once"
@@ -195,28 +203,3 @@ def command_fix(argv: Sequence[str]) -> Fix:
         return done.stdout
 
     return fix
-
-
-def _produce(
-    producer: Producer, settings: KafkaSettings, replay: Replay, refused: dict[str, str]
-) -> None:
-    def on_delivery(error: KafkaError | None, _: object) -> None:
-        if error is not None:
-            refused[replay.letter.dead_letter_id] = f"Kafka: {error.str()}"
-
-    while True:
-        try:
-            producer.produce(
-                kafka.physical(settings, cast(TopicName, replay.letter.topic)),
-                value=replay.value,
-                key=replay.key,
-                headers=[(REPLAY_HEADER, replay.letter.dead_letter_id.encode())],
-                on_delivery=on_delivery,
-            )
-            producer.poll(0)
-            return
-        except BufferError:
-            producer.poll(0.5)
-        except KafkaException as error:
-            refused[replay.letter.dead_letter_id] = f"Kafka: {error.args[0].str()}"
-            return

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
-from ragwheel.grading.producer import Outgoing, Publisher
+from ragwheel.backends.publish import Outgoing
 from ragwheel.schemas import wire
 from ragwheel.schemas.deadletters import dead_letter, to_headers
 from ragwheel.schemas.errors import InvalidEventError
@@ -16,8 +16,6 @@ from ragwheel.schemas.wire import Received
 
 _LOG = logging.getLogger(__name__)
 _GRADING = TOPICS["grading"]
-_LABELS = TOPICS["labels"]
-_DEADLETTERS = TOPICS["deadletters"]
 #: Room for the headers of a dead letter within the largest message, bytes.
 _HEADER_ROOM = 64 * 1024
 
@@ -29,17 +27,20 @@ class Grader(Protocol):
         """One label per distinct chunk of the job."""
 
 
+class Results(Protocol):
+    """Where labels and dead letters go; see `AsyncPublisher`."""
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Return once all are durable; retry for as long as it takes."""
+
+
 class GradingWorker:
     """Decode, route by role, grade, publish. What cannot be decoded is dead-lettered."""
 
-    def __init__(
-        self, graders: Mapping[Role, Grader], publisher: Publisher, topic_prefix: str
-    ) -> None:
+    def __init__(self, graders: Mapping[Role, Grader], results: Results) -> None:
         """One grader per role."""
         self._graders = graders
-        self._publisher = publisher
-        self._labels_topic = topic_prefix + _LABELS.name
-        self._deadletters_topic = topic_prefix + _DEADLETTERS.name
+        self._results = results
 
     async def handle(self, message: Received) -> None:
         """Return once everything that follows from `message` is durable in Kafka.
@@ -53,15 +54,12 @@ class GradingWorker:
             return
         try:
             labels = await self._graders[job.role].grade(job)
-            messages = [
-                Outgoing(self._labels_topic, wire.key_of(_LABELS, label), wire.encode(label))
-                for label in labels
-            ]
+            messages = [Outgoing.of("labels", label) for label in labels]
         except Exception as error:  # noqa: BLE001 - process edge: one job must not stop the stream
             _LOG.exception("job %s could not be processed", job.job_id)
             await self._bury(message, "processing_failed", f"{type(error).__name__}: {error}")
             return
-        await self._publisher.publish(messages)
+        await self._results.publish(messages)
 
     async def _bury(self, message: Received, reason: DeadLetterReason, detail: str) -> None:
         letter = dead_letter(
@@ -83,6 +81,4 @@ class GradingWorker:
         fits = len(message.value or b"") + len(message.key or b"") + _HEADER_ROOM
         value = message.value if fits <= MAX_MESSAGE_BYTES else None
         key = message.key if fits <= MAX_MESSAGE_BYTES else None
-        await self._publisher.publish(
-            [Outgoing(self._deadletters_topic, key, value, to_headers(letter))]
-        )
+        await self._results.publish([Outgoing("deadletters", key, value, to_headers(letter))])

@@ -14,6 +14,7 @@ from pathlib import Path
 import faust
 
 from ragwheel.backends import kafka
+from ragwheel.backends.publish import AsyncPublisher, Publisher
 from ragwheel.backends.telemetry import Telemetry, configure_logging
 from ragwheel.grading import cost
 from ragwheel.grading.app import create_app
@@ -27,7 +28,6 @@ from ragwheel.grading.endpoint.retry import RetryPolicy
 from ragwheel.grading.grader import LlmGrader
 from ragwheel.grading.handling import GradingWorker
 from ragwheel.grading.logs import quiet_libraries
-from ragwheel.grading.producer import DurablePublisher
 from ragwheel.grading.store import LabelReader
 from ragwheel.grading.window import OrderedWindow
 from ragwheel.schemas import metrics
@@ -39,6 +39,8 @@ from ragwheel.schemas.topics import TOPICS
 
 _LOG = logging.getLogger(__name__)
 _GAUGE_INTERVAL_S = 1.0
+#: A label that is not acknowledged for so long is told in the log and sent again.
+_DELIVERY_S = 300.0
 
 
 def main() -> int:
@@ -89,7 +91,7 @@ async def run(settings: GraderSettings) -> None:
     telemetry.serve(settings)
     with ExitStack() as stack:
         store = stack.enter_context(LabelReader(settings))
-        publisher = stack.enter_context(DurablePublisher(kafka.producer(settings)))
+        results = stack.enter_context(AsyncPublisher(Publisher(settings, timeout_s=_DELIVERY_S)))
         data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ragwheel-grader-")))
         budget = DailyBudget(limit_usd, await store.spent_today_usd(), datetime.now(UTC))
         slots = asyncio.Semaphore(settings.llm_concurrency)
@@ -112,7 +114,7 @@ async def run(settings: GraderSettings) -> None:
             "label": grader(settings.llm_model),
             "judge": grader(settings.judge_model),
         }
-        worker = GradingWorker(graders, publisher, settings.topic_prefix)
+        worker = GradingWorker(graders, results)
         window = OrderedWindow(settings.grader_window, time.monotonic)
         app = create_app(settings, worker, window, data_dir)
         gauges = asyncio.create_task(_show(window, budget, telemetry))

@@ -15,6 +15,7 @@ from ragwheel.accounting.accounts import AccountReader, Groups
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
+from ragwheel.backends.publish import Publisher
 from ragwheel.backends.telemetry import Telemetry, configure_logging
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
@@ -84,11 +85,7 @@ def run(settings: IntakeSettings) -> None:
         batch_bytes=settings.intake_batch_mib * 1024 * 1024,
         batch_s=settings.intake_batch_s,
     )
-    outlet = Outlet(
-        lambda: kafka.producer(settings, message_timeout_ms=_DELIVERY_S * 1000),
-        lambda topic: kafka.physical(settings, topic),
-        member.keep_alive,
-    )
+    outlet = Outlet(Publisher(settings, timeout_s=_DELIVERY_S, while_waiting=member.keep_alive))
     processor = Processor(
         Acceptance(
             SamplingPolicy.of(settings),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import orjson
 from tests.unit.grading.scripted import NOW, job
 
+from ragwheel.backends.publish import Outgoing
 from ragwheel.grading.handling import GradingWorker
-from ragwheel.grading.producer import Outgoing
 from ragwheel.schemas import deadletters, identity, wire
 from ragwheel.schemas.events import GradingJob, Label
 from ragwheel.schemas.topics import MAX_MESSAGE_BYTES, TOPICS
@@ -69,7 +69,7 @@ def _of(asked: GradingJob) -> Received:
 def _handle(message: Received, **graders: object) -> list[Outgoing]:
     published = Published()
     chosen = {"label": EchoGrader("labeler"), "judge": EchoGrader("judge"), **graders}
-    worker = GradingWorker(chosen, published, "test.")  # type: ignore[arg-type] # fakes
+    worker = GradingWorker(chosen, published)  # type: ignore[arg-type] # fakes
     asyncio.run(worker.handle(message))
     return published.messages
 
@@ -77,7 +77,7 @@ def _handle(message: Received, **graders: object) -> list[Outgoing]:
 def test_a_job_becomes_labels_under_the_key_of_its_query() -> None:
     asked = job(chunks=range(5))
     messages = _handle(_of(asked))
-    assert {message.topic for message in messages} == {"test.labels"}
+    assert {message.topic for message in messages} == {"labels"}
     labels = [wire.decode(TOPICS["labels"], each.key, each.value) for each in messages]
     assert [label.chunk_hash for label in labels if isinstance(label, Label)] == [
         each.chunk_hash for each in asked.candidates
@@ -92,7 +92,7 @@ def test_the_role_decides_who_grades() -> None:
 
 def test_an_undecodable_job_is_preserved_with_its_reason() -> None:
     (message,) = _handle(_delivery(b'{"event": "job", "oops'))
-    assert message.topic == "test.deadletters"
+    assert message.topic == "deadletters"
     letter = deadletters.from_message(
         message.key, message.value, message.headers, position=(0, 0), timestamp_ms=0
     )

@@ -9,10 +9,11 @@ from typing import Any, cast
 import pytest
 from tests.examples import NOW, TEXT, examples, message, query, retrieval
 
+from ragwheel.backends.publish import Outgoing
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence, StopRequestedError
 from ragwheel.intake.inserts import Inserter, RowsRefusedError, refused
-from ragwheel.intake.outlet import Outgoing, Outlet
+from ragwheel.intake.outlet import OutgoingLetter, Outlet
 from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
 from ragwheel.intake.sampling import SamplingPolicy
@@ -124,7 +125,7 @@ def test_only_the_refused_row_is_dead_lettered_and_its_neighbours_land() -> None
     world.processor.process(queries("a", "b", POISON, "d", "e"))
     assert set(world.ids("queries")) == {"e-q-0", "e-q-1", "e-q-3", "e-q-4"}
     (out,) = world.sent
-    assert out.letter is not None
+    assert isinstance(out, OutgoingLetter)
     assert (out.letter.offset, out.letter.reason) == (2, "processing_failed")
     assert out.letter.payload == queries("a", "b", POISON)[2].value
     assert [row[:6] for row in world.tables["ingest_ledger"]] == [("queries", 0, 0, 4, 4, 1)]

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.models.registry import ModelRegistry, Promotion
 from ragwheel.models.vectors import VectorCache
@@ -19,7 +20,6 @@ from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import Parts
 from ragwheel.trainers.judging import PublishingJudge
-from ragwheel.trainers.publishing import Publisher
 from ragwheel.trainers.reporting import rollback_event
 from ragwheel.trainers.scheduler import CycleStoppedError, Scheduler
 from ragwheel.trainers.store import WheelReader
@@ -81,7 +81,9 @@ class Trainer:
             Parts(
                 store=store,
                 judge=PublishingJudge(
-                    lambda jobs: self._publisher.publish("grading", jobs),
+                    lambda jobs: self._publisher.publish(
+                        Outgoing.of("grading", job) for job in jobs
+                    ),
                     store,
                     timeout_s=settings.judge_timeout_s,
                     stop=self._stop,
@@ -128,7 +130,7 @@ class Trainer:
         return RollbackResult(rolled_back, serving or base_model)
 
     def _announce(self, event: ModelEvent) -> None:
-        self._publisher.publish("models", [event])
+        self._publisher.publish([Outgoing.of("models", event)])
 
     def _report(self, stage: str, done: int, total: int) -> None:
         if self._stop.is_set():
