@@ -114,6 +114,33 @@ def test_there_is_one_durable_send() -> None:
     assert senders == [SOURCES["backends"] / "publish.py"]
 
 
+_MOVES = {"os.rename", "os.replace", "os.renames", "shutil.move", "tempfile.mkstemp"}
+
+
+def _moves_files(path: Path) -> bool:
+    """Whether a file renames files or makes temporary ones to rename.
+
+    `Path.replace` and `Path.rename` take one positional argument; `str.replace` takes two, that of
+    a date names its fields, and `dataclasses.replace` is called by its module or its bare name.
+    """
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            if _MOVES & {f"{node.module}.{alias.name}" for alias in node.names}:
+                return True
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            name = ast.unparse(node.func)
+            one = len(node.args) == 1 and not node.keywords
+            if name in _MOVES or (node.func.attr in ("replace", "rename") and one):
+                return True
+    return False
+
+
+def test_files_are_replaced_in_one_place() -> None:
+    # A rename without fsync of file and folder is whole only until the power fails.
+    movers = [path for path in _product_files() if _moves_files(path)]
+    assert movers == [SOURCES["backends"] / "files.py"]
+
+
 def test_modules_stay_small_enough_to_hold_one_idea() -> None:
     long = {
         str(path.relative_to(ROOT)): lines

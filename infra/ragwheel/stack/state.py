@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 
 import orjson
 
+from ragwheel.backends import files
 from ragwheel.operations.running import StackState
 from ragwheel.stack.home import Home
 from ragwheel.stack.options import DEMO_API_KEY
@@ -19,10 +19,7 @@ def write_state(home: Home, state: StackState) -> None:
     """Replace the file at once, so that no reader sees half of it; readable by the owner only."""
     public = {name: value for name, value in state.env.items() if not _is_secret(name, value)}
     text = orjson.dumps(asdict(state) | {"env": public}, option=orjson.OPT_INDENT_2)
-    staged = home.state_path.with_name(f".state.{os.getpid()}.json")
-    with open(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(text)
-    staged.replace(home.state_path)
+    files.replace_file(home.state_path, text, mode=0o600)
 
 
 def _is_secret(name: str, value: str) -> bool:

@@ -4,17 +4,13 @@
     <root>/reports/<model id>.json                              what the gate measured
     <root>/current.json                                         promoted model and those before it
 
-Every change of state is one atomic rename, so a reader or a crash sees either the old state or the
-new one. One trainer writes; any number of processes read.
+Every change of state is one durable rename, so a reader or a crash sees either the old state or
+the new one. One trainer writes; any number of processes read.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -23,6 +19,7 @@ from pathlib import Path
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ragwheel.backends import files
 from ragwheel.models.manifest import MANIFEST_FILE, Manifest
 from ragwheel.schemas.errors import TerminalError
 
@@ -87,14 +84,13 @@ class ModelRegistry:
             The model; the one that is there already if its content is equal.
         """
         models = self._root / "models"
-        models.mkdir(parents=True, exist_ok=True)
-        with _scratch(models) as folder:
+        with files.staged_folder(models) as folder:
             save(folder / QUERY_ENCODER)
             (folder / MANIFEST_FILE).write_bytes(_pretty(manifest))
             model_id = content_address(folder)
             target = models / model_id
             if not target.exists():
-                folder.rename(target)
+                files.put_in_place(folder, target)
         return self.get(model_id)
 
     def get(self, model_id: str) -> RegisteredModel:
@@ -181,7 +177,7 @@ class ModelRegistry:
     def save_report(self, model_id: str, report: dict[str, object]) -> Path:
         """Store what the gate measured; replaces an earlier report of the model."""
         path = self._root / "reports" / f"{model_id}.json"
-        _replace(path, orjson.dumps(report, option=orjson.OPT_INDENT_2))
+        files.replace_file(path, orjson.dumps(report, option=orjson.OPT_INDENT_2))
         return path
 
     def report(self, model_id: str) -> dict[str, object] | None:
@@ -190,7 +186,7 @@ class ModelRegistry:
         return dict(orjson.loads(path.read_bytes())) if path.exists() else None
 
     def _write_alias(self, promotions: tuple[Promotion, ...]) -> None:
-        _replace(self._root / "current.json", _pretty(_Alias(promotions=promotions)))
+        files.replace_file(self._root / "current.json", _pretty(_Alias(promotions=promotions)))
 
 
 def content_address(folder: Path) -> str:
@@ -206,27 +202,5 @@ def content_address(folder: Path) -> str:
     return hasher.hexdigest()
 
 
-@contextmanager
-def _scratch(parent: Path) -> Iterator[Path]:
-    """A folder beside the final place, so that moving it there is one rename; removed if left."""
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=".new-"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _pretty(value: BaseModel) -> bytes:
     return value.model_dump_json(indent=2).encode()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).chmod(0o644)
-    Path(name).rename(path)

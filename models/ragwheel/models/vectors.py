@@ -1,7 +1,7 @@
 """Embeddings on disk, so that no text is embedded twice by the same model.
 
 One folder per (model fingerprint, prompt); in it shards that are written once, under the digest of
-their own bytes, by an atomic rename. Two processes may fill one cache at the same time: the worst
+their own bytes, by a durable rename. Two processes may fill one cache at the same time: the worst
 case is a text embedded by both. A shard whose bytes do not match its name is set aside and its
 texts are embedded again.
 """
@@ -9,14 +9,13 @@ texts are embedded again.
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
+from ragwheel.backends import files
 from ragwheel.models.encoder import Encoder, Progress, Vectors
 from ragwheel.schemas import identity
 
@@ -96,7 +95,7 @@ def _read(path: Path, dimension: int) -> list[tuple[bytes, Vectors]]:
     record = _KEY_BYTES + 4 * dimension
     if blake2b(raw, digest_size=16).hexdigest() != path.stem or len(raw) % record:
         _LOG.warning("vector shard %s is damaged; its texts are embedded again", path)
-        path.rename(path.with_suffix(".damaged"))
+        files.put_in_place(path, path.with_suffix(".damaged"))
         return []
     table = np.frombuffer(raw, np.uint8).reshape(-1, record)
     vectors = table[:, _KEY_BYTES:].copy().view("<f4")
@@ -108,10 +107,4 @@ def _write(folder: Path, keys: Sequence[bytes], vectors: Vectors) -> None:
     table[:, :_KEY_BYTES] = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, _KEY_BYTES)
     table[:, _KEY_BYTES:] = np.ascontiguousarray(vectors, "<f4").view(np.uint8)
     raw = table.tobytes()
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
-    with os.fdopen(handle, "wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).rename(folder / f"{blake2b(raw, digest_size=16).hexdigest()}.shard")
+    files.replace_file(folder / f"{blake2b(raw, digest_size=16).hexdigest()}.shard", raw)

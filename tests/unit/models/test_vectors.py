@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ragwheel.backends.files import STAGED
 from ragwheel.models.encoder import Progress, Vectors
 from ragwheel.models.vectors import VectorCache
 
@@ -152,7 +153,7 @@ def test_two_processes_may_fill_one_cache(tmp_path: Path) -> None:
     found = VectorCache(tmp_path).embed(encoder, texts)
     np.testing.assert_array_equal(found, expected(encoder, texts))
     assert encoder.embedded == []
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob(f"{STAGED}*"))
 
 
 def test_no_texts_are_no_vectors(cache: VectorCache) -> None:

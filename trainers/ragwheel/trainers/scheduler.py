@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from threading import Event
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ragwheel.backends import files
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import RagwheelError, TransientError
@@ -119,8 +117,4 @@ class Scheduler:
             return _State()
 
     def _remember(self, state: _State) -> None:
-        self._state_path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self._state_path.parent, prefix=".new-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(state.model_dump_json().encode())
-        Path(name).rename(self._state_path)
+        files.replace_file(self._state_path, state.model_dump_json().encode())

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ragwheel.backends.files import replace_file
 from ragwheel.schemas.errors import ConfigError, RagwheelError
 
 _log = logging.getLogger("ragwheel.stack.clickhouse")
@@ -102,7 +103,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         ) from error
     port = int(runner.addresses[0][1])
     if arguments.port_file is not None:
-        write_whole(arguments.port_file, f"{port}\n")
+        replace_file(arguments.port_file, f"{port}\n".encode())
     _log.info("ClickHouse %s answers on http://127.0.0.1:%d", engine.version(), port)
     await stop.wait()
     _log.info("stopping")
@@ -110,14 +111,6 @@ async def _serve(arguments: argparse.Namespace) -> None:
     front.close()
     engine.close()
     _log.info("stopped")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file so that readers see all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 if __name__ == "__main__":

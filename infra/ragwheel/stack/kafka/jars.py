@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 
+from ragwheel.backends.files import put_in_place
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.stack.kafka.lock import KAFKA_VERSION, LOCK_PATH, JarPin, file_sha256, read_lock
 from ragwheel.stack.kafka.maven import MavenJars
@@ -107,7 +108,7 @@ def _fetch(pins: Sequence[JarPin], directory: Path, progress: Progress) -> None:
                 fix="It was discarded. Check what stands between this machine and the repository; "
                 "if the jar was changed on purpose, run python -m ragwheel.stack.kafka.relock.",
             )
-            path.replace(directory / pin.file_name)
+            put_in_place(path, directory / pin.file_name)
             return pin
 
         with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:

@@ -6,12 +6,12 @@ import argparse
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ragwheel.backends.files import replace_file
 from ragwheel.schemas.errors import ConfigError, RagwheelError
 from ragwheel.stack.llm.brains import Brain, GoldGrader, OverlapGrader, load_gold
 from ragwheel.stack.llm.server import LlmServer
@@ -56,10 +56,7 @@ async def _serve(brain: Brain, models: tuple[str, ...], port: int, port_file: Pa
     try:
         _LOG.info("test LLM at %s, models %s", server.base_url, ", ".join(models))
         if port_file is not None:
-            # Renamed into place, so that whoever polls never reads half a number.
-            partial = port_file.with_suffix(".partial")
-            partial.write_text(f"{server.port}\n")
-            os.replace(partial, port_file)
+            replace_file(port_file, f"{server.port}\n".encode())
         await stop.wait()
     finally:
         await server.stop()

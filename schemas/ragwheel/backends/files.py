@@ -1,0 +1,70 @@
+"""The one way to change what is on disk: at once, and for good.
+
+A reader or a crash finds either what was there before or all of what is new, never a part; what
+`put_in_place` has returned for survives a loss of power.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+#: Unfinished work is hidden under this beginning, in the folder where it shall go.
+STAGED = ".new-"
+
+
+def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Write a file whole, over what was there; its folder is made if it is missing.
+
+    Args:
+        mode: permissions; the file never has wider ones, not even while it is written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=STAGED)
+    staged = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), mode)
+        put_in_place(staged, path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+@contextmanager
+def staged_folder(parent: Path) -> Iterator[Path]:
+    """A new folder for `put_in_place`, below `parent`, which is made if it is missing.
+
+    It is removed at the end unless it was put in its place.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=STAGED))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def put_in_place(staged: Path, target: Path) -> None:
+    """Move a file, or a folder with all that is in it, to `target` on the same file system.
+
+    Raises:
+        OSError: `target` is a folder that is not empty, or the disk is full.
+    """
+    for path in (staged, *staged.rglob("*")) if staged.is_dir() else (staged,):
+        _sync(path)
+    staged.replace(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
