@@ -141,6 +141,20 @@ def test_files_are_replaced_in_one_place() -> None:
     assert movers == [SOURCES["backends"] / "files.py"]
 
 
+def test_workers_share_one_main() -> None:
+    # What every worker shall do at its start or end is said once, and no worker forgets it.
+    shared = re.compile(r"\.exit_code|signal\.signal\(|add_signal_handler\(|configure_logging\(")
+    workers = [*sorted(_WORKERS), "backends"]
+    found = [path for path in _product_files() if shared.search(path.read_text("utf-8"))]
+    assert [path for path in found if any(path.is_relative_to(SOURCES[w]) for w in workers)] == [
+        SOURCES["backends"] / "process.py",
+        SOURCES["backends"] / "telemetry.py",  # defines configure_logging
+    ]
+    for path in _product_files():
+        if path.name == "process.py" and path.parent.name in _WORKERS:
+            assert "return process.main(" in path.read_text("utf-8"), path
+
+
 def test_modules_stay_small_enough_to_hold_one_idea() -> None:
     long = {
         str(path.relative_to(ROOT)): lines

@@ -11,7 +11,7 @@ from typing import Any, cast
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from ragwheel.schemas.errors import ConfigError
-from ragwheel.schemas.metrics import Metric
+from ragwheel.schemas.metrics import ALL_METRICS, Metric, ProcessName
 from ragwheel.schemas.settings import MetricsSettings
 
 _LOG = logging.getLogger(__name__)
@@ -24,13 +24,15 @@ class Telemetry:
     Thread-safe. A wrong label name or kind is a programmer's error and raises ValueError.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, process: ProcessName | None = None) -> None:
+        """Families of `process` are visible from the start: a counter at 0 says more than none."""
         self.registry = CollectorRegistry()
         self._families: dict[str, Counter | Gauge | Histogram] = {}
         self._lock = Lock()
+        self.declare(*(metric for metric in ALL_METRICS if metric.process == process))
 
     def declare(self, *metrics: Metric) -> None:
-        """Make families visible before their first value (a counter at 0 says more than none)."""
+        """Make families visible before their first value."""
         for metric in metrics:
             self._family(metric)
 

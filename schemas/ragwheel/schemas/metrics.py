@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+ProcessName = Literal["client", "intake", "grader", "trainer"]
 Kind = Literal["counter", "gauge", "histogram"]
 
 _LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -27,7 +28,7 @@ class Metric:
 
     name: str
     kind: Kind
-    process: Literal["client", "intake", "grader", "trainer"]
+    process: ProcessName
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = _LATENCY_S

@@ -1,10 +1,9 @@
-"""The grader process: settings in, exit status out."""
+"""The grader process: checks, signals, and everything that grading needs, put together."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import tempfile
 import time
 from contextlib import ExitStack
@@ -13,9 +12,9 @@ from pathlib import Path
 
 import faust
 
-from ragwheel.backends import kafka
+from ragwheel.backends import kafka, process
 from ragwheel.backends.publish import AsyncPublisher, Publisher
-from ragwheel.backends.telemetry import Telemetry, configure_logging
+from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading import cost
 from ragwheel.grading.app import create_app
 from ragwheel.grading.asking import rubric
@@ -31,8 +30,7 @@ from ragwheel.grading.logs import quiet_libraries
 from ragwheel.grading.store import LabelReader
 from ragwheel.grading.window import OrderedWindow
 from ragwheel.schemas import metrics
-from ragwheel.schemas import settings as settings_module
-from ragwheel.schemas.errors import ConfigError, RagwheelError, TransientError
+from ragwheel.schemas.errors import ConfigError, TransientError
 from ragwheel.schemas.events import Role
 from ragwheel.schemas.settings import GraderSettings
 from ragwheel.schemas.topics import TOPICS
@@ -44,20 +42,11 @@ _DELIVERY_S = 300.0
 
 
 def main() -> int:
-    """Grade until SIGTERM or SIGINT. Returns the exit status (see `ragwheel.schemas.errors`)."""
-    try:
-        settings = settings_module.load(GraderSettings)
-        configure_logging(settings.log_level)
-        quiet_libraries()
-        asyncio.run(run(settings))
-    except RagwheelError as error:
-        logging.basicConfig(format="%(levelname)s: %(message)s")
-        _LOG.error("%s", error)
-        return error.exit_code
-    return 0
+    """Grade until SIGTERM or SIGINT; returns the exit status."""
+    return process.main("grader", GraderSettings, lambda *given: asyncio.run(run(*given)))
 
 
-async def run(settings: GraderSettings) -> None:
+async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
     """Check everything, then grade until a signal.
 
     Raises:
@@ -65,9 +54,9 @@ async def run(settings: GraderSettings) -> None:
         UnavailableError: Kafka or the LLM do not answer at the start.
         TransientError: the stream crashed; nothing is lost, start again.
     """
+    quiet_libraries()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    process.on_stop(stop.set)
     if settings.llm_model == settings.judge_model:
         raise ConfigError(
             f"RAGWHEEL_JUDGE_MODEL is {settings.judge_model!r}, which also makes the training "
@@ -85,8 +74,6 @@ async def run(settings: GraderSettings) -> None:
     kafka.create_topics(settings, topics=wanted)
     await require_models(client, settings.llm_base_url, settings.llm_model, settings.judge_model)
 
-    telemetry = Telemetry()
-    telemetry.declare(*(each for each in metrics.ALL_METRICS if each.process == "grader"))
     telemetry.set(metrics.BUDGET_USD, settings.daily_budget_usd)
     telemetry.serve(settings)
     with ExitStack() as stack:

@@ -1,10 +1,9 @@
-"""The intake process: settings, connections, signals, exit status. `python -m …streams.intake`."""
+"""The intake process: connections, signals, and everything that intake needs, put together."""
 
 from __future__ import annotations
 
 import logging
 import random
-import signal
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from ragwheel.accounting.accounts import AccountReader, Groups
-from ragwheel.backends import kafka
+from ragwheel.backends import kafka, process
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
 from ragwheel.backends.publish import Publisher
-from ragwheel.backends.telemetry import Telemetry, configure_logging
+from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
 from ragwheel.intake.gauges import GaugeThread, declare, publish
@@ -25,8 +24,8 @@ from ragwheel.intake.outlet import Outlet
 from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
 from ragwheel.intake.sampling import SamplingPolicy
-from ragwheel.schemas.errors import RagwheelError, UnavailableError
-from ragwheel.schemas.settings import IntakeSettings, load
+from ragwheel.schemas.errors import UnavailableError
+from ragwheel.schemas.settings import IntakeSettings
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -39,25 +38,14 @@ _DELIVERY_S = 15
 
 
 def main() -> int:
-    """Run intake until SIGTERM or Ctrl-C.
-
-    Returns:
-        Exit status: 0 after an orderly end, 78 for a wrong setting, 69 when Kafka or ClickHouse
-        does not answer at start (docs/dead-letters.md says what happens when they vanish later).
-    """
-    try:
-        settings = load(IntakeSettings)
-        configure_logging(settings.log_level)
-        run(settings)
-    except RagwheelError as error:
-        logging.basicConfig(format="%(message)s")
-        _LOG.critical("%s", error)
-        return error.exit_code
-    return 0
+    """Run intake until SIGTERM or Ctrl-C; returns the exit status."""
+    return process.main("intake", IntakeSettings, run)
 
 
-def run(settings: IntakeSettings) -> None:
+def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
     """Prepare topics and tables, consume until a signal says stop.
+
+    docs/dead-letters.md says what happens when Kafka or ClickHouse vanish later.
 
     Raises:
         ConfigError, UnavailableError: before any message was read.
@@ -71,7 +59,6 @@ def run(settings: IntakeSettings) -> None:
     migrate_beside_others(client, replicated=settings.clickhouse_replicated)
     kafka.create_topics(settings)
 
-    telemetry = Telemetry()
     declare(telemetry)
     member = GroupMember(
         kafka.consumer(
@@ -99,8 +86,7 @@ def run(settings: IntakeSettings) -> None:
         _now,
     )
     gauges = _gauges(settings, telemetry, processor)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: member.stop())
+    process.on_stop(member.stop)
     telemetry.serve(settings)
     gauges.start()
     _LOG.info("intake consumes %s* as %r", settings.topic_prefix, settings.intake_group)

@@ -1,21 +1,15 @@
-"""The trainer process: settings in, exit status out."""
+"""The trainer process: checks, signals, and the loop that trains."""
 
 from __future__ import annotations
 
 import logging
-import signal
 from threading import Event
-from typing import TYPE_CHECKING
 
-from ragwheel.backends import kafka
-from ragwheel.backends.telemetry import configure_logging
+from ragwheel.backends import kafka, process
+from ragwheel.backends.telemetry import Telemetry
 from ragwheel.models.encoder import load_encoder
-from ragwheel.schemas.errors import RagwheelError
-from ragwheel.schemas.settings import TrainerSettings, load
+from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.trainer import Trainer
-
-if TYPE_CHECKING:
-    pass
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,37 +18,25 @@ _LOG_EVERY = 0.25
 
 
 def main() -> int:
-    """Train whenever there is enough data, until SIGTERM or Ctrl-C.
-
-    Returns:
-        Exit status: 0 after an orderly end, 78 for a wrong setting (a base model that cannot be
-        loaded among them), 69 when Kafka or ClickHouse does not answer at start.
-    """
-    try:
-        settings = load(TrainerSettings)
-        configure_logging(settings.log_level)
-        run(settings)
-    except RagwheelError as error:
-        logging.basicConfig(format="%(message)s")
-        _LOG.critical("%s", error)
-        return error.exit_code
-    return 0
+    """Train whenever there is enough data, until SIGTERM or Ctrl-C; returns the exit status."""
+    return process.main("trainer", TrainerSettings, run)
 
 
-def run(settings: TrainerSettings) -> None:
+def run(settings: TrainerSettings, telemetry: Telemetry) -> None:
     """Serve metrics and train until a signal says stop.
 
     Raises:
-        ConfigError, UnavailableError: before anything was trained.
+        ConfigError, UnavailableError: before anything was trained; a base model that cannot be
+            loaded is a wrong setting.
     """
     kafka.require_broker(settings)
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with Trainer(settings, stop=stop, progress=_LoggedProgress()) as trainer:
+    process.on_stop(stop.set)
+    progress = _LoggedProgress()
+    with Trainer(settings, stop=stop, progress=progress, telemetry=telemetry) as trainer:
         # Now rather than after hours of waiting for data: a wrong base model must not start.
         load_encoder(settings.base_model, settings.max_seq_length)
-        trainer.telemetry.serve(settings)
+        telemetry.serve(settings)
         trainer.scheduler.show_serving()
         _LOG.info(
             "training when %d answered queries are new, looking every %.0f s",

@@ -15,7 +15,6 @@ from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.models.registry import ModelRegistry, Promotion
 from ragwheel.models.vectors import VectorCache
-from ragwheel.schemas import metrics
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import Parts
@@ -73,8 +72,7 @@ class Trainer:
         self._progress = progress
         self._client: Client = connect(settings)
         self._publisher = Publisher(settings)
-        self.telemetry = telemetry or Telemetry()
-        self.telemetry.declare(*(each for each in metrics.ALL_METRICS if each.process == "trainer"))
+        self.telemetry = telemetry or Telemetry("trainer")
         self.registry = ModelRegistry(settings.model_dir)
         store = WheelReader(self._client)
         self.scheduler = Scheduler(
