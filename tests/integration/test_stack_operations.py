@@ -5,12 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ragwheel.backends.clickhouse import connect
-from ragwheel.backends.kafka import consumer, create_topics
+from ragwheel.backends.kafka import consumer, create_topics, missing_topics
 from ragwheel.backends.migrate import migrate
 from ragwheel.operations.doctor import services
-from ragwheel.operations.groups import GroupState, group_states
-from ragwheel.operations.overview import look
-from ragwheel.operations.topics import missing_topics
+from ragwheel.operations.overview import GroupState, group_states, look
 from ragwheel.schemas.settings import (
     ClickHouseSettings,
     GraderSettings,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ragwheel.accounting.accounts import Groups, TopicAccount, read_accounts
 from ragwheel.backends.clickhouse import connect
-from ragwheel.operations.groups import GroupState, group_states
+from ragwheel.backends.positions import Broker
 from ragwheel.operations.running import ProcessState, StackState
-from ragwheel.schemas.settings import GraderSettings, IntakeSettings
+from ragwheel.schemas.settings import GraderSettings, IntakeSettings, KafkaSettings
 from ragwheel.schemas.tables import ALL_TABLES
 
 if TYPE_CHECKING:
@@ -50,6 +50,21 @@ class ModelLine:
     promoted: bool
     reason: str
     ts: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """The consumer group of a worker.
+
+    Attributes:
+        worker: intake or grader.
+        group: its name on the broker.
+        members: processes that are in it now.
+    """
+
+    worker: str
+    group: str
+    members: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +129,17 @@ def look(
         )
     finally:
         client.close()
+
+
+def group_states(settings: KafkaSettings, groups: Mapping[str, str]) -> list[GroupState]:
+    """State of each group; `groups` maps worker to group name. One that never was has no members.
+
+    Raises:
+        UnavailableError: the broker does not answer.
+    """
+    with Broker(settings) as broker:
+        members = {group: broker.members(group) for group in sorted(set(groups.values()))}
+    return [GroupState(worker, group, members[group]) for worker, group in groups.items()]
 
 
 _STORED = """

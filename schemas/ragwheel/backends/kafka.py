@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
@@ -91,14 +91,17 @@ def require_broker(settings: KafkaSettings, timeout_s: float = 10.0) -> None:
     Raises:
         UnavailableError: no broker answers within `timeout_s`.
     """
-    try:
-        AdminClient(connection(settings)).list_topics(timeout=timeout_s)
-    except KafkaException as error:
-        raise UnavailableError(
-            f"no Kafka broker answers at {settings.kafka_bootstrap_servers!r} "
-            f"({error.args[0].str()}): start one (`ragwheel up`) or set "
-            "RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS"
-        ) from None
+    _topics(settings, timeout_s)
+
+
+def missing_topics(settings: KafkaSettings, timeout_s: float = 10.0) -> list[str]:
+    """Physical names of the registry's topics that the broker does not have.
+
+    Raises:
+        UnavailableError: no broker answers within `timeout_s`.
+    """
+    present = _topics(settings, timeout_s)
+    return [name for topic in TOPICS if (name := physical(settings, topic)) not in present]
 
 
 def create_topics(
@@ -158,3 +161,15 @@ def create_topics(
     if created:
         _LOG.info("created topics: %s", ", ".join(sorted(created)))
     return created
+
+
+def _topics(settings: KafkaSettings, timeout_s: float) -> Collection[str]:
+    """Names of the topics on the broker."""
+    try:
+        return AdminClient(connection(settings)).list_topics(timeout=timeout_s).topics
+    except KafkaException as error:
+        raise UnavailableError(
+            f"no Kafka broker answers at {settings.kafka_bootstrap_servers!r} "
+            f"({error.args[0].str()}): start one (`ragwheel up`) or set "
+            "RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS"
+        ) from None

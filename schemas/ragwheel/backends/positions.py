@@ -1,18 +1,26 @@
-"""Positions of topics and consumer groups on the broker."""
+"""Positions of topics and consumer groups on the broker, and who is in a group."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from ragwheel.backends import kafka
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import TOPICS, Partition, TopicName
 
+_T = TypeVar("_T")
+
 _TIMEOUT_S = 10.0
+_RETRY_S = 0.1
+#: The group's coordinator is being elected or moves: on a new broker, with the very first group.
 _MOVING = frozenset(
     {
         KafkaError.NOT_COORDINATOR,
@@ -25,6 +33,8 @@ _MOVING = frozenset(
 class Broker:
     """Asks the broker. Every method raises UnavailableError when it does not answer.
 
+    A context manager, or to be closed.
+
     Asks through consumers that never join their group: confluent-kafka 2.16's
     `AdminClient.list_consumer_group_offsets` was seen to crash the process (SIGSEGV) on a broker
     whose first group was just being made.
@@ -35,12 +45,20 @@ class Broker:
         self._consumers: dict[str, Consumer] = {}
         self._names: dict[str, TopicName] = {settings.topic_prefix + n: n for n in TOPICS}
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
     def partitions(self) -> list[Partition]:
         """Partitions of the registry's topics that exist."""
-        try:
-            topics = self._consumer("").list_topics(timeout=_TIMEOUT_S).topics
-        except KafkaException as error:
-            raise self._unavailable(error) from None
+        topics = self._ask(lambda: self._consumer("").list_topics(timeout=_TIMEOUT_S).topics)
         return [
             Partition(name, number)
             for physical, name in self._names.items()
@@ -53,17 +71,7 @@ class Broker:
         asked = [self._partition(partition) for partition in partitions]
         if not asked:
             return {}
-        deadline = time.monotonic() + _TIMEOUT_S
-        while True:
-            try:
-                found = self._consumer(group).committed(asked, timeout=_TIMEOUT_S)
-                break
-            except KafkaException as error:
-                # A coordinator that moves, or is elected for the first time, says so and is asked
-                # again; the client does not do that for this request.
-                if error.args[0].code() not in _MOVING or time.monotonic() > deadline:
-                    raise self._unavailable(error) from None
-                time.sleep(0.1)
+        found = self._ask(lambda: self._consumer(group).committed(asked, timeout=_TIMEOUT_S))
         return {
             Partition(self._names[each.topic], each.partition): each.offset
             for each in found
@@ -74,16 +82,30 @@ class Broker:
         """(oldest kept offset, offset of the next message) of each partition."""
         found: dict[Partition, tuple[int, int]] = {}
         for partition in partitions:
-            try:
-                ends = self._consumer("").get_watermark_offsets(
-                    self._partition(partition), timeout=_TIMEOUT_S
-                )
-            except KafkaException as error:
-                raise self._unavailable(error) from None
+            asked = self._partition(partition)
+            ends = self._ask(
+                partial(self._consumer("").get_watermark_offsets, asked, timeout=_TIMEOUT_S)
+            )
             if ends is None:
-                raise UnavailableError(f"{self._settings.topic_prefix}{partition.topic}: no answer")
+                raise self._unavailable(f"no ends of {asked.topic}")
             found[partition] = (ends[0], ends[1])
         return found
+
+    def members(self, group: str) -> int:
+        """Processes that are in the group now; 0 if there never was such a group."""
+
+        def ask() -> int:
+            # A new client each time: one that was sent to the wrong coordinator keeps asking it.
+            admin = AdminClient(kafka.connection(self._settings))
+            future = admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)[group]
+            try:
+                return len(future.result(timeout=_TIMEOUT_S + 1).members)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                    return 0
+                raise
+
+        return self._ask(ask)
 
     def close(self) -> None:
         """Release the connections."""
@@ -99,8 +121,22 @@ class Broker:
     def _partition(self, partition: Partition) -> TopicPartition:
         return TopicPartition(self._settings.topic_prefix + partition.topic, partition.number)
 
-    def _unavailable(self, error: KafkaException) -> UnavailableError:
+    def _ask(self, question: Callable[[], _T]) -> _T:
+        """Ask again while a coordinator moves; the client does not do that for these requests."""
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                return question()
+            except KafkaException as error:
+                why: KafkaError = error.args[0]
+                if why.code() not in _MOVING or time.monotonic() > deadline:
+                    raise self._unavailable(f"{why.name()} {why.str()}") from None
+            except TimeoutError:
+                raise self._unavailable("no answer in time") from None
+            time.sleep(_RETRY_S)
+
+    def _unavailable(self, why: str) -> UnavailableError:
         return UnavailableError(
-            f"Kafka at {self._settings.kafka_bootstrap_servers!r} did not answer: "
-            f"{error.args[0].str()}"
+            f"Kafka at {self._settings.kafka_bootstrap_servers!r} did not answer ({why}): start it "
+            "(`ragwheel up`) or set RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS"
         )

@@ -10,8 +10,7 @@ import orjson
 
 from ragwheel.accounting.accounts import TopicAccount
 from ragwheel.cli.views.overview import as_json, as_text
-from ragwheel.operations.groups import GroupState
-from ragwheel.operations.overview import LabelCount, ModelLine, Overview, TableRows
+from ragwheel.operations.overview import GroupState, LabelCount, ModelLine, Overview, TableRows
 from ragwheel.operations.running import ProcessState
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -32,8 +32,7 @@ BOTH = ["clickhouse_connect", "prometheus_client"]
                             "ragwheel.operations.redeliver"]),
         # A service's machine: the base install. `ragwheel emit`, `topics`, `doctor`.
         (LOCAL + TRAINERS + STREAMS + BOTH,
-         ["ragwheel.cli.connection", "ragwheel.operations.emit",
-          "ragwheel.operations.topics", "ragwheel.operations.doctor"]),
+         ["ragwheel.cli.connection", "ragwheel.operations.emit", "ragwheel.operations.doctor"]),
         # A training machine: [trainers] alone. `ragwheel train`, `models`.
         (LOCAL + STREAMS, ["ragwheel.operations.models", "ragwheel.trainers.process",
                            "ragwheel.cli.views.verdict"]),

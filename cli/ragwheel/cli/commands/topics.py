@@ -28,9 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ragwheel.backends.kafka import create_topics, require_broker
+    from ragwheel.backends.kafka import create_topics, missing_topics, require_broker
     from ragwheel.cli.connection import connect_to
-    from ragwheel.operations.topics import missing_topics
     from ragwheel.schemas.settings import KafkaSettings, load
 
     connect_to(args.home)

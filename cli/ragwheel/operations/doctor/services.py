@@ -8,9 +8,9 @@ import urllib.request
 import orjson
 
 from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.kafka import missing_topics
 from ragwheel.backends.migrate import migrate
 from ragwheel.operations.doctor.finding import Finding, fail, ok, warn
-from ragwheel.operations.topics import missing_topics
 from ragwheel.schemas.errors import RagwheelError
 from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings
 
