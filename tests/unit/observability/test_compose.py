@@ -7,11 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.packaging import DOCKERFILE, IMAGES, PROJECT_FILES, folders_of_image
 from tests.unit.observability.promql import ROOT, RULES_DIR
 
 from ragwheel.schemas.settings import (
@@ -25,7 +25,6 @@ from ragwheel.schemas.settings import (
 from ragwheel.schemas.topics import TOPICS
 
 COMPOSE_FILE = ROOT / "docker-compose.yml"
-DOCKERFILE = (ROOT / "infra" / "docker" / "Dockerfile").read_text("utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 WORKERS = ("intake", "grader", "trainer")
@@ -195,7 +194,10 @@ def test_the_image_is_locked_small_and_unprivileged() -> None:
     assert "--require-hashes" in DOCKERFILE
     assert re.search(r"^USER 10001:10001$", DOCKERFILE, re.MULTILINE)
     assert re.search(r"^HEALTHCHECK ", DOCKERFILE, re.MULTILINE)
-    assert DOCKERFILE.count("\nFROM ") == 2, "build tools stay in the first stage"
+    last = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
+    assert re.findall(r"^COPY (.*)$", last, re.MULTILINE) == [
+        "--from=build /opt/ragwheel /opt/ragwheel"
+    ], "sources and build tools stay in the stages before"
     assert "://" not in DOCKERFILE.replace("http://127.0.0.1:", "")
     makefile = (ROOT / "Makefile").read_text("utf-8")
     wanted = re.search(r"^UV_VERSION := (\S+)$", makefile, re.MULTILINE)
@@ -216,14 +218,17 @@ def test_the_image_of_a_service_can_be_built(service: str) -> None:
     assert re.search(rf"^{needed}==", lock, re.MULTILINE)
 
 
-def test_what_the_image_copies_reaches_the_build() -> None:
+def test_what_an_image_copies_reaches_the_build_and_nothing_else() -> None:
     ignore = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     let_in = {line[1:].split("/*")[0] for line in ignore if line.startswith("!")}
-    copied = {
-        source.split("/$")[0].removesuffix("/dev.txt")
-        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
-        for source in line.split()
-    }
+    copied = set(PROJECT_FILES).union(["requirements"], *map(folders_of_image, IMAGES))
     assert copied == let_in
     for source in copied:
-        assert Path(ROOT / source).exists(), source
+        assert (ROOT / source).exists(), source
+
+
+def test_every_image_of_compose_is_one_whose_folders_are_chosen() -> None:
+    extras = {SERVICES[service]["build"]["args"]["EXTRA"] for service in OURS}
+    assert extras == set(IMAGES)
+    for extra in extras:
+        assert {"schemas", "cli"} < folders_of_image(extra)

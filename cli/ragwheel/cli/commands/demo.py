@@ -32,12 +32,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ragwheel.demo.options import DemoOptions
-    from ragwheel.demo.run import run as run_demo
     from ragwheel.operations.extras import require_extra
     from ragwheel.operations.running import choose_home
 
     require_extra("streams", "trainers", "local")
+    from ragwheel.demo.options import DemoOptions
+    from ragwheel.demo.run import run as run_demo
+
     return run_demo(
         DemoOptions(
             scale=args.scale,

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from ragwheel.cli.command import Command, add_connection
+
+if TYPE_CHECKING:
+    from ragwheel.operations.doctor.finding import Finding
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,14 +25,11 @@ def run(args: argparse.Namespace) -> int:
     from ragwheel.cli.connection import addresses_are_set, connect_to
     from ragwheel.operations.doctor import examine
     from ragwheel.operations.running import choose_home
-    from ragwheel.stack.doctor import examine_stack
 
     stack = connect_to(args.home)
     levels: Counter[str] = Counter()
     configured = stack is not None or addresses_are_set()
-    findings = examine(
-        choose_home(args.home), examine_stack, configured=configured, quick=args.quick
-    )
+    findings = examine(choose_home(args.home), _local, configured=configured, quick=args.quick)
     for finding in findings:
         levels[finding.level] += 1
         print(f"{finding.level:<4}  {finding.subject:<20}  {finding.detail}", flush=True)
@@ -35,6 +37,13 @@ def run(args: argparse.Namespace) -> int:
             print(f"{'':28}→ {finding.fix}", flush=True)
     print(f"{levels['ok']} ok, {levels['warn']} warnings, {levels['fail']} failures")
     return 1 if levels["fail"] else 0
+
+
+def _local() -> Iterable[Finding]:
+    # Imported when asked for: images without the extra [local] do not carry the stack.
+    from ragwheel.stack.doctor import examine_stack
+
+    return examine_stack()
 
 
 COMMAND = Command(

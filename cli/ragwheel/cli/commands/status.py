@@ -14,12 +14,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ragwheel.cli.connection import connect_to
-    from ragwheel.cli.views.overview import as_json, as_text
     from ragwheel.operations.extras import require_extra
-    from ragwheel.operations.overview import look
     from ragwheel.schemas.settings import GraderSettings, IntakeSettings, load
 
     require_extra("streams")
+    from ragwheel.cli.views.overview import as_json, as_text
+    from ragwheel.operations.overview import look
+
     stack = connect_to(args.home)
     overview = look(load(IntakeSettings), load(GraderSettings), stack)
     print(as_json(overview) if args.json else as_text(overview))

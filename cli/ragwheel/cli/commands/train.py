@@ -21,7 +21,6 @@ def run(args: argparse.Namespace) -> int:
 
     from ragwheel.backends.kafka import require_broker
     from ragwheel.cli.connection import connect_to
-    from ragwheel.cli.views.verdict import StageLines, as_text
     from ragwheel.operations.extras import require_extra
     from ragwheel.schemas.settings import TrainerSettings, load
 
@@ -29,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     connect_to(args.home)
     settings = load(TrainerSettings)
     require_broker(settings)
+    from ragwheel.cli.views.verdict import StageLines, as_text
     from ragwheel.trainers.trainer import Trainer
 
     with Trainer(settings, progress=StageLines(lambda line: print(line, flush=True))) as trainer:

@@ -26,10 +26,12 @@ def run(args: argparse.Namespace) -> int:
     from ragwheel.cli.views.announcement import announce
     from ragwheel.operations.extras import require_extra
     from ragwheel.operations.running import choose_home
+
+    require_extra("local", "streams")
     from ragwheel.stack import LocalStack, choose_components
 
     components = choose_components(without=args.without)
-    require_extra("local", "streams", *(["trainers"] if "trainer" in components else []))
+    require_extra(*(["trainers"] if "trainer" in components else []))
     with LocalStack(
         choose_home(args.home),
         components=components,

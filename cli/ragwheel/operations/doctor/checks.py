@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ragwheel.models.packaged import packaged_model
 from ragwheel.operations.doctor import machine, runtimes, services
 from ragwheel.operations.doctor.finding import Finding, fail
 from ragwheel.operations.extras import EXTRAS, missing_packages
@@ -67,6 +66,9 @@ def _with_settings(check: Callable[[], list[Finding]]) -> list[Finding]:
 
 def _base_model(settings: TrainerSettings) -> str:
     """The model that is configured, or the one that a local stack takes without configuration."""
+    # Imported when asked for: only images with the extra [trainers] carry it.
+    from ragwheel.models.packaged import packaged_model
+
     packaged = packaged_model()
     if packaged and "base_model" not in settings.model_fields_set:
         return str(packaged)
