@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system-tools demo test check format unit integration bench lock \
+.PHONY: help setup system-tools demo test check format unit integration wheel bench lock \
 	docs clean
 
 help: ## show this list
@@ -59,6 +59,11 @@ unit: setup ## unit tests only
 
 integration: setup system-tools ## contract and integration tests (real Kafka, embedded ClickHouse)
 	@$(BIN)/pytest tests/contract tests/integration $(ARGS)
+
+wheel: setup system-tools ## build the wheel into dist and run it, and what the images hold, outside this tree
+	@$(BIN)/python -m hatchling build --target wheel
+	@$(BIN)/pytest tests/unit/test_wheel.py tests/unit/test_images.py \
+		tests/integration/test_wheel.py $(ARGS)
 
 format: setup ## format and fix what can be fixed by a tool
 	@$(BIN)/ruff check --fix

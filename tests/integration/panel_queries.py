@@ -75,6 +75,11 @@ class Prometheus:
         active = self._get("targets", {"state": "active"})["activeTargets"]
         return {target["labels"]["job"] for target in active if target["health"] == "up"}
 
+    def rule_groups(self) -> list[dict[str, Any]]:
+        """The loaded groups of rules, with their file and the health of each rule."""
+        groups: list[dict[str, Any]] = self._get("rules", {})["groups"]
+        return groups
+
     def _get(self, what: str, fields: Mapping[str, str]) -> Any:
         url = f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(fields)}"
         try:

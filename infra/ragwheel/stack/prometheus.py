@@ -33,7 +33,7 @@ def prometheus_path() -> str:
 def prometheus_config(
     metrics_ports: Mapping[str, int], *, rules_dir: Path = RULES_DIR, scrape_interval_s: int
 ) -> bytes:
-    """The configuration file (JSON, which is YAML): one job per process, our rules if present."""
+    """The configuration file (JSON, which is YAML): one job per process, and our rules."""
     rules = sorted(str(path) for path in rules_dir.glob("*.rules.y*ml"))
     interval = f"{scrape_interval_s}s"
     return orjson.dumps(
