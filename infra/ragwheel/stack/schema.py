@@ -32,7 +32,7 @@ def create_schema(env: Mapping[str, str], on_progress: Callable[[str], None]) ->
     settings = settings_in(env, ClickHouseSettings)
     client = connect(settings, create_database=True)
     try:
-        applied = migrate(client, replicated=settings.clickhouse_replicated)
+        applied = migrate(client, replicated=settings.clickhouse_replicated, tell=on_progress)
     finally:
         client.close()
     if applied:

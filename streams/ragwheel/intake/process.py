@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
-
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from ragwheel.accounting.accounts import AccountReader, Groups
 from ragwheel.backends import kafka, process
@@ -24,15 +20,10 @@ from ragwheel.intake.outlet import Outlet
 from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
 from ragwheel.intake.sampling import SamplingPolicy
-from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.settings import IntakeSettings
-
-if TYPE_CHECKING:
-    from clickhouse_connect.driver.client import Client
 
 _LOG = logging.getLogger(__name__)
 
-_MIGRATION_ATTEMPTS = 5
 # Unacknowledged for so long, a message counts as failed; it is then logged and sent again.
 _DELIVERY_S = 15
 
@@ -56,7 +47,8 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     kafka.require_broker(settings)
     client = connect(settings, create_database=True)
-    migrate_beside_others(client, replicated=settings.clickhouse_replicated)
+    if applied := migrate(client, replicated=settings.clickhouse_replicated):
+        _LOG.info("applied migrations: %s", ", ".join(migration.label for migration in applied))
     kafka.create_topics(settings)
 
     declare(telemetry)
@@ -97,28 +89,6 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
         outlet.close()
         client.close()
     _LOG.info("intake ended")
-
-
-def migrate_beside_others(client: Client, *, replicated: bool) -> None:
-    """Apply missing migrations, while other processes may do the same.
-
-    Every statement is `IF NOT EXISTS`; two runners can still trip over each other's half-made
-    table, which is over a moment later.
-
-    Raises:
-        UnavailableError: it failed several times.
-    """
-    for attempt in range(1, _MIGRATION_ATTEMPTS + 1):
-        try:
-            applied = migrate(client, replicated=replicated)
-        except ClickHouseError as error:
-            if attempt == _MIGRATION_ATTEMPTS:
-                raise UnavailableError(f"ClickHouse refused the migrations: {error}") from error
-            time.sleep(0.2 * attempt)
-            continue
-        if applied:
-            _LOG.info("applied migrations: %s", ", ".join(m.name for m in applied))
-        return
 
 
 def _gauges(settings: IntakeSettings, telemetry: Telemetry, processor: Processor) -> GaugeThread:

@@ -231,10 +231,14 @@ CREATE TABLE schema_migrations
     `version` UInt32,
     `name` String,
     `checksum` String,
-    `applied_at` DateTime64(3, 'UTC')
+    `run_id` String,
+    `runner` String,
+    `state` LowCardinality(String),
+    `statements` UInt32,
+    `at` DateTime64(6, 'UTC')
 )
-ENGINE = ReplacingMergeTree
-ORDER BY version
+ENGINE = MergeTree
+ORDER BY (version, run_id, at)
 SETTINGS index_granularity = 8192
 
 CREATE VIEW v_chunks

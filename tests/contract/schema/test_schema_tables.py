@@ -19,10 +19,11 @@ from pydantic import BaseModel
 from tests.examples import HASH, TEXT, examples, query, retrieval
 
 from ragwheel.backends.clickhouse import connect
-from ragwheel.backends.migrate import migrate, migrations, statements
+from ragwheel.backends.migrate import migrate, pending
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.inserts import Inserter
 from ragwheel.schemas.events import MetricValue
+from ragwheel.schemas.migrations import migrations, statements
 from ragwheel.schemas.settings import ClickHouseSettings
 from ragwheel.schemas.tables import (
     ALL_TABLES,
@@ -201,7 +202,7 @@ def test_migrations_run_up_down_and_up_again(client: Client) -> None:
 
 def test_migrating_twice_does_nothing(client: Client) -> None:
     assert migrate(client) == []
-    assert migrate(client, dry_run=True) == []
+    assert pending(client) == []
 
 
 def test_the_committed_snapshot_is_the_schema_that_the_migrations_make(client: Client) -> None:

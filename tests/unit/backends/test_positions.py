@@ -52,6 +52,6 @@ def test_a_moving_coordinator_is_asked_again(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_any_other_error_is_told_with_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     consumer = FakeConsumer(KafkaError.GROUP_AUTHORIZATION_FAILED)
-    with pytest.raises(UnavailableError, match="'broker:1'.*GROUP_AUTHORIZATION_FAILED"):
+    with pytest.raises(UnavailableError, match=r"'broker:1'.*GROUP_AUTHORIZATION_FAILED"):
         ask(monkeypatch, consumer)
     assert consumer.closed

@@ -9,7 +9,7 @@ import orjson
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.kafka import missing_topics
-from ragwheel.backends.migrate import migrate
+from ragwheel.backends.migrate import pending
 from ragwheel.operations.doctor.finding import Finding, fail, ok, warn
 from ragwheel.schemas.errors import RagwheelError
 from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings
@@ -40,14 +40,14 @@ def database(settings: ClickHouseSettings, *, configured: bool) -> Finding:
         client = connect(settings)
         try:
             version = client.server_version
-            pending = migrate(client, dry_run=True)
+            missing = pending(client)
         finally:
             client.close()
     except RagwheelError as error:
         return _failed("clickhouse", error)
-    if pending:
+    if missing:
         return warn(
-            "clickhouse", f"{version} lacks {len(pending)} migration(s)", "ragwheel migrate"
+            "clickhouse", f"{version} lacks {len(missing)} migration(s)", "ragwheel migrate"
         )
     return ok("clickhouse", f"{version} answers and has all tables")
 
