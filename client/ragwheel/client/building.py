@@ -6,14 +6,14 @@ A test holds that whatever is built here is accepted by `ragwheel.schemas.wire.d
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from operator import index
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args, get_type_hints
 from uuid import UUID
 
 from ragwheel.client.candidates import Fields, candidates, checked_text
+from ragwheel.client.described import Measured, unknown_argument
 from ragwheel.client.hits import MAX_ID_CHARS, checked_id, invalid, read_hit
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import FeedbackEvent, FeedbackKind, QueryEvent, Record, RetrievalEvent
@@ -23,8 +23,7 @@ _MAX_K = 100_000
 _KINDS: frozenset[str] = frozenset(get_args(FeedbackKind))
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """What every event of one moment shares.
 
     Attributes:
@@ -70,32 +69,20 @@ def retrieval_event(
     query_id: str,
     query: str,
     hits: Iterable[object],
+    described: Measured,
     *,
     segment: str,
-    stage: str,
-    retriever: str,
-    embedding_model: str,
-    index_version: str,
-    k: int,
-    latency_ms: float,
     send_text: bool,
     extra: Mapping[str, Any] | None = None,
 ) -> Fields:
     """A RetrievalEvent; no hits is a zero-result search, which is valid."""
     event = _head("retrieval", origin, query_id, segment)
     event["query"] = checked_text("query", query)
-    event["stage"] = _name("stage", stage)
-    if retriever:
-        event["retriever"] = _name("retriever", retriever)
-    if embedding_model:
-        event["embedding_model"] = _name("embedding_model", embedding_model)
-    if index_version:
-        event["index_version"] = _name("index_version", index_version)
-    event["k"] = _whole("k", k)
-    latency_ms = _number("latency_ms", latency_ms)
-    if latency_ms < 0:
-        raise invalid("latency_ms", f"it cannot be negative, as {latency_ms} is")
-    event["latency_ms"] = latency_ms
+    for name, value in described.items():
+        if name not in _CHECKS:
+            raise unknown_argument(name, _CHECKS)
+        if value is not None:
+            event[name] = _CHECKS[name](name, value)
     event["candidates"] = candidates(hits, send_text=send_text)
     return _with_extra(event, extra, RetrievalEvent)
 
@@ -207,3 +194,18 @@ def _number(field: str, value: Any) -> float:
     if not math.isfinite(number):
         raise invalid(field, f"a finite number is needed, not {value!r:.80}")
     return number
+
+
+def _amount(field: str, value: Any) -> float:
+    number = _number(field, value)
+    if number < 0:
+        raise invalid(field, f"it cannot be negative, as {number} is")
+    return number
+
+
+_CHECK_OF: dict[object, Callable[[str, Any], object]] = {
+    str | None: _name,
+    int | None: _whole,
+    float | None: _amount,
+}
+_CHECKS = {name: _CHECK_OF[kind] for name, kind in get_type_hints(Measured).items()}

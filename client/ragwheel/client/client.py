@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from ragwheel.client import building
-from ragwheel.client.candidates import Fields, mark_used
+from ragwheel.client.candidates import mark_used
 from ragwheel.client.channel import Channel
 from ragwheel.client.context import Query
+from ragwheel.client.described import Measured
+from ragwheel.client.emitter import Emitter
 from ragwheel.client.guard import never_raises
 from ragwheel.client.hits import chunk_id_of, invalid
 from ragwheel.client.ids import new_id
 from ragwheel.client.stats import ClientStats
 from ragwheel.schemas.events import FeedbackKind
 from ragwheel.schemas.settings import ClientSettings
-from ragwheel.schemas.topics import TopicName
 
 
 class RagwheelClient:
@@ -36,13 +37,14 @@ class RagwheelClient:
     def __init__(self, settings: ClientSettings | None = None, **overrides: Any) -> None:
         given = {} if settings is None else settings.model_dump()
         self._channel = Channel(given | overrides)
+        self._emitter = Emitter(self._channel)
 
     @property
     def problem(self) -> str:
         """Why nothing is sent, in words that name the setting; empty when all is well."""
         return self._channel.problem
 
-    @never_raises("queries", lambda client: Query(client, new_id(), "", "default"))
+    @never_raises("queries", lambda client: Query(client._emitter, new_id(), "", "default"))
     def query(
         self,
         text: str,
@@ -70,7 +72,7 @@ class RagwheelClient:
             session=session,
             attributes=attributes,
         )
-        return Query(self, query_id, text, segment)
+        return Query(self._emitter, query_id, text, segment)
 
     @never_raises("queries", lambda _: new_id())
     def emit_query(
@@ -100,12 +102,12 @@ class RagwheelClient:
         self._send_query(
             query_id,
             text,
+            ts,
+            event_id,
             segment=segment,
             user=user,
             session=session,
             attributes=attributes,
-            ts=ts,
-            event_id=event_id,
             extra=extra,
         )
         return query_id
@@ -118,45 +120,36 @@ class RagwheelClient:
         hits: Iterable[object],
         *,
         segment: str = "default",
-        stage: str = "dense",
-        retriever: str = "",
-        embedding_model: str = "",
-        index_version: str = "",
-        k: int = 0,
-        latency_ms: float = 0.0,
         used: Iterable[object] = (),
         ts: datetime | None = None,
         event_id: str | None = None,
         extra: Mapping[str, Any] | None = None,
+        **described: Unpack[Measured],
     ) -> bool:
-        """Send a RetrievalEvent. Arguments as in `Query.retrieved`, and:
+        """Send a RetrievalEvent. `hits` as in `Query.retrieved`, and:
 
         Args:
             query: the text that was searched for.
             used: the chunks that went into the prompt: ids or hits.
+            described: `stage`, `k` … : the fields of `ragwheel.client.described`.
 
         Returns:
             Whether it was queued.
         """
-        event = self.build_retrieval(
+        if not self._emitter.ready("retrievals"):
+            return False
+        event = self._emitter.retrieval(
             query_id,
             query,
             hits,
+            described,
             segment=segment,
-            stage=stage,
-            retriever=retriever,
-            embedding_model=embedding_model,
-            index_version=index_version,
-            k=k,
-            latency_ms=latency_ms,
             ts=ts,
             event_id=event_id,
             extra=extra,
         )
-        if event is None:
-            return False
         mark_used(event["candidates"], {chunk_id_of(item) for item in used})
-        return self._channel.send("retrievals", event)
+        return self._emitter.send("retrievals", event)
 
     @never_raises("feedback", lambda _: False)
     def emit_feedback(
@@ -180,18 +173,16 @@ class RagwheelClient:
         Returns:
             Whether it was queued.
         """
-        if not self._channel.ready("feedback"):
-            return False
-        event = building.feedback_event(
-            self._origin(ts, event_id),
+        return self._emitter.feedback(
             query_id,
             kind,
             chunk_id,
             value,
             segment=segment,
+            ts=ts,
+            event_id=event_id,
             extra=extra,
         )
-        return self._channel.send("feedback", event)
 
     feedback = emit_feedback
 
@@ -218,7 +209,9 @@ class RagwheelClient:
             Only what iterating over `chunks` raises: that error is the service's own.
         """
         if not isinstance(chunks, Iterable):
-            self.refuse("chunks", invalid("chunks", f"{chunks!r:.80} is not a list of chunks"))
+            self._emitter.refuse(
+                "chunks", invalid("chunks", f"{chunks!r:.80} is not a list of chunks")
+            )
             return 0
         now = datetime.now(UTC) if ts is None else ts
         return sum(
@@ -249,59 +242,14 @@ class RagwheelClient:
         """What became of every event handed over in this process."""
         return self._channel.stats()
 
-    def refuse(self, topic: TopicName, error: Exception) -> None:
-        """Count and log an event, or a call, that could not be used. For `never_raises`."""
-        self._channel.refuse(topic, error)
-
-    def build_retrieval(
-        self,
-        query_id: str,
-        query: str,
-        hits: Iterable[object],
-        /,
-        *,
-        ts: datetime | None = None,
-        event_id: str | None = None,
-        **described: Any,
-    ) -> Fields | None:
-        """A RetrievalEvent that is not sent yet, for `Query`; None while nothing is sent at all.
-
-        Raises:
-            InvalidEventError: an argument breaks the schema.
-        """
-        if not self._channel.ready("retrievals"):
-            return None
-        return building.retrieval_event(
-            self._origin(ts, event_id),
-            query_id,
-            query,
-            hits,
-            send_text=self._channel.send_text,
-            **described,
-        )
-
-    @never_raises("retrievals", lambda _: False)
-    def send_retrieval(self, event: Fields) -> bool:
-        """Send what `build_retrieval` made, for `Query`."""
-        return self._channel.send("retrievals", event)
-
     @never_raises("queries", lambda _: False)
     def _send_query(
-        self,
-        query_id: str,
-        text: str,
-        /,
-        *,
-        ts: datetime | None,
-        event_id: str | None,
-        **described: Any,
+        self, query_id: str, text: str, ts: datetime | None, event_id: str | None, /, **asked: Any
     ) -> bool:
-        if not self._channel.ready("queries"):
+        if not self._emitter.ready("queries"):
             return False
-        origin = self._origin(ts, event_id)
-        return self._channel.send(
-            "queries", building.query_event(origin, query_id, text, **described)
-        )
+        origin = self._emitter.origin(ts, event_id)
+        return self._emitter.send("queries", building.query_event(origin, query_id, text, **asked))
 
     @never_raises("chunks", lambda _: False)
     def _send_chunk(
@@ -313,17 +261,10 @@ class RagwheelClient:
         index_version: str,
         wait_s: float,
     ) -> bool:
-        if not self._channel.ready("chunks"):
+        if not self._emitter.ready("chunks"):
             return False
         event = building.chunk_event(item, position, ts, source, index_version)
-        return self._channel.send("chunks", event, wait_s)
-
-    def _origin(self, ts: datetime | None, event_id: str | None) -> building.Origin:
-        return building.Origin(
-            new_id() if event_id is None else event_id,
-            datetime.now(UTC) if ts is None else ts,
-            self._channel.service,
-        )
+        return self._emitter.send("chunks", event, wait_s)
 
     def __enter__(self) -> Self:
         return self

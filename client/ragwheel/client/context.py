@@ -6,16 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self, Unpack
 
 from ragwheel.client.candidates import Fields, mark_used
+from ragwheel.client.described import Described, Measured, unknown_argument
+from ragwheel.client.emitter import Emitter
 from ragwheel.client.guard import never_raises
 from ragwheel.client.hits import chunk_id_of, invalid
 from ragwheel.schemas.events import FeedbackKind
-from ragwheel.schemas.topics import TopicName
-
-if TYPE_CHECKING:
-    from ragwheel.client.client import RagwheelClient
 
 _CURRENT: ContextVar[Query | None] = ContextVar("ragwheel.query", default=None)
 #: Retrievals kept until the block ends; an agent in a loop sends the oldest before that.
@@ -46,11 +44,11 @@ class Query:
         segment: the retrieval task.
     """
 
-    def __init__(self, client: RagwheelClient, query_id: str, text: str, segment: str) -> None:
+    def __init__(self, emitter: Emitter, query_id: str, text: str, segment: str) -> None:
         self.query_id = query_id
         self.text = text
         self.segment = segment
-        self._client = client
+        self._emitter = emitter
         self._tokens: list[Token[Query | None]] = []
         self._held: list[Fields] = []
         self._used: set[str] = set()
@@ -61,72 +59,59 @@ class Query:
         self,
         hits: Iterable[object],
         *,
-        stage: str = "dense",
-        retriever: str = "",
-        embedding_model: str = "",
-        index_version: str = "",
-        k: int = 0,
-        latency_ms: float | None = None,
         query: str | None = None,
         extra: Mapping[str, Any] | None = None,
+        **described: Unpack[Measured],
     ) -> None:
         """A stage of the pipeline returned `hits`, best first. No hits is worth telling, too.
 
         Args:
             hits: `(chunk_id, score, text)` tuples, dicts or objects of the usual search clients, or
                 `Hit`s; see docs/instrumentation.md. A list rather than a generator: it is consumed.
-            stage: bm25, dense, fusion, rerank …
-            k: how many were asked for; 0 is unknown.
-            latency_ms: None takes the time since the query began or since the stage before.
             query: the text searched for, where it is not what the user typed (rewritten, expanded).
             extra: further fields for the archive, e.g. an experiment's name.
+            described: `stage`, `k` … : the fields of `ragwheel.client.described`.
         """
+        if not self._emitter.ready("retrievals"):
+            return
         now_s = perf_counter()
         measured_ms, self._mark_s = (now_s - self._mark_s) * 1000, now_s
-        event = self._client.build_retrieval(
+        if described.get("latency_ms") is None:
+            described["latency_ms"] = measured_ms
+        event = self._emitter.retrieval(
             self.query_id,
             self.text if query is None else query,
             hits,
+            described,
             segment=self.segment,
-            stage=stage,
-            retriever=retriever,
-            embedding_model=embedding_model,
-            index_version=index_version,
-            k=k,
-            latency_ms=measured_ms if latency_ms is None else latency_ms,
             extra=extra,
         )
-        if event is None:
-            return
         self._held.append(event)
         if not self._tokens:
             self._release(0)
         elif len(self._held) > _MAX_HELD:
             self._release(_MAX_HELD)
 
-    @never_raises("retrievals", lambda query: Stage(query))
+    @never_raises("retrievals", lambda query: Stage(query, {}))
     def retrieving(
         self,
-        stage: str = "dense",
+        stage: str | None = None,
+        /,
         *,
-        retriever: str = "",
-        embedding_model: str = "",
-        index_version: str = "",
-        k: int = 0,
         query: str | None = None,
         extra: Mapping[str, Any] | None = None,
+        **described: Unpack[Described],
     ) -> Stage:
-        """A block around one stage; times exactly that, also where stages run side by side."""
-        return Stage(
-            self,
-            stage=stage,
-            retriever=retriever,
-            embedding_model=embedding_model,
-            index_version=index_version,
-            k=k,
-            query=query,
-            extra=extra,
-        )
+        """A block around one stage; times exactly that, also where stages run side by side.
+
+        Args:
+            stage: as in `described`, where it may stand as well.
+        """
+        for name in described.keys() - Described.__annotations__.keys():
+            raise unknown_argument(name, Described.__annotations__)
+        if stage is not None:
+            described["stage"] = stage
+        return Stage(self, described, query=query, extra=extra)
 
     @never_raises("retrievals", _nothing)
     def used(self, *chunks: object) -> None:
@@ -147,7 +132,7 @@ class Query:
     @never_raises("feedback", _nothing)
     def feedback(self, kind: FeedbackKind, chunk_id: object = None, *, value: float = 1.0) -> None:
         """What the user did with the answer, or with one chunk of it."""
-        self._client.feedback(self.query_id, kind, chunk_id, value=value, segment=self.segment)
+        self._emitter.feedback(self.query_id, kind, chunk_id, value, segment=self.segment)
 
     def __enter__(self) -> Self:
         self._tokens.append(_CURRENT.set(self))
@@ -172,10 +157,6 @@ class Query:
     ) -> None:
         self._leave()
 
-    def refuse(self, topic: TopicName, error: Exception) -> None:
-        """Count and log a call that could not be used."""
-        self._client.refuse(topic, error)
-
     @never_raises("retrievals", _nothing)
     def _leave(self) -> None:
         token = self._tokens.pop()
@@ -192,21 +173,36 @@ class Query:
         while len(self._held) > keep:
             event = self._held.pop(0)
             mark_used(event["candidates"], self._used)
-            self._client.send_retrieval(event)
+            self._send(event)
+
+    @never_raises("retrievals", _nothing)
+    def _send(self, event: Fields) -> None:
+        self._emitter.send("retrievals", event)
 
 
 class Stage:
     """One stage of a query while it runs; made by `Query.retrieving`. No method raises."""
 
-    def __init__(self, owner: Query, **described: Any) -> None:
-        self._query = owner
+    def __init__(
+        self,
+        owner: Query,
+        described: Described,
+        *,
+        query: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._owner = owner
         self._described = described
+        self._query = query
+        self._extra = extra
         self._began_s = perf_counter()
 
     def returned(self, hits: Iterable[object]) -> None:
         """The stage returned `hits`, best first; the clock stops here."""
         latency_ms = (perf_counter() - self._began_s) * 1000
-        self._query.retrieved(hits, latency_ms=latency_ms, **self._described)
+        self._owner.retrieved(
+            hits, query=self._query, extra=self._extra, latency_ms=latency_ms, **self._described
+        )
 
     def __enter__(self) -> Self:
         self._began_s = perf_counter()

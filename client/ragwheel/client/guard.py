@@ -12,13 +12,21 @@ from ragwheel.schemas.topics import TopicName
 
 
 class Refuses(Protocol):
+    """Who counts and logs what went wrong."""
+
+    @property
+    def refuse(self) -> Callable[[TopicName, Exception], None]:
+        """Told of an event, or a call, that could not be used."""
+
+
+class Guarded(Protocol):
     """Whose methods can be guarded."""
 
-    def refuse(self, topic: TopicName, error: Exception) -> None:
-        """Count and log what went wrong."""
+    @property
+    def _emitter(self) -> Refuses: ...
 
 
-_S = TypeVar("_S", bound=Refuses)
+_S = TypeVar("_S", bound=Guarded)
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -46,7 +54,7 @@ class never_raises(Generic[_R]):
                 return method(owner, *args, **kwargs)
             except Exception as error:  # noqa: BLE001 - the edge: counted and logged by `refuse`
                 with contextlib.suppress(Exception):
-                    owner.refuse(topic, error)
+                    owner._emitter.refuse(topic, error)
                 return otherwise(owner)
 
         return guarded

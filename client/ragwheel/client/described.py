@@ -1,0 +1,43 @@
+"""What a service may say about a retrieval: each field once.
+
+A new field is one line here and one in `ragwheel.schemas.events.RetrievalEvent`: the verbs take it
+by name, mypy knows its type, and `ragwheel.client.building` checks it by that type. Text is a name
+of at most 128 characters, an int a count, a float an amount of 0 or more. None says as much as
+leaving the field out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypedDict
+
+from ragwheel.client.hits import invalid
+from ragwheel.schemas.errors import InvalidEventError
+
+
+class Described(TypedDict, total=False):
+    """What is known before a stage runs."""
+
+    stage: str | None
+    """Part of the pipeline: bm25, dense, fusion, rerank …; left out, it is dense."""
+    retriever: str | None
+    """Which of several retrievers of that kind."""
+    embedding_model: str | None
+    """Name of the model that encoded the query."""
+    index_version: str | None
+    """Which build of the index was searched."""
+    k: int | None
+    """How many hits were asked for; 0 is unknown."""
+
+
+class Measured(Described, total=False):
+    """What is known once it has run."""
+
+    latency_ms: float | None
+    """What the stage took. Left out, `Query` takes the time since the query began or since the
+    stage before, and `emit_retrieval` says nothing."""
+
+
+def unknown_argument(name: str, known: Iterable[str]) -> InvalidEventError:
+    """The error of a misspelt name: at run time Python takes any for `**described`."""
+    return invalid("arguments", f"{name!r} is unknown; one of {', '.join(sorted(known))}")

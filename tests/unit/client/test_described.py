@@ -1,0 +1,108 @@
+"""A field of a retrieval is written once in the client and once in the schema."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+from pydantic import ValidationError
+from tests.fake_producer import FakeProducer
+
+import ragwheel.client
+from ragwheel.client import RagwheelClient, TopicStats
+from ragwheel.client.described import Described, Measured
+from ragwheel.schemas.events import Event, RetrievalEvent
+
+#: What the verbs take by position or under a word of its own.
+ELSEWHERE = {"event", "schema_version", "query", "candidates"} | Event.model_fields.keys()
+HITS = [("c-1", 0.9, "one")]
+VALUES: dict[object, tuple[Any, ...]] = {
+    str: ("", "x", "x" * 128, "x" * 129, 5, ["x"]),
+    int: (0, 100_000, 100_001, -1, 0.5, "1"),
+    float: (0.0, 1e300, 7, -0.1, float("nan"), float("inf"), "x"),
+}
+
+
+def test_what_can_be_said_of_a_retrieval_is_what_the_schema_knows() -> None:
+    assert set(get_type_hints(Measured)) == RetrievalEvent.model_fields.keys() - ELSEWHERE
+
+
+def test_a_stage_can_be_told_everything_but_its_own_time() -> None:
+    assert set(get_type_hints(Measured)) - set(get_type_hints(Described)) == {"latency_ms"}
+
+
+def test_a_new_field_is_one_line_of_the_client() -> None:
+    source = Path(str(ragwheel.client.__file__)).parent
+    for field in get_type_hints(Described):
+        typed = [
+            path.name
+            for path in source.glob("*.py")
+            for _ in re.finditer(rf"^\s*{field}: (?:str|int) \| None$", path.read_text(), re.M)
+        ]
+        assert typed == ["described.py"], field
+    for name in ("client.py", "emitter.py", "building.py"):
+        named = set(re.findall(r"\w+", (source / name).read_text("utf-8")))
+        assert not named & {"retriever", "embedding_model", "latency_ms"}, name
+
+
+@pytest.mark.parametrize("field", get_type_hints(Measured))
+def test_each_field_is_checked_as_the_schema_checks_it(
+    client: RagwheelClient, producer: FakeProducer, field: str
+) -> None:
+    kind, none = get_args(get_type_hints(Measured)[field])
+    assert none is type(None)
+    for value in VALUES[kind]:
+        said: Any = {field: value}
+        try:
+            RetrievalEvent.model_validate(
+                {"query_id": "q", "query": "x", "ts": "2026-11-23T12:00:00Z", **said}, strict=False
+            )
+        except ValidationError:
+            assert not client.emit_retrieval("q", "x", HITS, **said), value
+        else:
+            assert client.emit_retrieval("q", "x", HITS, **said) == (value != "1"), value
+
+
+@pytest.mark.parametrize("field", get_type_hints(Measured))
+def test_none_says_as_much_as_leaving_the_field_out(
+    client: RagwheelClient, producer: FakeProducer, field: str
+) -> None:
+    nothing: Any = {field: None}
+    assert client.emit_retrieval("q", "x", HITS, **nothing)
+    (event,) = producer.records()
+    assert getattr(event, field) == RetrievalEvent.model_fields[field].default
+
+
+def test_a_misspelt_name_and_a_wrong_type_are_refused_here_and_by_mypy(
+    client: RagwheelClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    # mypy runs strictly over this file: an `ignore` that it does not need is an error, so each one
+    # proves that the names and types of the fields reach it through `never_raises`.
+    client.emit_retrieval("q", "x", HITS, retreiver="faq")  # type: ignore[call-arg]
+    client.emit_retrieval("q", "x", HITS, k="many")  # type: ignore[arg-type]
+    with client.query("x") as query:
+        query.retrieved(HITS, lateny_ms=3.0)  # type: ignore[call-arg]
+        query.retrieved(HITS, stage=7)  # type: ignore[arg-type]
+        query.retrieving("dense", latency_ms=3.0)  # type: ignore[call-arg]
+        query.retrieving("dense", embedding_model=b"mini")  # type: ignore[arg-type]
+    assert client.stats().topics["retrievals"] == TopicStats(invalid=5)
+    assert "'retreiver' is unknown; one of embedding_model, index_version, k" in caplog.text
+
+
+def test_the_stage_may_be_said_by_position_or_by_name(
+    client: RagwheelClient, producer: FakeProducer
+) -> None:
+    with client.query("x") as query:
+        with query.retrieving("bm25") as stage:
+            stage.returned(HITS)
+        with query.retrieving(stage="rerank") as stage:
+            stage.returned(HITS)
+        with query.retrieving() as stage:
+            stage.returned(HITS)
+    assert [getattr(event, "stage", "") for event in producer.records("retrievals")] == [
+        "bm25",
+        "rerank",
+        "dense",
+    ]
