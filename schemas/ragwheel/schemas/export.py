@@ -82,7 +82,7 @@ def metrics_page() -> str:
         _NOTE,
         "",
         "Each process serves these at /metrics; a service exports those of the client with",
-        "`ragwheel.client.prometheus.register()`. Dashboards and alerts are tested against them.",
+        "`ragwheel.client.collector.register()`. Dashboards and alerts are tested against them.",
     ]
     for process in dict.fromkeys(metric.process for metric in ALL_METRICS):
         lines += ["", f"## {process}", ""]

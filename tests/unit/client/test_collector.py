@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from tests.fake_producer import FakeProducer
 
 from ragwheel.client import RagwheelClient
-from ragwheel.client.prometheus import register
+from ragwheel.client.collector import register
 from ragwheel.schemas.metrics import ALL_METRICS
 
 
