@@ -1,7 +1,10 @@
-"""From settings to a sender, with the counts: what stands behind a client."""
+"""From settings to a transport, with the counts: what stands behind a client."""
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from typing import Any
 
@@ -11,11 +14,15 @@ from ragwheel.client.candidates import Fields
 from ragwheel.client.complaints import Complaints
 from ragwheel.client.forks import reset_after_fork
 from ragwheel.client.guard import calling_line
-from ragwheel.client.sending import Sender
+from ragwheel.client.kafka import KafkaTransport
 from ragwheel.client.stats import ClientStats, Counters, Outcome
+from ragwheel.client.transport import Transport
 from ragwheel.schemas.errors import ConfigError, InvalidEventError
 from ragwheel.schemas.settings import ClientSettings, load
 from ragwheel.schemas.topics import MAX_EVENT_BYTES, TOPICS, TopicName
+
+#: Makes what stands in for a client's own transport.
+StandIn = Callable[[Counters], Transport]
 
 
 class Channel:
@@ -32,22 +39,26 @@ class Channel:
         self._counters = Counters()
         self._complaints = Complaints()
         self._lock = Lock()
-        self._sender: Sender | None = None
+        #: What the settings ask for; None where they are not read yet, or ask for nothing.
+        self._own: Transport | None = None
+        #: What events are handed to: that, or what stands in for it.
+        self._transport: Transport | None = None
+        self._stand_in: StandIn | None = None
         self._started = False
         self.service = ""
         self.send_text = True
         self.problem = ""
         reset_after_fork(self)
+        _CHANNELS.add(self)
 
     def ready(self, topic: TopicName) -> bool:
         """Whether events are sent; one that cannot be for want of good settings is dropped."""
-        if self._sender is None and not self._started:
+        if not self._started:
             self._start()
-        if self._sender is not None:
-            return True
         if self.problem:
             self._counters.add(topic, Outcome.DROPPED)
-        return False
+            return False
+        return self._transport is not None
 
     def send(self, topic: TopicName, event: Fields, wait_s: float = 0.0) -> bool:
         """Encode and queue an event that was built by `ragwheel.client.building`.
@@ -66,9 +77,9 @@ class Channel:
                 f"oversize: {len(value)} bytes, the limit is {MAX_EVENT_BYTES}; send fewer "
                 "candidates, or only their hashes (RAGWHEEL_CLIENT_SEND_TEXT=false)",
             )
-        sender = self._sender
+        transport = self._transport
         key: str = event[TOPICS[topic].key]
-        return sender is not None and sender.send(topic, key.encode(), value, wait_s=wait_s)
+        return transport is not None and transport.send(topic, key.encode(), value, wait_s=wait_s)
 
     def refuse(self, topic: TopicName, error: Exception) -> None:
         """Count and log an event, or a call, that could not be used."""
@@ -82,21 +93,29 @@ class Channel:
 
     def flush(self, timeout_s: float | None) -> int:
         """Wait for delivery; returns how many events still wait."""
-        return 0 if self._sender is None else self._sender.flush(timeout_s)
+        return 0 if self._transport is None else self._transport.flush(timeout_s)
 
     def close(self, timeout_s: float | None) -> None:
         """Flush and stop. Idempotent."""
-        if self._sender is not None:
-            self._sender.close(timeout_s)
+        if self._transport is not None:
+            self._transport.close(timeout_s)
 
     def configure(self, overrides: dict[str, Any]) -> None:
         """Use other settings from the next event on."""
-        self.close(None)
+        if self._own is not None:
+            self._own.close(None)
         with self._lock:
             self._overrides = self._overrides | overrides
-            self._sender = None
+            self._own = None
+            self._choose()
             self._started = False
             self.problem = ""
+
+    def divert(self, stand_in: StandIn | None) -> None:
+        """Hand events to what `stand_in` makes; None hands them to the client's own transport."""
+        with self._lock:
+            self._stand_in = stand_in
+            self._choose()
 
     def stats(self) -> ClientStats:
         """All counts."""
@@ -121,5 +140,55 @@ class Channel:
                 self.service = settings.service
                 self.send_text = settings.client_send_text
                 if settings.client_enabled:
-                    self._sender = Sender(settings, self._counters, self._complaints)
+                    self._own = KafkaTransport(settings, self._counters, self._complaints)
+                    if self._stand_in is None:
+                        self._transport = self._own
             self._started = True
+
+    def _choose(self) -> None:
+        stand_in = self._stand_in
+        self._transport = self._own if stand_in is None else stand_in(self._counters)
+
+
+class _Channels:
+    """Those of this process, and what stands in for their transports at this moment."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._live: weakref.WeakSet[Channel] = weakref.WeakSet()
+        self._stand_ins: list[StandIn | None] = [None]
+        reset_after_fork(self)
+
+    def add(self, channel: Channel) -> None:
+        with self._lock:
+            self._live.add(channel)
+            channel.divert(self._stand_ins[-1])
+
+    @contextmanager
+    def diverted(self, stand_in: StandIn) -> Iterator[None]:
+        self._change(self._stand_ins.append, stand_in)
+        try:
+            yield
+        finally:
+            self._change(self._stand_ins.remove, stand_in)
+
+    def _change(self, change: Callable[[StandIn], None], stand_in: StandIn) -> None:
+        with self._lock:
+            change(stand_in)
+            for channel in self._live:
+                channel.divert(self._stand_ins[-1])
+
+    def after_fork_in_child(self) -> None:
+        self._lock = Lock()
+
+
+_CHANNELS = _Channels()
+
+
+def diverted(stand_in: StandIn) -> AbstractContextManager[None]:
+    """A block in which every client of this process, new ones too, hands events to a stand-in.
+
+    Their own transports stay open meanwhile, and deliver what was queued in them. The block that
+    began last wins, until it ends.
+    """
+    return _CHANNELS.diverted(stand_in)

@@ -11,6 +11,7 @@ import pytest
 from tests.fake_producer import FakeProducer
 
 import ragwheel.client
+from ragwheel.backends import kafka
 from ragwheel.client import RagwheelClient
 from ragwheel.schemas.events import (
     Candidate,
@@ -70,6 +71,27 @@ def test_the_first_example_runs(
     (retrieval,) = (event for event in events if isinstance(event, RetrievalEvent))
     assert [c.in_context for c in retrieval.candidates] == [True] * 5 + [False] * 15
     assert client.stats().total.invalid == 0
+
+
+def test_the_example_of_a_services_own_test_passes_and_can_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("a producer was opened")
+
+    monkeypatch.setattr(kafka, "producer", opened)
+    service: dict[str, Any] = {
+        "search": lambda _question, k: [(f"c-{n}", 1 / n, f"text {n}") for n in range(1, k + 1)],
+        "generate": lambda _question, hits: ("an answer", [hit[0] for hit in hits[:2]]),
+    }
+    (example,) = (block for block in BLOCKS if "def test_" in block)
+    exec(BLOCKS[0], service)  # noqa: S102 - our own documentation
+    exec(example, service)  # noqa: S102
+    (test,) = (thing for name, thing in service.items() if name.startswith("test_"))
+    test()
+    service["generate"] = lambda _question, _hits: ("an answer without citations", [])
+    with pytest.raises(AssertionError):
+        test()
 
 
 def test_settings_that_the_guide_names_exist() -> None:

@@ -6,6 +6,8 @@ import ast
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = ("torch", "faust", "openai", "clickhouse_connect", "numpy", "chdb", "aiokafka",
          "prometheus_client", "sentence_transformers")  # fmt: skip
 
@@ -18,9 +20,9 @@ def run(code: str) -> str:
     return result.stdout
 
 
-def test_the_client_loads_nothing_heavy_and_nothing_of_the_other_parts() -> None:
-    code = "import sys, ragwheel.client; print(sorted(sys.modules))"
-    loaded = ast.literal_eval(run(code))
+@pytest.mark.parametrize("module", ["ragwheel.client", "ragwheel.client.recording"])
+def test_the_client_loads_nothing_heavy_and_nothing_of_the_other_parts(module: str) -> None:
+    loaded = ast.literal_eval(run(f"import sys, {module}; print(sorted(sys.modules))"))
     assert [name for name in HEAVY if name in loaded] == []
     ours = {name.split(".")[1] for name in loaded if name.startswith("ragwheel.")}
     assert ours == {"backends", "client", "schemas"}

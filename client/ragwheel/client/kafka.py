@@ -1,4 +1,4 @@
-"""The producer of a service: opened on first use, never waited for, safe across forks."""
+"""To Kafka: a producer opened on first use, never waited for, safe across forks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _Delivered = Callable[[KafkaError | None, Message], None]
 
 
-class Sender:
+class KafkaTransport:
     """Hands encoded events to librdkafka's queue. Thread-safe.
 
     `send` never raises and, unless asked to, never blocks: a full queue drops the event and counts
@@ -259,7 +259,7 @@ def _weak(method: Callable[[KafkaError], None]) -> Callable[[KafkaError], None]:
     return call
 
 
-def _close_at_exit(reference: weakref.ref[Sender]) -> None:
-    sender = reference()
-    if sender is not None:
-        sender.close()
+def _close_at_exit(reference: weakref.ref[KafkaTransport]) -> None:
+    transport = reference()
+    if transport is not None:
+        transport.close()
