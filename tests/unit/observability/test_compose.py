@@ -146,6 +146,16 @@ def test_dependencies_are_awaited_by_health_and_have_a_check() -> None:
                 assert SERVICES[needed]["restart"] == "on-failure"
 
 
+def test_the_health_of_whatever_keeps_running_is_checked() -> None:
+    for name, service in SERVICES.items():
+        if name in WORKERS:
+            assert "healthcheck" not in service, "the image's own check asks for the metrics"
+        elif service["restart"] == "on-failure":
+            assert service["healthcheck"] == {"disable": True}, "a command that ends has none"
+        else:
+            assert service["healthcheck"]["test"], name
+
+
 def test_prometheus_scrapes_every_worker_where_it_listens() -> None:
     config = yaml.safe_load((RULES_DIR.parent / "prometheus.yml").read_text("utf-8"))
     targets = {
