@@ -12,7 +12,7 @@ import yaml
 from tests.unit.observability.promql import ROOT, families, faults, rules
 
 from ragwheel.observability.boards import DASHBOARDS, DASHBOARDS_DIR, files
-from ragwheel.observability.boards.model import GRID_WIDTH
+from ragwheel.observability.boards.board import GRID_WIDTH
 from ragwheel.schemas.metrics import ALL_METRICS
 
 BOARDS: dict[str, dict[str, Any]] = {name: orjson.loads(made) for name, made in files().items()}

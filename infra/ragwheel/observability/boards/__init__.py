@@ -5,6 +5,6 @@ are built from the metrics registry (`ragwheel.schemas.metrics`); tests run ever
 Prometheus and compare the committed JSON with what this package makes.
 """
 
-from ragwheel.observability.boards.boards import DASHBOARDS, DASHBOARDS_DIR, files
+from ragwheel.observability.boards.dashboards import DASHBOARDS, DASHBOARDS_DIR, files
 
 __all__ = ["DASHBOARDS", "DASHBOARDS_DIR", "files"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.boards import DASHBOARDS_DIR, files
+from ragwheel.observability.boards.dashboards import DASHBOARDS_DIR, files
 
 
 def main() -> None:

@@ -6,22 +6,23 @@ from pathlib import Path
 
 import orjson
 
-from ragwheel.observability.boards import labels, pipeline, quality
-from ragwheel.observability.boards.model import Dashboard
-from ragwheel.observability.boards.render import dashboard_json
+from ragwheel import observability
+from ragwheel.observability.boards import labels_board, pipeline_board, quality_board
+from ragwheel.observability.boards.board import Dashboard
 
-DASHBOARDS: tuple[Dashboard, ...] = (pipeline.BOARD, labels.BOARD, quality.BOARD)
+DASHBOARDS: tuple[Dashboard, ...] = (
+    pipeline_board.BOARD,
+    labels_board.BOARD,
+    quality_board.BOARD,
+)
 
-#: Beside the configuration of the other services; a wheel does not carry it.
-DASHBOARDS_DIR = Path(__file__).parents[1] / "dashboards"
+#: Package data, as the rules are.
+DASHBOARDS_DIR = Path(observability.__file__).parent / "dashboards"
 
 
 def files() -> dict[str, bytes]:
     """File name → content of every dashboard."""
     return {
-        f"{board.uid}.json": orjson.dumps(
-            dashboard_json(board, others=DASHBOARDS), option=orjson.OPT_INDENT_2
-        )
-        + b"\n"
+        f"{board.uid}.json": orjson.dumps(board.json(), option=orjson.OPT_INDENT_2) + b"\n"
         for board in DASHBOARDS
     }

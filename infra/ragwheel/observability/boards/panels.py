@@ -1,17 +1,55 @@
-"""What a dashboard consists of, without Grafana's JSON."""
+"""A panel, and the JSON that Grafana takes for it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["stat", "timeseries", "table", "bargauge", "gauge"]
 #: Grafana's unit identifiers that we use; `percentunit` takes 1 for 100 %.
 Unit = Literal["none", "short", "percentunit", "s", "currencyUSD", "cps", "rowsps", "reqps"]
 Color = Literal["green", "yellow", "orange", "red", "blue", "purple", "text"]
+Json = dict[str, Any]
 
-GRID_WIDTH = 24
+#: Whatever Prometheus the reader chooses in the board's first variable.
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+_REDUCE: Json = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+#: How each kind is drawn.
+_OPTIONS: Mapping[Kind, Json] = {
+    "stat": {
+        "colorMode": "background",
+        "graphMode": "none",
+        "justifyMode": "auto",
+        "orientation": "auto",
+        "reduceOptions": _REDUCE,
+        "textMode": "auto",
+        "wideLayout": True,
+    },
+    "gauge": {
+        "orientation": "auto",
+        "reduceOptions": _REDUCE,
+        "showThresholdLabels": False,
+        "showThresholdMarkers": True,
+    },
+    "bargauge": {
+        "displayMode": "basic",
+        "orientation": "horizontal",
+        "reduceOptions": _REDUCE,
+        "showUnfilled": True,
+        "valueMode": "text",
+    },
+    "table": {"cellHeight": "sm", "showHeader": True, "footer": {"show": False}},
+    "timeseries": {
+        "legend": {
+            "calcs": ["lastNotNull", "max"],
+            "displayMode": "table",
+            "placement": "bottom",
+            "showLegend": True,
+        },
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,51 +102,107 @@ class Panel:
     show_name: bool = False
     hidden_labels: tuple[str, ...] = ()
 
+    def json(self, number: int, left: int, top: int) -> Json:
+        """The panel under its id on the board, at a place of the grid."""
+        made: Json = {
+            "id": number,
+            "type": self.kind,
+            "title": self.title,
+            "description": self.description,
+            "datasource": DATASOURCE,
+            "gridPos": {"x": left, "y": top, "w": self.width, "h": self.height},
+            "targets": [self._target(query, at) for at, query in enumerate(self.queries)],
+            "fieldConfig": {"defaults": self._defaults(), "overrides": self._overrides()},
+            "options": _OPTIONS[self.kind],
+        }
+        if self.show_name:
+            made["options"] = _OPTIONS["stat"] | {"colorMode": "value", "textMode": "name"}
+        if self.kind == "table":
+            made["transformations"] = self._one_row_per_label_set()
+        return made
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A titled group of panels, laid out from left to right and wrapped."""
+    def _target(self, query: Target, position: int) -> Json:
+        over_time = self.kind == "timeseries"
+        return {
+            "refId": _ref_id(position),
+            "datasource": DATASOURCE,
+            "editorMode": "code",
+            "expr": query.expr,
+            "legendFormat": query.legend or "__auto",
+            "format": "table" if self.kind == "table" else "time_series",
+            "instant": not over_time,
+            "range": over_time,
+        }
 
-    title: str
-    panels: tuple[Panel, ...]
+    def _defaults(self) -> Json:
+        """Settings of every series: units, limits, colours."""
+        # A name keeps its colour on every panel.
+        mode = "palette-classic-by-name" if self.kind == "timeseries" else "thresholds"
+        steps: list[tuple[float | None, Color]] = [(None, self.base_color), *self.thresholds]
+        made: Json = {
+            "unit": self.unit,
+            "color": {"mode": mode},
+            "thresholds": {
+                "mode": "absolute",
+                "steps": [{"color": color, "value": value} for value, color in steps],
+            },
+            "mappings": [],
+        }
+        optional = {"min": self.minimum, "max": self.maximum, "decimals": self.decimals}
+        made |= {name: value for name, value in optional.items() if value is not None}
+        if self.value_when_empty:
+            made["noValue"] = self.value_when_empty
+        if self.kind == "timeseries":
+            made["custom"] = {
+                "drawStyle": "line",
+                "lineInterpolation": "linear",
+                "lineWidth": 1,
+                "fillOpacity": 30 if self.stacked else 5,
+                "showPoints": "never",
+                "spanNulls": False,  # a gap is information
+                "stacking": {"mode": "normal" if self.stacked else "none", "group": "A"},
+                "thresholdsStyle": {"mode": "dashed" if self.thresholds else "off"},
+            }
+        if self.kind == "table":
+            made["custom"] = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False}
+        return made
+
+    def _overrides(self) -> list[Json]:
+        """Settings of single series: meaning-bearing colours, intervals, units of columns."""
+        found: list[tuple[str, Json]] = [
+            (name, {"color": {"mode": "fixed", "fixedColor": color}})
+            for name, color in self.colors.items()
+        ]
+        quiet = {
+            "custom.lineWidth": 0,
+            "custom.hideFrom": {"legend": True, "tooltip": False, "viz": False},
+        }
+        for upper, lower in self.bands:
+            filled = {"custom.fillBelowTo": lower, "custom.fillOpacity": 20}
+            found += [(upper, quiet | filled), (lower, quiet)]
+        if self.kind == "table":
+            found += [(query.legend, {"unit": query.unit}) for query in self.queries if query.unit]
+        return [
+            {
+                "matcher": {"id": "byName", "options": name},
+                "properties": [{"id": key, "value": value} for key, value in properties.items()],
+            }
+            for name, properties in found
+        ]
+
+    def _one_row_per_label_set(self) -> list[Json]:
+        """Join the instant queries of a table on their labels and title the value columns."""
+        several = len(self.queries) > 1
+        titles = {
+            f"Value #{_ref_id(at)}" if several else "Value": query.legend
+            for at, query in enumerate(self.queries)
+        }
+        hidden = dict.fromkeys(("Time", *self.hidden_labels), True)
+        organize = {"excludeByName": hidden, "indexByName": {}, "renameByName": titles}
+        merge: list[Json] = [{"id": "merge", "options": {}}] if several else []
+        return [*merge, {"id": "organize", "options": organize}]
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """A choice at the top of the board, filled from label values.
-
-    Attributes:
-        query: Grafana's `label_values(…)`.
-        default: value chosen at first.
-        multiple: several values and "All" can be chosen; use it with `=~`.
-    """
-
-    name: str
-    label: str
-    query: str
-    default: str
-    multiple: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A vertical line where `expr` has a value: something happened."""
-
-    name: str
-    expr: str
-    text: str
-    color: Color
-
-
-@dataclass(frozen=True, slots=True)
-class Dashboard:
-    """One board. `uid` is its stable address and file name."""
-
-    uid: str
-    title: str
-    description: str
-    rows: tuple[Row, ...]
-    variables: tuple[Variable, ...] = ()
-    marks: tuple[Mark, ...] = ()
-    window: str = "now-6h"
-    refresh: str = "30s"
+def _ref_id(position: int) -> str:
+    """Grafana's name of the query at `position`: A, B, C …"""
+    return chr(ord("A") + position)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.flow import FLOW, INSERTS
-from ragwheel.observability.boards.model import Dashboard, Mark, Panel, Row, Target
+from ragwheel.observability.boards.board import Dashboard, Mark, Row
+from ragwheel.observability.boards.panels import Panel, Target
+from ragwheel.observability.boards.pipeline_flow import FLOW, INSERTS
+from ragwheel.observability.boards.pipeline_services import CLIENTS, PROCESSES, TRAFFIC
 from ragwheel.observability.boards.promql import share, total_rate
-from ragwheel.observability.boards.traffic import CLIENTS, PROCESSES, TRAFFIC
 from ragwheel.schemas import metrics as m
 
 #: Marks every board with the moments at which our alerts began to fire.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.model import Panel, Row, Target
+from ragwheel.observability.boards.board import Row
+from ragwheel.observability.boards.panels import Panel, Target
 from ragwheel.observability.boards.promql import or_zero, quantile, total_rate
 from ragwheel.schemas import metrics as m
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.model import Dashboard, Mark, Panel, Row, Target, Variable
-from ragwheel.observability.boards.pipeline import ALERTS
+from ragwheel.observability.boards.board import Dashboard, Mark, Row, Variable
+from ragwheel.observability.boards.panels import Panel, Target
+from ragwheel.observability.boards.pipeline_board import ALERTS
 from ragwheel.observability.boards.promql import or_zero
 from ragwheel.schemas import metrics as m
 from ragwheel.schemas.metrics import Metric
