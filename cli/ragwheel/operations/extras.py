@@ -6,10 +6,15 @@ import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 
-from ragwheel.schemas.errors import DependencyError
-
 #: Extra → package as it is installed → module as it is imported. Those that we import ourselves.
 EXTRAS: Mapping[str, Mapping[str, str]] = {
+    "cli": {
+        "filelock": "filelock",
+        "platformdirs": "platformdirs",
+        "psutil": "psutil",
+        "rich": "rich",
+        "typer": "typer",
+    },
     "streams": {
         "faust-streaming": "faust",
         "aiokafka": "aiokafka",
@@ -46,7 +51,7 @@ def is_installed(module: str) -> bool:
 
 
 def install_command(extra: str) -> str:
-    """What mends a missing package of `extra`."""
+    """What installs a missing package of `extra`."""
     return f"pip install 'ragwheel[{extra}]'"
 
 
@@ -56,6 +61,9 @@ def require_extra(*extras: str) -> None:
     Raises:
         DependencyError: with the command that installs them.
     """
+    # Imported late: `ragwheel --help` asks for missing packages and shall not wait for pydantic.
+    from ragwheel.schemas.errors import DependencyError
+
     for extra in extras:
         missing = missing_packages(extra)
         if missing:

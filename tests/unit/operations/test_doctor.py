@@ -18,27 +18,22 @@ ROOT = Path(__file__).parents[3]
 NOBODY = "127.0.0.1:1"
 
 
-def test_an_old_python_fails_with_the_way_to_mend_it() -> None:
+def test_an_old_python_fails_with_the_way_to_repair_it() -> None:
     assert machine.python((3, 10, 9)).level == "fail"
     assert "3.11" in machine.python((3, 10, 9)).fix
     assert machine.python((3, 11, 0)).level == "ok"
 
 
-@pytest.mark.parametrize(
-    ("gib", "level"), [(16.0, "ok"), (3.0, "warn"), (1.0, "fail"), (None, "warn")]
-)
-def test_little_memory_is_told(
-    monkeypatch: pytest.MonkeyPatch, gib: float | None, level: str
-) -> None:
-    available = None if gib is None else int(gib * 1024**3)
-    monkeypatch.setattr(machine, "available_memory", lambda: available)
+@pytest.mark.parametrize(("gib", "level"), [(16.0, "ok"), (3.0, "warn"), (1.0, "fail")])
+def test_little_memory_is_told(monkeypatch: pytest.MonkeyPatch, gib: float, level: str) -> None:
+    monkeypatch.setattr(machine, "available_memory", lambda: int(gib * 1024**3))
     finding = machine.memory()
     assert finding.level == level
     assert bool(finding.fix) == (level != "ok")
 
 
 def test_memory_is_measured_here() -> None:
-    assert (machine.available_memory() or 0) > 2**20
+    assert machine.available_memory() > 2**20
 
 
 def test_the_disk_of_a_home_that_does_not_exist_yet_is_its_parents(tmp_path: Path) -> None:
@@ -65,7 +60,7 @@ def test_an_extra_that_is_absent_is_a_warning_and_one_in_part_a_failure(
     assert runtimes.packages("streams").level == "ok"
 
 
-def test_a_missing_extra_is_one_line_with_the_command_that_mends_it(
+def test_a_missing_extra_is_one_line_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(extras, "is_installed", lambda module: module != "torch")

@@ -8,6 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped] # ships no type information
+
 from ragwheel.operations.doctor.finding import Finding, fail, ok, warn
 
 OLDEST_PYTHON = (3, 11)
@@ -28,8 +30,6 @@ def python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
 def memory() -> Finding:
     """Whether the stack and a training fit."""
     available = available_memory()
-    if available is None:
-        return warn("memory", "cannot be measured here", "have 4 GiB free")
     shown = f"{available / _GIB:.1f} GiB available"
     if available >= _ENOUGH_MEMORY:
         return ok("memory", shown)
@@ -37,18 +37,9 @@ def memory() -> Finding:
     return level("memory", shown, "close something: broker, engine and training want 4 GiB")
 
 
-def available_memory() -> int | None:
-    """Bytes that could be used without swapping; None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        fields = dict(line.split(":", 1) for line in lines)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return None
+def available_memory() -> int:
+    """Bytes that could be used without swapping."""
+    return int(psutil.virtual_memory().available)
 
 
 def disk(folder: Path) -> Finding:
