@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, cast
 from confluent_kafka import KafkaError
 
 from ragwheel.backends.publish import Outgoing, Publisher
+from ragwheel.backends.clickhouse import connect
 from ragwheel.schemas import wire
 from ragwheel.schemas.errors import ConfigError, InvalidEventError, UnavailableError
 from ragwheel.schemas.events import DeadLetter, DeadLetterReason
-from ragwheel.schemas.settings import KafkaSettings
+from ragwheel.schemas.settings import IntakeSettings, KafkaSettings
 from ragwheel.schemas.topics import TOPICS, TopicName
 
 if TYPE_CHECKING:
@@ -78,6 +79,30 @@ class Replay:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A dead letter that was not sent, and why."""
+
+    dead_letter_id: str
+    topic: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """What a replay did.
+
+    Attributes:
+        dry_run: nothing was sent; `sent` counts what would be.
+        selected: dead letters that were looked at.
+    """
+
+    dry_run: bool
+    selected: int
+    sent: int
+    unusable: Sequence[Unusable]
+
+
 _SELECT = """
 SELECT dead_letter_id, topic, partition, offset, key, payload, reason, detail, ts
 FROM v_dead_letters
@@ -88,6 +113,41 @@ WHERE (empty({reasons:Array(String)}) OR reason IN {reasons:Array(String)})
 ORDER BY ts, topic, partition, offset
 LIMIT {limit:UInt32}
 """
+
+
+def replay(
+    settings: IntakeSettings,
+    selection: Selection,
+    *,
+    fix: Fix | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+) -> ReplayReport:
+    """Select, fix, check and send, by the conditions that intake has.
+
+    Raises:
+        ConfigError, UnavailableError: of ClickHouse, Kafka or the fix. Replaying again is safe.
+    """
+    rules = Conditions(
+        max_age=timedelta(days=settings.max_event_age_days),
+        max_ahead=timedelta(seconds=settings.max_event_ahead_s),
+        force=force,
+    )
+    client = connect(settings)
+    try:
+        letters = select(client, selection)
+    finally:
+        client.close()
+    now = datetime.now(UTC)
+    done = [plan(letter, rules, now, fix) for letter in letters]
+    if not dry_run:
+        done = send(settings, done)
+    unusable = [
+        Unusable(each.letter.dead_letter_id, each.letter.topic, each.problem)
+        for each in done
+        if each.problem
+    ]
+    return ReplayReport(dry_run, len(letters), len(done) - len(unusable), unusable)
 
 
 def select(client: Client, selection: Selection) -> list[DeadLetter]:

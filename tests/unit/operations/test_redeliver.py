@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 from tests.examples import NOW, query
 
-from ragwheel.operations.redeliver import Conditions, command_fix, plan
+from ragwheel.operations import redeliver
+from ragwheel.operations.redeliver import Conditions, Replay, Selection, command_fix, plan, replay
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.events import DeadLetter
+from ragwheel.schemas.settings import IntakeSettings, KafkaSettings, load
 
 RULES = Conditions(timedelta(days=400), timedelta(hours=1))
 
@@ -97,3 +101,28 @@ def test_a_command_that_fails_says_what_it_said() -> None:
 def test_a_command_that_does_not_exist_is_a_wrong_setting() -> None:
     with pytest.raises(ConfigError, match="no-such-program"):
         command_fix(["no-such-program"])(b"")
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_replay_selects_plans_sends_and_counts(
+    monkeypatch: pytest.MonkeyPatch, dry_run: bool
+) -> None:
+    sent: list[Replay] = []
+
+    def send(_settings: KafkaSettings, plans: list[Replay]) -> list[Replay]:
+        sent.extend(each for each in plans if not each.problem)
+        return [replace(each, problem=each.problem or "Kafka: refused") for each in plans]
+
+    now = datetime.now(UTC)
+    good = [letter(wire.encode(query(ts=now)), offset=offset) for offset in (1, 2)]
+    old = letter(wire.encode(query(ts=now - timedelta(days=4_000))), offset=3)
+    monkeypatch.setattr(redeliver, "connect", lambda _: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(redeliver, "select", lambda *_: [*good, old])
+    monkeypatch.setattr(redeliver, "send", send)
+    report = replay(load(IntakeSettings), Selection(), dry_run=dry_run)
+    assert (report.dry_run, report.selected) == (dry_run, 3)
+    assert [each.letter for each in sent] == ([] if dry_run else good)
+    assert report.sent == (2 if dry_run else 0)
+    assert [each.dead_letter_id for each in report.unusable][-1] == old.dead_letter_id
+    assert "timestamp_out_of_range" in report.unusable[-1].problem
+    assert len(report.unusable) == (1 if dry_run else 3)
