@@ -9,6 +9,7 @@ from ragwheel.backends import kafka, process
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.models.encoder import load_encoder
 from ragwheel.schemas.settings import TrainerSettings
+from ragwheel.trainers.stages import progress_text
 from ragwheel.trainers.trainer import Trainer
 
 _LOG = logging.getLogger(__name__)
@@ -57,4 +58,4 @@ class _LoggedProgress:
         quarter = int(done / max(1, total) / _LOG_EVERY)
         if (stage, quarter) != self._last:
             self._last = (stage, quarter)
-            _LOG.info("%s: %d of %d", stage, done, total)
+            _LOG.info("%s", progress_text(stage, done, total))

@@ -1,0 +1,33 @@
+"""How the long stages of a cycle are told: what is done, and what is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage that reports progress.
+
+    Attributes:
+        doing: what happens, as `training`.
+        unit: one of what is counted, as `batch`.
+    """
+
+    doing: str
+    unit: str
+
+
+#: Name of a stage in `Parts.progress` → how it is told.
+STAGES: Mapping[str, Stage] = {
+    "embed": Stage("embedding", "text"),
+    "train": Stage("training", "batch"),
+    "judge": Stage("judging", "pair"),
+}
+
+
+def progress_text(stage: str, done: int, total: int) -> str:
+    """`training: batch 10 of 39`."""
+    told = STAGES[stage]
+    return f"{told.doing}: {told.unit} {done:,} of {total:,}"
