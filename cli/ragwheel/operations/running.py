@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
+from pydantic import computed_field
 
 #: Where a stack lives when nobody says otherwise, relative to the working directory.
 DEFAULT_HOME = Path(".ragwheel")
@@ -36,6 +37,7 @@ class ProcessState:
     metrics_port: int = 0
     restarts: int = 0
 
+    @computed_field  # type: ignore[prop-decorator] # pydantic wants it on a property
     @property
     def alive(self) -> bool:
         """Whether a process with that id exists now."""
@@ -77,6 +79,11 @@ def state_path(home: Path) -> Path:
 def lock_path(home: Path) -> Path:
     """The file that a running stack keeps locked; its text is the process id."""
     return home / "lock"
+
+
+def log_folder(home: Path) -> Path:
+    """Where the processes of the stack of `home` write their output, one `<name>.log` each."""
+    return home / "logs"
 
 
 def read_state(home: Path) -> StackState | None:
