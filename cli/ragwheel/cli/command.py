@@ -1,15 +1,28 @@
-"""What a command is, and the options that several share.
+"""What a command is, the options that several share, and the parser made of all commands.
 
-Nothing here or at the top of a command's file may import more than the standard library:
-`ragwheel --help` answers at once and works with no extra installed.
+At the top of a command's file nothing heavier is imported than this: what a command does is loaded
+when it runs, so that `ragwheel COMMAND --help` and the shell's completion answer quickly and work
+with no further extra installed.
 """
 
 from __future__ import annotations
 
-import argparse
+import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache, wraps
+from importlib import import_module
 from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from ragwheel.cli.commands import COMMANDS, COMPLETION, OPTIONS, front_page
+from ragwheel.cli.endings import ended
 
 #: Exit statuses that every command may end with. Others are told by `--help` of the command.
 COMMON_EXITS = {
@@ -19,27 +32,25 @@ COMMON_EXITS = {
     78: "a setting is wrong or a package is missing; the message names the fix",
     130: "ended by Ctrl-C",
 }
+#: Help is as wide as the terminal, up to this.
+HELP_WIDTH = 100
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH}
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command of `ragwheel`.
+    """One command of `ragwheel`, the `COMMAND` of its file.
 
     Attributes:
-        name: what is typed.
-        purpose: one line, lower case, no full stop.
-        details: paragraphs of `--help` between purpose and options.
+        run: does it and returns the exit status; raises RagwheelError. Its parameters are the
+            options.
         examples: command lines as they are typed.
-        configure: adds the options.
-        run: does it and returns the exit status; raises RagwheelError.
+        details: paragraphs of `--help` between purpose and options.
         exits: exit statuses beyond `COMMON_EXITS`, with their meaning.
     """
 
-    name: str
-    purpose: str
+    run: Callable[..., int]
     examples: tuple[str, ...]
-    configure: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
     details: str = ""
     exits: tuple[tuple[int, str], ...] = ()
 
@@ -48,27 +59,142 @@ class Command:
         examples = "\n".join(f"  {example}" for example in self.examples)
         known = sorted({**COMMON_EXITS, **dict(self.exits)}.items())
         exits = "\n".join(f"  {status:>3}  {meaning}" for status, meaning in known)
-        return f"examples:\n{examples}\n\nexit status:\n{exits}"
+        return f"\nExamples:\n{examples}\n\nExit status:\n{exits}\n"
 
 
-def add_home(parser: argparse.ArgumentParser, purpose: str) -> None:
+def home_option(purpose: str) -> Any:
     """`--home`, with what the command uses it for."""
-    parser.add_argument(
-        "--home",
-        type=Path,
-        metavar="DIR",
-        help=f"{purpose} (default: $RAGWHEEL_HOME, else ./.ragwheel)",
-    )
+    about = f"{purpose} (default: $RAGWHEEL_HOME, else ./.ragwheel)"
+    return typer.Option("--home", metavar="DIR", help=about)
 
 
-def add_connection(parser: argparse.ArgumentParser) -> None:
-    """`--home` for commands that talk to a broker or database; see `connection.connect_to`."""
-    add_home(
-        parser,
+Connection = Annotated[
+    Path | None,
+    home_option(
         "use the stack that `ragwheel up` runs there, unless RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS or "
-        "RAGWHEEL_CLICKHOUSE_URL say where to go",
+        "RAGWHEEL_CLICKHOUSE_URL say where to go"
+    ),
+]
+"""`--home` of commands that talk to a broker or database; see `connection.connect_to`."""
+StackHome = Annotated[Path | None, home_option("folder of the stack")]
+"""`--home` of commands that concern the local stack alone."""
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="show what would be done, change nothing")]
+_Debug = Annotated[
+    bool, typer.Option("--debug", help="show tracebacks and the log of every library")
+]
+
+
+@cache
+def parser() -> TyperGroup:
+    """The parser of the whole command line; a command's file is loaded when it is asked for."""
+    app = typer.Typer(cls=_Commands, rich_markup_mode=None, context_settings=_CONTEXT)
+    app.callback()(_before_the_command)
+    group = cast(TyperGroup, get_command(app))
+    for option in group.params:
+        _off(option)
+    return group
+
+
+@cache
+def load(name: str) -> TyperCommand:
+    """The parser of one command."""
+    command: Command = import_module(f"ragwheel.cli.commands.{name}").COMMAND
+    purpose = COMMANDS[name]
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(
+        name,
+        cls=_Command,
+        help=f"{purpose[0].upper()}{purpose[1:]}.\n\n{command.details}",
+        epilog=command.epilog(),
+        context_settings=_CONTEXT,
+    )(_as_typed(command.run))
+    return cast(TyperCommand, get_command(app))
+
+
+class _Commands(TyperGroup):
+    """All commands, each loaded when it is used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in COMMANDS:
+            return load(cmd_name)
+        near = get_close_matches(cmd_name, COMMANDS)
+        if near and not ctx.resilient_parsing:
+            ctx.fail(f"There is no command {cmd_name!r}. Did you mean {near[0]!r}?")
+        return None
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _off(super().get_help_option(ctx))
+
+    def get_params(self, ctx: Any) -> Any:
+        return _quick(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(front_page())
+
+
+class _Command(TyperCommand):
+    """One command, whose epilog is printed as it is written."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _off(super().get_help_option(ctx))
+
+    def get_params(self, ctx: Any) -> Any:
+        return _quick(super().get_params(ctx))
+
+    def get_help(self, ctx: Any) -> str:
+        # Typer names the Python type of an argument that repeats; the usage line says it better.
+        return super().get_help(ctx).replace(" <list[str]>", "")
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(self.epilog)
+
+
+def _off(flag: Any) -> Any:
+    """A flag that is False when it is not typed: for None, typer would ask pydantic."""
+    flag.default = False
+    return flag
+
+
+def _quick(parameters: Any) -> Any:
+    """The same, left as typed while a word is completed: nobody converts values for that.
+
+    Converting loads pydantic, half a second after each press of the Tab key on a small machine.
+    """
+    if COMPLETION in os.environ:
+        for parameter in parameters:
+            vars(parameter)["process_value"] = lambda _context, value: value
+    return parameters
+
+
+def _as_typed(run: Callable[..., int]) -> Callable[..., None]:
+    """A command's work with `--debug` beside its own options, ending with its exit status."""
+
+    @wraps(run)
+    def typed(*, debug: bool, **options: Any) -> None:
+        raise typer.Exit(ended(lambda: run(**options), debug=debug))
+
+    own = inspect.signature(run, eval_str=True)
+    of_debug = inspect.Parameter(
+        "debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Debug
     )
+    # What typer reads; `run` itself stays callable by hand.
+    vars(typed)["__signature__"] = own.replace(parameters=[*own.parameters.values(), of_debug])
+    return typed
 
 
-def no_options(_parser: argparse.ArgumentParser) -> None:
-    """For commands without options of their own."""
+def _show_version(asked: bool) -> None:
+    if asked:
+        raise typer.Exit(load("version").main([], standalone_mode=False))
+
+
+def _before_the_command(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help=OPTIONS["--version"]),
+    ] = False,
+) -> None:
+    """Options that stand before a command."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from ragwheel.models.registry import ModelRegistry
+if TYPE_CHECKING:
+    from ragwheel.models.registry import ModelRegistry
 
 
 @dataclass(frozen=True, slots=True)

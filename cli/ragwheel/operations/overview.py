@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from pydantic import computed_field
+
 from ragwheel.accounting.accounts import Groups, TopicAccount, read_accounts
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.positions import Broker
@@ -87,11 +89,13 @@ class Overview:
     groups: Sequence[GroupState]
     processes: Sequence[ProcessState]
 
+    @computed_field  # type: ignore[prop-decorator] # pydantic wants it on a property
     @property
     def unaccounted(self) -> int:
         """Messages that were declared done and were not. Must be 0."""
         return sum(topic.unaccounted for topic in self.topics)
 
+    @computed_field  # type: ignore[prop-decorator] # pydantic wants it on a property
     @property
     def down(self) -> list[str]:
         """Names of processes that should run and do not."""
@@ -99,6 +103,7 @@ class Overview:
             return [process.name for process in self.processes if not process.alive]
         return [group.worker for group in self.groups if group.members == 0]
 
+    @computed_field  # type: ignore[prop-decorator] # pydantic wants it on a property
     @property
     def healthy(self) -> bool:
         """Nothing is lost and everything runs."""

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, cast
 
 from confluent_kafka import KafkaError
 
-from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.schemas import wire
 from ragwheel.schemas.errors import ConfigError, InvalidEventError, UnavailableError
 from ragwheel.schemas.events import DeadLetter, DeadLetterReason

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from pydantic import computed_field
+
 from ragwheel.backends.positions import Broker
 from ragwheel.schemas.settings import GraderSettings, IntakeSettings, KafkaSettings
 from ragwheel.schemas.topics import TOPICS, Partition, TopicName
@@ -87,6 +89,7 @@ class TopicAccount:
     pending_jobs: int = 0
     ungraded_jobs: int = 0
 
+    @computed_field  # type: ignore[prop-decorator] # pydantic wants it on a property
     @property
     def unaccounted(self) -> int:
         """Must be 0: messages that were declared done and were not."""

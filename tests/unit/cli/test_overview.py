@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import orjson
+import pytest
 
 from ragwheel.accounting.accounts import TopicAccount
-from ragwheel.cli.views.overview import as_json, as_text
+from ragwheel.cli.output import show, show_json
+from ragwheel.cli.views.overview import tables
 from ragwheel.operations.overview import GroupState, LabelCount, ModelLine, Overview, TableRows
 from ragwheel.operations.running import ProcessState
 
+Shown = Callable[[Overview], str]
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 UP = ProcessState("intake", os.getpid(), "intake.log", metrics_port=1)
 FINE = Overview(
@@ -38,13 +42,24 @@ DOWN = replace(UP, name="grader", pid=None)
 LOST = TopicAccount("labels", 5, 5, 3, 0, 0, uncovered=2)
 
 
-def test_a_healthy_wheel_says_so_last() -> None:
+@pytest.fixture
+def text(capsys: pytest.CaptureFixture[str]) -> Shown:
+    """What a pipe gets."""
+
+    def shown(overview: Overview) -> str:
+        show(tables(overview))
+        return capsys.readouterr().out
+
+    return shown
+
+
+def test_a_healthy_wheel_says_so_last(text: Shown) -> None:
     assert FINE.healthy
-    assert as_text(FINE).splitlines()[-1].startswith("ok")
+    assert text(FINE).splitlines()[-1].startswith("ok")
 
 
-def test_every_figure_is_shown() -> None:
-    lines = [line.split() for line in as_text(FINE).splitlines()]
+def test_every_figure_is_shown(text: Shown) -> None:
+    lines = [line.split() for line in text(FINE).splitlines()]
     assert ["queries", "1,500", "1,480", "10", "10", "-", "0"] in lines
     assert ["grading", "40", "40", "0", "0", "3", "0"] in lines
     assert ["labels", "20,000,000", "with", "superseded", "copies"] in lines
@@ -54,10 +69,10 @@ def test_every_figure_is_shown() -> None:
     assert any(line[:3] == ["*", "abc", "promoted"] for line in lines)
 
 
-def test_lost_messages_are_a_problem_with_a_name() -> None:
+def test_lost_messages_are_a_problem_with_a_name(text: Shown) -> None:
     overview = replace(FINE, topics=[*FINE.topics, LOST])
     assert not overview.healthy
-    assert as_text(overview).splitlines()[-1] == "PROBLEM  2 unaccounted for in labels"
+    assert text(overview).splitlines()[-1] == "PROBLEM  2 unaccounted for in labels"
 
 
 def test_jobs_without_labels_are_lost_too() -> None:
@@ -65,10 +80,10 @@ def test_jobs_without_labels_are_lost_too() -> None:
     assert not replace(FINE, topics=[jobs]).healthy
 
 
-def test_a_worker_that_is_down_is_a_problem_with_a_name() -> None:
+def test_a_worker_that_is_down_is_a_problem_with_a_name(text: Shown) -> None:
     overview = replace(FINE, processes=[UP, DOWN])
     assert not overview.healthy
-    assert as_text(overview).splitlines()[-1] == "PROBLEM  down: grader"
+    assert text(overview).splitlines()[-1] == ("PROBLEM  down: grader (see `ragwheel logs grader`)")
 
 
 def test_without_a_local_stack_an_empty_consumer_group_is_a_worker_that_is_down() -> None:
@@ -82,15 +97,15 @@ def test_a_stack_started_without_a_worker_does_not_miss_it() -> None:
     assert replace(FINE, groups=groups).healthy
 
 
-def test_an_empty_wheel_is_shown_without_empty_tables() -> None:
+def test_an_empty_wheel_is_shown_without_empty_tables(text: Shown) -> None:
     empty = Overview("", [], [], [], [], [GroupState("intake", "g", 1)], [])
-    text = as_text(empty)
-    assert "none yet" in text
-    assert "base model serves" in text
+    assert "none yet" in text(empty)
+    assert "base model serves" in text(empty)
 
 
-def test_json_has_every_figure_and_the_verdict() -> None:
-    found = orjson.loads(as_json(replace(FINE, topics=[LOST], processes=[DOWN])))
+def test_json_has_every_figure_and_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    show_json(replace(FINE, topics=[LOST], processes=[DOWN]))
+    found = orjson.loads(capsys.readouterr().out)
     assert found["topics"][0]["unaccounted"] == 2
     assert found["processes"][0]["alive"] is False
     assert (found["unaccounted"], found["down"], found["healthy"]) == (2, ["grader"], False)

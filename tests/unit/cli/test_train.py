@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-import orjson
+import pytest
+from rich.progress import Progress
 
-from ragwheel.cli.views.registry import as_json, as_text
-from ragwheel.cli.views.verdict import StageLines
+from ragwheel.cli.output import show
+from ragwheel.cli.reports import MetricLine, Models, Training
+from ragwheel.cli.views import registry as registry_view
+from ragwheel.cli.views import verdict
+from ragwheel.cli.views.verdict import StageBars, StageLines, stages
 from ragwheel.models.manifest import Manifest, TrainConfig
 from ragwheel.models.registry import ModelRegistry
-from ragwheel.operations.models import RegistryLine, registry_lines
-from ragwheel.schemas.settings import TrainerSettings, load
+from ragwheel.operations.models import registry_lines
+from ragwheel.trainers.stages import STAGES, progress_text
 
 
 def _register(registry: ModelRegistry, seed: int) -> str:
@@ -48,12 +52,55 @@ def test_progress_is_a_line_every_few_seconds_and_at_the_end_of_each_stage() -> 
     for done in range(1, 101):
         now += 0.1
         show("train", done, 100)
-    assert lines[0] == "train: 1 of 100 (1%)"
-    assert lines[-1] == "train: 100 of 100 (100%)"
+    assert lines[0] == "training: batch 1 of 100 (1%)"
+    assert lines[-1] == "training: batch 100 of 100 (100%)"
     assert 5 <= len(lines) <= 7
 
 
-def test_models_are_listed_latest_verdict_first_with_the_one_that_serves(tmp_path: Path) -> None:
+def test_every_stage_names_what_it_counts() -> None:
+    assert [progress_text(stage, 1, 2_000) for stage in STAGES] == [
+        "embedding: text 1 of 2,000",
+        "training: batch 1 of 2,000",
+        "judging: pair 1 of 2,000",
+    ]
+
+
+def test_on_a_terminal_each_stage_is_a_bar_with_its_unit() -> None:
+    bars = Progress(disable=True)
+    for stage, done in (("embed", 10), ("train", 1), ("train", 5)):
+        StageBars(bars)(stage, done, 10)
+    told = [(bar.description, bar.completed, bar.total) for bar in bars.tasks]
+    assert told == [("embedding, text", 10, 10), ("training, batch", 5, 10)]
+
+
+def test_in_a_pipe_progress_is_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    with stages() as progress:
+        progress("judge", 3, 3)
+    assert capsys.readouterr() == ("", "judging: pair 3 of 3 (100%)\n")
+
+
+def test_the_verdict_is_the_figures_of_both_models_and_the_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    metrics = [
+        MetricLine("recall", 10, "incumbent", 0.5, 0.4, 0.6),
+        MetricLine("recall", 10, "delta", 0.1, 0.05, 0.15),
+    ]
+    report = Training(9, 5, "abc", "promoted", "proven", metrics, {"train": 1.25})
+    show(verdict.tables(report))
+    assert capsys.readouterr().out.splitlines() == [
+        "  metric     incumbent             candidate  difference",
+        "  recall@10  0.500 [0.400, 0.600]  -          0.100 [0.050, 0.150]",
+        "",
+        "model abc: PROMOTED",
+        "proven",
+        "(train 1.2 s)",
+    ]
+
+
+def test_models_are_listed_latest_verdict_first_with_the_one_that_serves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     registry = ModelRegistry(tmp_path)
     old, new, unjudged = (_register(registry, seed) for seed in range(3))
     registry.save_report(old, _report("2026-01-01T00:00:00+00:00", "promoted", 0.12, 300))
@@ -63,7 +110,8 @@ def test_models_are_listed_latest_verdict_first_with_the_one_that_serves(tmp_pat
     assert [line.model_id for line in lines] == [new, old, unjudged]
     assert [line.serving for line in lines] == [False, True, False]
     assert [line.gain for line in lines] == [None, 0.12, None]
-    text = as_text(lines, load(TrainerSettings, model_dir=tmp_path))
+    show(registry_view.tables(Models(str(tmp_path), "base", old, lines)))
+    text = capsys.readouterr().out
     assert [line.split()[0] for line in text.splitlines() if old in line] == ["*", "serving:"]
     assert "+0.120" in text
     assert "promoted because" in text
@@ -71,11 +119,6 @@ def test_models_are_listed_latest_verdict_first_with_the_one_that_serves(tmp_pat
 
 
 def test_an_empty_registry_says_what_serves(tmp_path: Path) -> None:
-    settings = load(TrainerSettings, model_dir=tmp_path, base_model="the-base")
     assert registry_lines(ModelRegistry(tmp_path)) == []
-    assert as_text([], settings) == f"no model in {tmp_path} yet; the base model (the-base) serves"
-
-
-def test_the_list_is_also_json() -> None:
-    line = RegistryLine("id", "base", True, gain=0.5)
-    assert orjson.loads(as_json([line]))[0]["gain"] == 0.5
+    told = registry_view.tables(Models("models", "the-base", None, []))
+    assert told == "no model in models yet; the base model (the-base) serves"

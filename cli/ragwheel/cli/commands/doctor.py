@@ -2,44 +2,50 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from ragwheel.cli.command import Command, add_connection
+import typer
+
+from ragwheel.cli.command import Command, Connection, Json
 
 if TYPE_CHECKING:
     from ragwheel.operations.doctor.finding import Finding
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--quick", action="store_true", help="skip what takes seconds: torch and the base model"
-    )
-    add_connection(parser)
-
-
-def run(args: argparse.Namespace) -> int:
+def run(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="skip what takes seconds: torch and the base model")
+    ] = False,
+    as_json: Json = False,
+    home: Connection = None,
+) -> int:
     from collections import Counter
 
     from ragwheel.cli.connection import addresses_are_set, connect_to
+    from ragwheel.cli.output import show, show_json
+    from ragwheel.cli.reports import Examination
+    from ragwheel.cli.views.findings import count, line
     from ragwheel.operations.doctor import examine
     from ragwheel.operations.running import choose_home
 
-    stack = connect_to(args.home)
-    levels: Counter[str] = Counter()
+    stack = connect_to(home)
     configured = stack is not None or addresses_are_set()
-    findings = examine(choose_home(args.home), _local, configured=configured, quick=args.quick)
-    for finding in findings:
-        levels[finding.level] += 1
-        print(f"{finding.level:<4}  {finding.subject:<20}  {finding.detail}", flush=True)
-        if finding.fix:
-            print(f"{'':28}→ {finding.fix}", flush=True)
-    print(f"{levels['ok']} ok, {levels['warn']} warnings, {levels['fail']} failures")
-    return 1 if levels["fail"] else 0
+    findings = []
+    for finding in examine(choose_home(home), _of_the_stack, configured=configured, quick=quick):
+        findings.append(finding)
+        if not as_json:
+            show(line(finding))
+    levels = Counter(finding.level for finding in findings)
+    report = Examination(findings, levels["ok"], levels["warn"], levels["fail"])
+    if as_json:
+        show_json(report)
+    else:
+        show(count(report))
+    return 1 if report.failures else 0
 
 
-def _local() -> Iterable[Finding]:
+def _of_the_stack() -> Iterable[Finding]:
     # Imported when asked for: images without the extra [local] do not carry the stack.
     from ragwheel.stack.doctor import examine_stack
 
@@ -47,14 +53,11 @@ def _local() -> Iterable[Finding]:
 
 
 COMMAND = Command(
-    name="doctor",
-    purpose="check everything ragwheel needs and say how to mend it",
+    run=run,
     details="""\
 Looks at Python, the packages of each extra, memory, disk, ports, Java and the broker's jars, the
 embedded engine, torch and the base model, broker, ClickHouse, the LLM's endpoint and key, and
 optional programs. Changes nothing and sends nothing but a request for the LLM's list of models.""",
     examples=("ragwheel doctor", "ragwheel doctor --quick"),
-    configure=configure,
-    run=run,
     exits=((1, "a check failed (warnings do not count)"),),
 )

@@ -2,50 +2,61 @@
 
 from __future__ import annotations
 
-import argparse
+from pathlib import Path
+from typing import Annotated
 
-from ragwheel.cli.command import Command, add_home
+import typer
 
+from ragwheel.cli.command import Command, Json, home_option
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    add_home(parser, "folder of data, logs and state; kept between runs")
-    parser.add_argument(
-        "--without",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="leave out kafka, clickhouse, llm, intake, grader or trainer; repeat for several. For "
-        "a server that is left out, the settings must say where another one is",
-    )
-    parser.add_argument(
-        "--prometheus", action="store_true", help="also start the system's Prometheus"
-    )
+#: What a service or a shell needs to reach the stack; the rest concerns the workers.
+_EXPORTED = ("RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS", "RAGWHEEL_CLICKHOUSE_URL", "RAGWHEEL_TOPIC_PREFIX")
 
 
-def run(args: argparse.Namespace) -> int:
-    from ragwheel.cli.views.announcement import announce
+def run(
+    home: Annotated[
+        Path | None, home_option("folder of data, logs and state; kept between runs")
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="leave out kafka, clickhouse, llm, intake, grader or trainer; repeat for several. "
+            "For a server that is left out, the settings must say where another one is",
+        ),
+    ] = None,
+    prometheus: Annotated[
+        bool, typer.Option("--prometheus", help="also start the system's Prometheus")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    from ragwheel.cli.output import show, show_json, tell
+    from ragwheel.cli.reports import Announcement
+    from ragwheel.cli.views.announcement import tables
     from ragwheel.operations.extras import require_extra
     from ragwheel.operations.running import choose_home
 
     require_extra("local", "streams")
     from ragwheel.stack import LocalStack, choose_components
 
-    components = choose_components(without=args.without)
+    components = choose_components(without=without or ())
     require_extra(*(["trainers"] if "trainer" in components else []))
     with LocalStack(
-        choose_home(args.home),
-        components=components,
-        prometheus=args.prometheus,
-        on_progress=lambda line: print(line, flush=True),
+        choose_home(home), components=components, prometheus=prometheus, on_progress=tell
     ) as stack:
-        print(announce(stack.state), flush=True)
+        state = stack.state
+        env = {name: state.env[name] for name in _EXPORTED if name in state.env}
+        report = Announcement(state.home, state.pid, env, state.processes)
+        if as_json:
+            show_json(report)
+        else:
+            show("", tables(report))
         stack.wait()
     return 0
 
 
 COMMAND = Command(
-    name="up",
-    purpose="run the whole loop on this machine until Ctrl-C",
+    run=run,
     details="""\
 Starts a real Kafka broker, the embedded ClickHouse engine, a stand-in for the LLM, intake, grader
 and trainer, each on a free port of 127.0.0.1. With RAGWHEEL_LLM_BASE_URL and RAGWHEEL_LLM_API_KEY
@@ -55,7 +66,5 @@ set, that endpoint grades instead of the stand-in. Workers that die are started 
         "ragwheel up",
         "RAGWHEEL_SAMPLE_RATE=1 ragwheel up --home /tmp/second --without trainer",
     ),
-    configure=configure,
-    run=run,
     exits=((1, "a process of the stack failed; its last log lines are shown"),),
 )

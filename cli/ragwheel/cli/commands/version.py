@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
-
-from ragwheel.cli.command import Command, no_options
+from ragwheel.cli.command import Command, Json
 
 
-def run(_args: argparse.Namespace) -> int:
+def run(as_json: Json = False) -> int:
     import platform
     from importlib.metadata import version
 
-    print(f"ragwheel {version('ragwheel')} (Python {platform.python_version()})")
+    from ragwheel.cli.output import show, show_json
+    from ragwheel.cli.reports import Version
+
+    found = Version(version("ragwheel"), platform.python_version())
+    if as_json:
+        show_json(found)
+    else:
+        show(f"ragwheel {found.ragwheel} (Python {found.python})")
     return 0
 
 
-COMMAND = Command(
-    name="version",
-    purpose="print the version of ragwheel and of Python",
-    examples=("ragwheel version",),
-    configure=no_options,
-    run=run,
-)
+COMMAND = Command(run=run, examples=("ragwheel version", "ragwheel --version"))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import Annotated
 
-from ragwheel.cli.command import Command, add_connection
-from ragwheel.operations.workers import WORKERS
+import typer
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", choices=WORKERS, help="which worker")
-    add_connection(parser)
+from ragwheel.cli.command import Command, Connection
+from ragwheel.operations.workers import WorkerName
 
 
-def run(args: argparse.Namespace) -> int:
+def run(
+    name: Annotated[WorkerName, typer.Argument(help="which worker")], home: Connection = None
+) -> int:
     import os
     import sys
 
@@ -21,17 +20,16 @@ def run(args: argparse.Namespace) -> int:
     from ragwheel.operations.extras import require_extra
     from ragwheel.operations.workers import KINDS, worker_argv
 
-    require_extra(KINDS[args.name].extra)
-    connect_to(args.home)
+    require_extra(KINDS[name].extra)
+    connect_to(home)
     sys.stderr.flush()
     # Becomes the worker: signals of a container's runtime reach it without a middleman.
-    argv = worker_argv(args.name)
+    argv = worker_argv(name)
     os.execv(argv[0], argv)  # noqa: S606 - our own interpreter, no shell
 
 
 COMMAND = Command(
-    name="worker",
-    purpose="run intake, grader or trainer in the foreground",
+    run=run,
     details="""\
 What compose and Kubernetes run. More processes of intake and grader share the topics' partitions;
 one trainer is enough. Configured by the environment (docs/settings.md).""",
@@ -39,6 +37,4 @@ one trainer is enough. Configured by the environment (docs/settings.md).""",
         "ragwheel worker grader",
         "RAGWHEEL_METRICS_HOST=0.0.0.0 RAGWHEEL_METRICS_PORT=9464 ragwheel worker intake",
     ),
-    configure=configure,
-    run=run,
 )

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import shlex
 
-from ragwheel.cli.views.table import table
-from ragwheel.operations.running import StackState
+from rich.console import Group
+from rich.text import Text
 
-#: What a service or a shell needs to reach the stack; the rest concerns the workers.
-_EXPORTED = ("RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS", "RAGWHEEL_CLICKHOUSE_URL", "RAGWHEEL_TOPIC_PREFIX")
+from ragwheel.cli.output import right, table
+from ragwheel.cli.reports import Announcement
 
 
-def announce(state: StackState) -> str:
+def tables(report: Announcement) -> Group:
     """Addresses, variables to export, what to do next."""
     rows = [
         (
             process.name,
             process.address or f"http://127.0.0.1:{process.metrics_port}/metrics",
-            process.pid,
-            process.log_path,
+            right(process.pid),
         )
-        for process in state.processes
+        for process in report.processes
     ]
-    exports = "\n".join(
-        f"  export {name}={shlex.quote(state.env[name])}" for name in _EXPORTED if name in state.env
+    # Never wrapped: they are copied into a shell.
+    exports = Text(
+        "\n".join(f"  export {name}={shlex.quote(value)}" for name, value in report.env.items()),
+        no_wrap=True,
+        overflow="ignore",
     )
-    return f"""
-{table(("process", "address", "pid", "log"), [(n, a, str(p), log) for n, a, p, log in rows])}
-
-for services and other tools:
-{exports}
-
-next, in another terminal: ragwheel status · ragwheel emit --file events.jsonl
-Ctrl-C stops everything; the data stay in {state.home}"""
+    return Group(
+        table(("process", "address", "pid"), rows),
+        "",
+        Text("for services and other tools:", "bold"),
+        exports,
+        "",
+        Text("in another terminal:", "bold"),
+        "  ragwheel status · ragwheel emit --file events.jsonl · ragwheel logs --follow",
+        "",
+        f"Ctrl-C stops everything; the data stay in {report.home}",
+    )

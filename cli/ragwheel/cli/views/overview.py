@@ -1,51 +1,34 @@
-"""`ragwheel status` as text and as JSON."""
+"""`ragwheel status` as tables, most urgent last, so that it stands above the prompt."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
-import orjson
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from ragwheel.cli.views.table import table
+from ragwheel.cli.output import right, table
 from ragwheel.operations.overview import Overview
 
 
-def as_json(overview: Overview) -> str:
-    """One object; keys are the names of `Overview`'s fields and properties."""
-    topics = [asdict(topic) | {"unaccounted": topic.unaccounted} for topic in overview.topics]
-    processes = [asdict(process) | {"alive": process.alive} for process in overview.processes]
-    return orjson.dumps(
-        asdict(overview)
-        | {
-            "topics": topics,
-            "processes": processes,
-            "unaccounted": overview.unaccounted,
-            "down": overview.down,
-            "healthy": overview.healthy,
-        },
-        option=orjson.OPT_INDENT_2,
-    ).decode()
-
-
-def as_text(overview: Overview) -> str:
-    """Aligned tables, most urgent last, so that it stands above the prompt."""
-    parts = [
-        _titled("topics", _topics(overview)),
-        _titled("tables", _tables(overview)),
-        _titled("labels", _labels(overview)),
-        _titled("models", _models(overview)),
-        _titled("workers", _workers(overview)),
+def tables(overview: Overview) -> Group:
+    """Topics, tables, labels, models, workers, and the verdict."""
+    return Group(
+        *_titled("topics", _topics(overview)),
+        *_titled("tables", _tables(overview)),
+        *_titled("labels", _labels(overview)),
+        *_titled("models", _models(overview)),
+        *_titled("workers", _workers(overview)),
         _verdict(overview),
-    ]
-    return "\n\n".join(parts)
+    )
 
 
-def _titled(title: str, body: str) -> str:
-    return f"{title}\n{body}"
+def _titled(title: str, body: RenderableType) -> tuple[RenderableType, ...]:
+    return Text(title, "bold"), body, ""
 
 
-def _topics(overview: Overview) -> str:
+def _topics(overview: Overview) -> RenderableType:
+    header = ("topic", "produced", "landed", "dead", "in flight", "ungraded", "unaccounted")
     rows = [
         (
             topic.topic,
@@ -54,17 +37,14 @@ def _topics(overview: Overview) -> str:
             topic.dead_lettered,
             topic.in_flight,
             topic.pending_jobs if topic.topic == "grading" else None,
-            topic.unaccounted,
+            right(f"{topic.unaccounted:,}", "bold red" if topic.unaccounted else ""),
         )
         for topic in overview.topics
     ]
-    header = (
-        "topic", "produced", "landed", "dead-lettered", "in flight", "ungraded", "unaccounted",
-    )  # fmt: skip
     return table(header, rows) if rows else "  none exist yet: `ragwheel topics` creates them"
 
 
-def _tables(overview: Overview) -> str:
+def _tables(overview: Overview) -> RenderableType:
     rows = [
         (each.table, each.rows, "" if each.exact else "with superseded copies")
         for each in overview.tables
@@ -73,26 +53,26 @@ def _tables(overview: Overview) -> str:
     return table(("table", "rows", ""), rows) if rows else "  empty"
 
 
-def _labels(overview: Overview) -> str:
+def _labels(overview: Overview) -> RenderableType:
     rows: list[Sequence[object]] = [
-        (each.role, each.status, each.grade, each.labels, f"{each.cost_usd:.4f}")
+        (each.role, each.status, each.grade, each.labels, right(f"{each.cost_usd:.4f}"))
         for each in overview.labels
     ]
     if not rows:
         return "  none yet"
     total = sum(each.labels for each in overview.labels)
     cost = sum(each.cost_usd for each in overview.labels)
-    rows.append(("all", "", None, total, f"{cost:.4f}"))
+    rows.append(("all", "", None, total, right(f"{cost:.4f}")))
     return table(("role", "status", "grade", "labels", "cost USD"), rows)
 
 
-def _models(overview: Overview) -> str:
+def _models(overview: Overview) -> RenderableType:
     rows = [
         (
-            "*" if model.promoted else "",
+            Text("*", "green") if model.promoted else "",
             model.model_id,
             model.action,
-            f"{model.ts:%Y-%m-%d %H:%M:%S}",
+            f"{model.ts:%Y-%m-%d %H:%M}",
             model.reason,
         )
         for model in overview.models
@@ -102,32 +82,33 @@ def _models(overview: Overview) -> str:
     return table(("", "model", "last action", "when (UTC)", "verdict"), rows)
 
 
-def _workers(overview: Overview) -> str:
+def _workers(overview: Overview) -> RenderableType:
     members = {group.worker: group.members for group in overview.groups}
     if not overview.processes:
-        rows = [
-            (group.worker, f"{group.members} in group {group.group}") for group in overview.groups
-        ]
-        return table(("worker", "processes"), rows)
-    lines = [
+        groups = [(group.worker, group.members, group.group) for group in overview.groups]
+        return table(("worker", "processes", "consumer group"), groups)
+    rows = [
         (
             process.name,
-            "up" if process.alive else "DOWN",
-            str(process.pid or "-"),
+            Text("up", "green") if process.alive else Text("DOWN", "bold red"),
+            right(process.pid or "-"),
             members.get(process.name),
             process.restarts,
-            process.log_path,
         )
         for process in overview.processes
     ]
-    return table(("process", "state", "pid", "consumers", "restarts", "log"), lines)
+    return table(("process", "state", "pid", "consumers", "restarts"), rows)
 
 
-def _verdict(overview: Overview) -> str:
+def _verdict(overview: Overview) -> Text:
     problems = []
     if overview.unaccounted:
         lost = [topic.topic for topic in overview.topics if topic.unaccounted]
         problems.append(f"{overview.unaccounted:,} unaccounted for in {', '.join(lost)}")
     if overview.down:
-        problems.append(f"down: {', '.join(overview.down)}")
-    return "PROBLEM  " + "; ".join(problems) if problems else "ok  nothing is lost, everything runs"
+        logs = " ".join(overview.down)
+        told = f" (see `ragwheel logs {logs}`)" if overview.processes else ""
+        problems.append(f"down: {', '.join(overview.down)}{told}")
+    if problems:
+        return Text.assemble(("PROBLEM", "bold red"), "  ", "; ".join(problems))
+    return Text.assemble(("ok", "bold green"), "  nothing is lost, everything runs")

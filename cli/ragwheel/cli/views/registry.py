@@ -1,38 +1,29 @@
-"""`ragwheel models` as text and as JSON."""
+"""`ragwheel models` as a table, and what serves."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-import orjson
-
-from ragwheel.cli.views.table import table
-from ragwheel.operations.models import RegistryLine
-from ragwheel.schemas.settings import TrainerSettings
+from ragwheel.cli.output import right, table
+from ragwheel.cli.reports import Models
 
 
-def as_json(lines: Sequence[RegistryLine]) -> str:
-    """An array; keys are the names of `RegistryLine`'s fields."""
-    return orjson.dumps([asdict(line) for line in lines], option=orjson.OPT_INDENT_2).decode()
-
-
-def as_text(lines: Sequence[RegistryLine], settings: TrainerSettings) -> str:
-    """A table, and what serves."""
-    serving = next((line.model_id for line in lines if line.serving), "")
-    shown = serving or f"the base model ({settings.base_model})"
-    if not lines:
-        return f"no model in {settings.model_dir} yet; {shown} serves"
+def tables(report: Models) -> RenderableType:
+    """One line per model, the latest verdict first."""
+    serving = report.serving or f"the base model ({report.base_model})"
+    if not report.models:
+        return f"no model in {report.model_dir} yet; {serving} serves"
     rows = [
         (
-            "*" if line.serving else "",
+            Text("*", "green") if line.serving else "",
             line.model_id,
             line.verdict or "no verdict",
-            None if line.gain is None else f"{line.gain:+.3f}",
-            line.at[:19],
+            right("-" if line.gain is None else f"{line.gain:+.3f}"),
+            line.at[:16].replace("T", " "),
             line.reason,
         )
-        for line in lines
+        for line in report.models
     ]
     header = ("", "model", "verdict", "recall@10", "decided (UTC)", "reason")
-    return f"{table(header, rows)}\n\nserving: {shown}"
+    return Group(table(header, rows), "", f"serving: {serving}")

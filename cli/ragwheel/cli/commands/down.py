@@ -1,0 +1,33 @@
+"""`ragwheel down`."""
+
+from __future__ import annotations
+
+from ragwheel.cli.command import Command, Json, StackHome
+
+
+def run(home: StackHome = None, as_json: Json = False) -> int:
+    from ragwheel.cli.output import show, show_json, tell
+    from ragwheel.operations.down import stop_stack
+    from ragwheel.operations.running import choose_home, running_pid
+
+    chosen = choose_home(home)
+    if pid := running_pid(chosen):
+        tell(f"ending the stack in {chosen} (pid {pid})")
+    done = stop_stack(chosen)
+    if as_json:
+        show_json(done)
+    elif done.pid is None:
+        tell(f"no stack is running in {chosen}")
+    else:
+        show(f"the stack in {chosen} (pid {done.pid}) has ended; its data stay there")
+    return 0
+
+
+COMMAND = Command(
+    run=run,
+    details="""\
+Does what Ctrl-C in the terminal of `ragwheel up` does, and waits until every process has ended.
+Nothing running is no error.""",
+    examples=("ragwheel down", "ragwheel down --home /tmp/second"),
+    exits=((75, "the stack did not end within a minute"),),
+)

@@ -1,0 +1,198 @@
+"""`--json`: one object on standard output, of the committed shape, whatever the command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Self
+
+import orjson
+import pytest
+from tests.unit.cli.json_schema import check
+
+from ragwheel.accounting.accounts import TopicAccount
+from ragwheel.cli.command import load
+from ragwheel.cli.commands import COMMANDS
+from ragwheel.cli.main import main
+from ragwheel.cli.reference import JSON_DIR, REPORTS
+from ragwheel.measuring.intervals import Interval
+from ragwheel.operations import overview, redeliver
+from ragwheel.operations.doctor.finding import Finding, ok, warn
+from ragwheel.operations.overview import GroupState
+from ragwheel.operations.running import ProcessState, StackState
+from ragwheel.schemas.migrations import Migration, migrations
+from ragwheel.trainers.evaluation import Figure
+from ragwheel.trainers.gate import Verdict
+from ragwheel.trainers.trainer import RollbackResult
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+PROCESS = ProcessState("intake", os.getpid(), "intake.log", metrics_port=1)
+SECRET = "of-nobody"
+
+
+class FakeTrainer:
+    """A trainer for whom enough is new, and whose model is promoted."""
+
+    due = True
+
+    def __init__(self, *_given: object, **_settings: object) -> None:
+        self.scheduler = self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def progress(self) -> SimpleNamespace:
+        return SimpleNamespace(available=3, threshold=2 if self.due else 9, due=self.due)
+
+    def train(self) -> SimpleNamespace:
+        figure = Figure("recall", 10, "*", "delta", Interval(0.2, 0.1, 0.3), 40)
+        return SimpleNamespace(
+            model=SimpleNamespace(model_id="m1"),
+            verdict=Verdict("promoted", "proven", 0.2, 0.1, 40),
+            figures=(figure,),
+            stage_seconds={"train": 1.5},
+        )
+
+    def roll_back(self, _reason: str) -> RollbackResult:
+        return RollbackResult("m1", "m0")
+
+
+class Impatient(FakeTrainer):
+    """A trainer for whom too little is new."""
+
+    due = False
+
+
+class FakeStack:
+    """A stack that runs at once and ends at once."""
+
+    def __init__(self, home: Path, on_progress: Callable[[str], None], **_given: object) -> None:
+        on_progress("kafka ready at nowhere")
+        env = {"RAGWHEEL_CLICKHOUSE_URL": "http://here", "RAGWHEEL_LLM_API_KEY": SECRET}
+        self.state = StackState(os.getpid(), str(home), NOW.isoformat(), env, (PROCESS,))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def wait(self) -> None:
+        pass
+
+
+def the_overview(*_settings: object) -> overview.Overview:
+    """A wheel with one of everything, and a grader that is down."""
+    return overview.Overview(
+        home="/home",
+        topics=[TopicAccount("grading", 5, 5, 4, 1, 0, pending_jobs=2)],
+        tables=[overview.TableRows("queries", 7, True)],
+        labels=[overview.LabelCount("label", "graded", None, 2, 0.5)],
+        models=[overview.ModelLine("m1", "promoted", True, "proven", NOW)],
+        groups=[GroupState("intake", "ragwheel-intake", 1)],
+        processes=[PROCESS, ProcessState("grader", None, "grader.log")],
+    )
+
+
+def the_replay(*_given: object, dry_run: bool, **_options: object) -> redeliver.ReplayReport:
+    """One of two letters is still unusable."""
+    return redeliver.ReplayReport(
+        dry_run, 2, 1, [redeliver.Unusable("d1", "queries", "not_utf8: at byte 3")]
+    )
+
+
+def the_findings(*_given: object, **_options: object) -> list[Finding]:
+    """One thing is well, one is not there."""
+    return [ok("python", "3.12"), warn("chromium", "not found", "apt install chromium")]
+
+
+def the_migrations(*_given: object, **_options: object) -> list[Migration]:
+    """One was missing."""
+    return [migrations()[0]]
+
+
+def the_topics(*_given: object, **_options: object) -> list[str]:
+    """Two were missing."""
+    return ["labels", "feedback"]
+
+
+def _nothing(*_given: object, **_options: object) -> SimpleNamespace:
+    return SimpleNamespace(close=lambda: None)
+
+
+BROKER = ("ragwheel.backends.kafka.require_broker", _nothing)
+EVENTS = '{"event": "query", "query_id": "q", "ts": "2026-01-31T12:00:00Z", "text": "?"}\nx\n'
+#: Command line → exit status, and what is replaced by a fake: (name of the seam, fake).
+CASES: dict[str, tuple[int, list[tuple[str, object]]]] = {
+    "version --json": (0, []),
+    "down --json": (0, []),
+    "emit --dry-run --json --file events.jsonl": (65, []),
+    "status --json": (1, [("ragwheel.operations.overview.look", the_overview)]),
+    "doctor --json": (
+        0,
+        [("ragwheel.operations.doctor.examine", the_findings)],
+    ),
+    "models --json": (0, []),
+    "models rollback --json": (0, [("ragwheel.trainers.trainer.Trainer", FakeTrainer)]),
+    "migrate --json": (
+        0,
+        [
+            ("ragwheel.backends.clickhouse.connect", _nothing),
+            ("ragwheel.backends.migrate.migrate", the_migrations),
+        ],
+    ),
+    "migrate --dry-run --json": (
+        0,
+        [
+            ("ragwheel.backends.clickhouse.connect", _nothing),
+            ("ragwheel.backends.migrate.pending", the_migrations),
+        ],
+    ),
+    "topics --dry-run --json": (0, [("ragwheel.backends.kafka.missing_topics", the_topics)]),
+    "topics --json": (0, [BROKER, ("ragwheel.backends.kafka.create_topics", the_topics)]),
+    "replay --json": (65, [("ragwheel.operations.redeliver.replay", the_replay)]),
+    "train --json": (0, [BROKER, ("ragwheel.trainers.trainer.Trainer", FakeTrainer)]),
+    "train --json --force": (0, [BROKER, ("ragwheel.trainers.trainer.Trainer", Impatient)]),
+    "train  --json": (75, [BROKER, ("ragwheel.trainers.trainer.Trainer", Impatient)]),
+    "up --json": (0, [("ragwheel.stack.LocalStack", FakeStack)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", CASES)
+def test_a_report_is_one_object_of_the_committed_shape(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, seams = CASES[line]
+    for name, fake in seams:
+        monkeypatch.setattr(name, fake)
+    monkeypatch.chdir(tmp_path)
+    Path("events.jsonl").write_text(EVENTS, encoding="utf-8")
+    assert main(line.split()) == status
+    out = capsys.readouterr().out
+    schema = orjson.loads((JSON_DIR / f"{line.split()[0]}.schema.json").read_bytes())
+    report = orjson.loads(out)
+    assert isinstance(report, dict)
+    check(report, schema, schema)
+    assert SECRET not in out
+
+
+def test_every_report_is_tried_and_every_json_option_has_a_shape() -> None:
+    assert {line.split()[0] for line in CASES} == set(REPORTS)
+    with_json = {name for name in COMMANDS if any("--json" in p.opts for p in load(name).params)}
+    assert with_json == set(REPORTS)
+    assert {path.name for path in JSON_DIR.iterdir()} == {f"{n}.schema.json" for n in REPORTS}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"ragwheel": 1, "python": "3"}, {"ragwheel": "1", "python": "3", "more": 1}]
+)
+def test_what_has_another_shape_is_found(wrong: dict[str, object]) -> None:
+    schema = orjson.loads((JSON_DIR / "version.schema.json").read_bytes())
+    with pytest.raises(AssertionError):
+        check(wrong, schema, schema)
