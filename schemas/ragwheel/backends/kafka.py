@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -14,6 +15,7 @@ from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import MAX_MESSAGE_BYTES, TOPICS, Topic, TopicName
 
 _LOG = logging.getLogger(__name__)
+_RETRY_S = 0.1
 
 Config = dict[str, str | int | float | bool]
 
@@ -112,7 +114,7 @@ def create_topics(
     topics: Iterable[Topic] | None = None,
     timeout_s: float = 30.0,
 ) -> list[str]:
-    """Create the topics of the registry that do not exist yet.
+    """Create the topics of the registry that do not exist yet; clients see them on return.
 
     Args:
         replication: replication factor; -1 takes the broker's default.
@@ -158,9 +160,22 @@ def create_topics(
                 f"topic {name!r} was not created at {settings.kafka_bootstrap_servers!r} within "
                 f"{timeout_s:g} s: is the broker up?"
             ) from None
+    _wait_until_listed(settings, created, timeout_s)
     if created:
         _LOG.info("created topics: %s", ", ".join(sorted(created)))
     return created
+
+
+def _wait_until_listed(settings: KafkaSettings, created: Iterable[str], timeout_s: float) -> None:
+    """The controller answers up to seconds before a broker tells its clients."""
+    deadline = time.monotonic() + timeout_s
+    while unseen := set(created).difference(_topics(settings, timeout_s)):
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"{settings.kafka_bootstrap_servers!r} created {', '.join(sorted(unseen))} and "
+                f"does not list them after {timeout_s:g} s: is the broker overloaded?"
+            )
+        time.sleep(_RETRY_S)
 
 
 def _topics(settings: KafkaSettings, timeout_s: float) -> Collection[str]:
