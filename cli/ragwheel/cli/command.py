@@ -90,10 +90,7 @@ def parser() -> TyperGroup:
     """The parser of the whole command line; a command's file is loaded when it is asked for."""
     app = typer.Typer(cls=_Commands, rich_markup_mode=None, context_settings=_CONTEXT)
     app.callback()(_before_the_command)
-    group = cast(TyperGroup, get_command(app))
-    for option in group.params:
-        _off(option)
-    return group
+    return cast(TyperGroup, get_command(app))
 
 
 @cache
@@ -126,9 +123,6 @@ class _Commands(TyperGroup):
             ctx.fail(f"There is no command {cmd_name!r}. Did you mean {near[0]!r}?")
         return None
 
-    def get_help_option(self, ctx: Any) -> Any:
-        return _off(super().get_help_option(ctx))
-
     def get_params(self, ctx: Any) -> Any:
         return _quick(super().get_params(ctx))
 
@@ -138,9 +132,6 @@ class _Commands(TyperGroup):
 
 class _Command(TyperCommand):
     """One command, whose epilog is printed as it is written."""
-
-    def get_help_option(self, ctx: Any) -> Any:
-        return _off(super().get_help_option(ctx))
 
     def get_params(self, ctx: Any) -> Any:
         return _quick(super().get_params(ctx))
@@ -153,19 +144,16 @@ class _Command(TyperCommand):
         formatter.write(self.epilog)
 
 
-def _off(flag: Any) -> Any:
-    """A flag that is False when it is not typed: for None, typer would ask pydantic."""
-    flag.default = False
-    return flag
-
-
 def _quick(parameters: Any) -> Any:
-    """The same, left as typed while a word is completed: nobody converts values for that.
+    """The same parameters, which load pydantic only to run a command.
 
-    Converting loads pydantic, half a second after each press of the Tab key on a small machine.
+    Typer asks it about values, also about the None of a flag that was not typed: half a second on
+    a small machine for each `--help`, and after each press of the Tab key.
     """
-    if COMPLETION in os.environ:
-        for parameter in parameters:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.default = False
+        if COMPLETION in os.environ:
             vars(parameter)["process_value"] = lambda _context, value: value
     return parameters
 

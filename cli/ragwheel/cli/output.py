@@ -7,13 +7,14 @@ plain, a row of a table is one line however long it is, and no line ends in blan
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable, Sequence
+from typing import TextIO, TypeVar
 
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+T = TypeVar("T")
 #: Columns of what is no terminal: wide enough for any row.
 _UNBOUNDED = 1_000_000
 
@@ -52,15 +53,19 @@ def show(*parts: RenderableType) -> None:
     print(text, end="", flush=True)
 
 
-def show_json(report: Any) -> None:
-    """Print a report as one JSON object; its shape is in json/<command>.schema.json.
-
-    Args:
-        report: a dataclass; keys are the names of its fields and computed fields.
-    """
+def report(value: T, view: Callable[[T], RenderableType], *, as_json: bool) -> None:
+    """Print a dataclass by its view, or as one JSON object of json/<command>.schema.json."""
     from pydantic import TypeAdapter
 
-    print(TypeAdapter(type(report)).dump_json(report, indent=2).decode(), flush=True)
+    if as_json:
+        print(TypeAdapter(type(value)).dump_json(value, indent=2).decode(), flush=True)
+    else:
+        show(view(value))
+
+
+def lines(texts: Iterable[str], otherwise: str) -> str:
+    """A line for each text, or one that says that there is none."""
+    return "\n".join(texts) or otherwise
 
 
 def tell(message: str) -> None:

@@ -13,9 +13,15 @@ import orjson
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from ragwheel.cli import reports
 from ragwheel.cli.command import HELP_WIDTH, load, parser
 from ragwheel.cli.commands import COMMANDS, front_page
+from ragwheel.cli.commands.migrate import Migrations
+from ragwheel.cli.commands.topics import Topics
+from ragwheel.cli.commands.version import Version
+from ragwheel.cli.views.announcement import Announcement
+from ragwheel.cli.views.findings import Examination
+from ragwheel.cli.views.registry import Models
+from ragwheel.cli.views.verdict import Training
 from ragwheel.operations.down import Stopped
 from ragwheel.operations.emit import EmitReport
 from ragwheel.operations.overview import Overview
@@ -27,17 +33,17 @@ JSON_DIR = Path(__file__).parent / "json"
 
 #: Command → what its `--json` prints.
 REPORTS: dict[str, Any] = {
-    "up": reports.Announcement,
+    "up": Announcement,
     "down": Stopped,
     "status": Overview,
     "emit": EmitReport,
-    "train": reports.Training,
-    "models": reports.Models | RollbackResult,
+    "train": Training,
+    "models": Models | RollbackResult,
     "replay": ReplayReport,
-    "doctor": reports.Examination,
-    "migrate": reports.Migrations,
-    "topics": reports.Topics,
-    "version": reports.Version,
+    "doctor": Examination,
+    "migrate": Migrations,
+    "topics": Topics,
+    "version": Version,
 }
 
 _HEAD = """\

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from ragwheel.accounting.accounts import TopicAccount
-from ragwheel.cli.output import show, show_json
+from ragwheel.cli.output import report
 from ragwheel.cli.views.overview import tables
 from ragwheel.operations.overview import GroupState, LabelCount, ModelLine, Overview, TableRows
 from ragwheel.operations.running import ProcessState
@@ -47,7 +47,7 @@ def text(capsys: pytest.CaptureFixture[str]) -> Shown:
     """What a pipe gets."""
 
     def shown(overview: Overview) -> str:
-        show(tables(overview))
+        report(overview, tables, as_json=False)
         return capsys.readouterr().out
 
     return shown
@@ -104,7 +104,7 @@ def test_an_empty_wheel_is_shown_without_empty_tables(text: Shown) -> None:
 
 
 def test_json_has_every_figure_and_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    show_json(replace(FINE, topics=[LOST], processes=[DOWN]))
+    report(replace(FINE, topics=[LOST], processes=[DOWN]), tables, as_json=True)
     found = orjson.loads(capsys.readouterr().out)
     assert found["topics"][0]["unaccounted"] == 2
     assert found["processes"][0]["alive"] is False

@@ -9,13 +9,14 @@ import pytest
 from rich.progress import Progress
 
 from ragwheel.cli.output import show
-from ragwheel.cli.reports import MetricLine, Models, Training
 from ragwheel.cli.views import registry as registry_view
 from ragwheel.cli.views import verdict
 from ragwheel.cli.views.verdict import StageBars, StageLines, stages
+from ragwheel.measuring.intervals import Interval
 from ragwheel.models.manifest import Manifest, TrainConfig
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.operations.models import registry_lines
+from ragwheel.trainers.evaluation import Figure
 from ragwheel.trainers.stages import STAGES, progress_text
 
 
@@ -82,11 +83,11 @@ def test_in_a_pipe_progress_is_lines_on_stderr(capsys: pytest.CaptureFixture[str
 def test_the_verdict_is_the_figures_of_both_models_and_the_reason(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    metrics = [
-        MetricLine("recall", 10, "incumbent", 0.5, 0.4, 0.6),
-        MetricLine("recall", 10, "delta", 0.1, 0.05, 0.15),
+    figures = [
+        Figure("recall", 10, "*", "incumbent", Interval(0.5, 0.4, 0.6), 40),
+        Figure("recall", 10, "*", "delta", Interval(0.1, 0.05, 0.15), 40),
     ]
-    report = Training(9, 5, "abc", "promoted", "proven", metrics, {"train": 1.25})
+    report = verdict.Training(9, 5, "abc", "promoted", "proven", figures, {"train": 1.25})
     show(verdict.tables(report))
     assert capsys.readouterr().out.splitlines() == [
         "  metric     incumbent             candidate  difference",
@@ -110,7 +111,7 @@ def test_models_are_listed_latest_verdict_first_with_the_one_that_serves(
     assert [line.model_id for line in lines] == [new, old, unjudged]
     assert [line.serving for line in lines] == [False, True, False]
     assert [line.gain for line in lines] == [None, 0.12, None]
-    show(registry_view.tables(Models(str(tmp_path), "base", old, lines)))
+    show(registry_view.tables(registry_view.Models(str(tmp_path), "base", old, lines)))
     text = capsys.readouterr().out
     assert [line.split()[0] for line in text.splitlines() if old in line] == ["*", "serving:"]
     assert "+0.120" in text
@@ -120,5 +121,5 @@ def test_models_are_listed_latest_verdict_first_with_the_one_that_serves(
 
 def test_an_empty_registry_says_what_serves(tmp_path: Path) -> None:
     assert registry_lines(ModelRegistry(tmp_path)) == []
-    told = registry_view.tables(Models("models", "the-base", None, []))
+    told = registry_view.tables(registry_view.Models("models", "the-base", None, []))
     assert told == "no model in models yet; the base model (the-base) serves"

@@ -20,12 +20,9 @@ def run(
     as_json: Json = False,
     home: Connection = None,
 ) -> int:
-    from collections import Counter
-
     from ragwheel.cli.connection import addresses_are_set, connect_to
-    from ragwheel.cli.output import show, show_json
-    from ragwheel.cli.reports import Examination
-    from ragwheel.cli.views.findings import count, line
+    from ragwheel.cli.output import report, show
+    from ragwheel.cli.views.findings import Examination, row, summary
     from ragwheel.operations.doctor import examine
     from ragwheel.operations.running import choose_home
 
@@ -35,14 +32,10 @@ def run(
     for finding in examine(choose_home(home), _of_the_stack, configured=configured, quick=quick):
         findings.append(finding)
         if not as_json:
-            show(line(finding))
-    levels = Counter(finding.level for finding in findings)
-    report = Examination(findings, levels["ok"], levels["warn"], levels["fail"])
-    if as_json:
-        show_json(report)
-    else:
-        show(count(report))
-    return 1 if report.failures else 0
+            show(row(finding))
+    found = Examination(findings)
+    report(found, summary, as_json=as_json)
+    return 1 if found.count("fail") else 0
 
 
 def _of_the_stack() -> Iterable[Finding]:

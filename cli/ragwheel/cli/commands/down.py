@@ -6,7 +6,7 @@ from ragwheel.cli.command import Command, Json, StackHome
 
 
 def run(home: StackHome = None, as_json: Json = False) -> int:
-    from ragwheel.cli.output import show, show_json, tell
+    from ragwheel.cli.output import report, tell
     from ragwheel.operations.down import stop_stack
     from ragwheel.operations.running import choose_home, running_pid
 
@@ -14,12 +14,14 @@ def run(home: StackHome = None, as_json: Json = False) -> int:
     if pid := running_pid(chosen):
         tell(f"ending the stack in {chosen} (pid {pid})")
     done = stop_stack(chosen)
-    if as_json:
-        show_json(done)
-    elif done.pid is None:
-        tell(f"no stack is running in {chosen}")
+    if as_json or done.pid is not None:
+        report(
+            done,
+            lambda it: f"the stack in {it.home} (pid {it.pid}) has ended; its data stay there",
+            as_json=as_json,
+        )
     else:
-        show(f"the stack in {chosen} (pid {done.pid}) has ended; its data stay there")
+        tell(f"no stack is running in {chosen}")
     return 0
 
 

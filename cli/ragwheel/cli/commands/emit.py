@@ -20,8 +20,8 @@ def run(
     home: Connection = None,
 ) -> int:
     from ragwheel.cli.connection import connect_to
-    from ragwheel.cli.output import show, show_json, tell
-    from ragwheel.operations.emit import emit_lines, open_lines
+    from ragwheel.cli.output import report, tell
+    from ragwheel.operations.emit import EmitReport, emit_lines, open_lines
     from ragwheel.schemas.errors import InvalidEventError
     from ragwheel.schemas.settings import KafkaSettings, load
 
@@ -30,16 +30,17 @@ def run(
         connect_to(home)
         settings = load(KafkaSettings)
     with open_lines(file) as lines:
-        report = emit_lines(
+        done = emit_lines(
             lines, settings, on_error=lambda number, error: tell(f"line {number}: {error}")
         )
-    if as_json:
-        show_json(report)
-    else:
-        total = f"{report.delivered.total():,} {'valid' if dry_run else 'delivered'}"
-        each = ", ".join(f"{count:,} {topic}" for topic, count in sorted(report.delivered.items()))
-        show(f"{total} ({each or 'nothing'}), {report.invalid:,} invalid")
-    return InvalidEventError.exit_code if report.invalid else 0
+
+    def text(done: EmitReport) -> str:
+        total = f"{done.delivered.total():,} {'valid' if dry_run else 'delivered'}"
+        each = ", ".join(f"{count:,} {topic}" for topic, count in sorted(done.delivered.items()))
+        return f"{total} ({each or 'nothing'}), {done.invalid:,} invalid"
+
+    report(done, text, as_json=as_json)
+    return InvalidEventError.exit_code if done.invalid else 0
 
 
 COMMAND = Command(

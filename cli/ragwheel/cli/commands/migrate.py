@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from ragwheel.cli.command import Command, Connection, DryRun, Json
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationLine:
+    """One migration.
+
+    Attributes:
+        moves_data: it rewrites rows, and needs `--allow-data`.
+        statements: its SQL, as it runs.
+    """
+
+    name: str
+    moves_data: bool
+    statements: Sequence[str]
+
+    def text(self, *, dry_run: bool) -> str:
+        """What is printed of it: with `dry_run` all of its SQL."""
+        if not dry_run:
+            return f"applied {self.name}"
+        title = f"-- would apply {self.name}{', moves data' * self.moves_data}"
+        return "\n".join((title, *(f"{statement};\n" for statement in self.statements)))
+
+
+@dataclass(frozen=True, slots=True)
+class Migrations:
+    """What was applied, or would be."""
+
+    dry_run: bool
+    migrations: Sequence[MigrationLine]
 
 
 def run(
@@ -20,8 +51,7 @@ def run(
     from ragwheel.backends.clickhouse import connect
     from ragwheel.backends.migrate import migrate, pending
     from ragwheel.cli.connection import connect_to
-    from ragwheel.cli.output import show, show_json, tell
-    from ragwheel.cli.reports import MigrationLine, Migrations
+    from ragwheel.cli.output import lines, report, tell
     from ragwheel.schemas.migrations import statements
     from ragwheel.schemas.settings import ClickHouseSettings, load
 
@@ -29,28 +59,22 @@ def run(
     settings = load(ClickHouseSettings)
     replicated = settings.clickhouse_replicated
     client = connect(settings, create_database=not dry_run)
-    try:
-        found = (
-            pending(client)
-            if dry_run
-            else migrate(client, replicated=replicated, allow_data=allow_data, tell=tell)
-        )
-    finally:
-        client.close()
-    lines = [
+    found = (
+        pending(client)
+        if dry_run
+        else migrate(client, replicated=replicated, allow_data=allow_data, tell=tell)
+    )
+    done = [
         MigrationLine(each.label, each.moves_data, list(statements(each.up, replicated=replicated)))
         for each in found
     ]
-    if as_json:
-        show_json(Migrations(dry_run, lines))
-    elif dry_run:
-        for line in lines:
-            show(f"-- would apply {line.name}{', moves data' * line.moves_data}")
-            show(*(f"{statement};\n" for statement in line.statements))
-    else:
-        show(*(f"applied {line.name}" for line in lines))
-    if not lines and not as_json:
-        show("the schema is up to date")
+    report(
+        Migrations(dry_run, done),
+        lambda made: lines(
+            (each.text(dry_run=dry_run) for each in made.migrations), "the schema is up to date"
+        ),
+        as_json=as_json,
+    )
     return 0
 
 

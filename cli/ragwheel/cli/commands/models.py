@@ -21,7 +21,7 @@ def run(
     home: Connection = None,
 ) -> int:
     from ragwheel.cli.connection import connect_to
-    from ragwheel.cli.output import show, show_json
+    from ragwheel.cli.output import report
     from ragwheel.operations.extras import require_extra
     from ragwheel.schemas.settings import TrainerSettings, load
 
@@ -33,24 +33,21 @@ def run(
 
         with Trainer(settings) as trainer:
             done = trainer.roll_back(reason)
-        if as_json:
-            show_json(done)
-        else:
-            show(f"{done.rolled_back} no longer serves; {done.serving} does")
+        report(
+            done,
+            lambda it: f"{it.rolled_back} no longer serves; {it.serving} does",
+            as_json=as_json,
+        )
         return 0
 
-    from ragwheel.cli.reports import Models
-    from ragwheel.cli.views.registry import tables
+    from ragwheel.cli.views.registry import Models, tables
     from ragwheel.models.registry import ModelRegistry
     from ragwheel.operations.models import registry_lines
 
     lines = registry_lines(ModelRegistry(settings.model_dir))
     serving = next((line.model_id for line in lines if line.serving), None)
-    report = Models(str(settings.model_dir), settings.base_model, serving, lines)
-    if as_json:
-        show_json(report)
-    else:
-        show(tables(report))
+    found = Models(str(settings.model_dir), settings.base_model, serving, lines)
+    report(found, tables, as_json=as_json)
     return 0
 
 

@@ -10,6 +10,7 @@ import typer
 from ragwheel.cli.command import Command, Connection, DryRun, Json
 
 if TYPE_CHECKING:
+    from ragwheel.operations.redeliver import ReplayReport
     from ragwheel.schemas.events import DeadLetterReason
     from ragwheel.schemas.topics import TopicName
 
@@ -56,7 +57,7 @@ def run(
     import shlex
 
     from ragwheel.cli.connection import connect_to
-    from ragwheel.cli.output import show, show_json
+    from ragwheel.cli.output import report
     from ragwheel.operations import redeliver
     from ragwheel.operations.extras import require_extra
     from ragwheel.schemas.errors import InvalidEventError
@@ -64,7 +65,7 @@ def run(
 
     require_extra("streams")
     connect_to(home)
-    report = redeliver.replay(
+    done = redeliver.replay(
         load(IntakeSettings),
         redeliver.Selection(
             cast("list[DeadLetterReason]", reason or []),
@@ -77,15 +78,18 @@ def run(
         force=force,
         dry_run=dry_run,
     )
-    if as_json:
-        show_json(report)
-    else:
-        show(
-            *(f"{each.dead_letter_id}  {each.topic}: {each.problem}" for each in report.unusable),
-            f"{report.selected:,} dead letters: {report.sent:,} "
-            f"{'would be sent' if dry_run else 'sent'}, {len(report.unusable):,} still unusable",
-        )
-    return InvalidEventError.exit_code if report.unusable else 0
+    report(done, _text, as_json=as_json)
+    return InvalidEventError.exit_code if done.unusable else 0
+
+
+def _text(done: ReplayReport) -> str:
+    verb = "would be sent" if done.dry_run else "sent"
+    counts = (
+        f"{done.selected:,} dead letters: {done.sent:,} {verb}, "
+        f"{len(done.unusable):,} still unusable"
+    )
+    unusable = (f"{each.dead_letter_id}  {each.topic}: {each.problem}" for each in done.unusable)
+    return "\n".join((*unusable, counts))
 
 
 COMMAND = Command(

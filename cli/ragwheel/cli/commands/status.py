@@ -7,7 +7,7 @@ from ragwheel.cli.command import Command, Connection, Json
 
 def run(as_json: Json = False, home: Connection = None) -> int:
     from ragwheel.cli.connection import connect_to
-    from ragwheel.cli.output import show, show_json
+    from ragwheel.cli.output import report
     from ragwheel.operations.extras import require_extra
     from ragwheel.schemas.settings import GraderSettings, IntakeSettings, load
 
@@ -17,10 +17,7 @@ def run(as_json: Json = False, home: Connection = None) -> int:
 
     stack = connect_to(home)
     overview = look(load(IntakeSettings), load(GraderSettings), stack)
-    if as_json:
-        show_json(overview)
-    else:
-        show(tables(overview))
+    report(overview, tables, as_json=as_json)
     return 0 if overview.healthy else 1
 
 

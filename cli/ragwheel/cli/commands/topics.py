@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from ragwheel.cli.command import Command, Connection, DryRun, Json
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Names on the broker of what was created, or would be."""
+
+    dry_run: bool
+    topics: Sequence[str]
 
 
 def run(
@@ -25,8 +35,7 @@ def run(
 ) -> int:
     from ragwheel.backends.kafka import create_topics, missing_topics, require_broker
     from ragwheel.cli.connection import connect_to
-    from ragwheel.cli.output import show, show_json
-    from ragwheel.cli.reports import Topics
+    from ragwheel.cli.output import lines, report
     from ragwheel.schemas.settings import KafkaSettings, load
 
     connect_to(home)
@@ -36,11 +45,12 @@ def run(
     else:
         require_broker(settings)
         names = sorted(create_topics(settings, replication=replication, partitions=partitions))
-    if as_json:
-        show_json(Topics(dry_run, names))
-    else:
-        verb = "would create" if dry_run else "created"
-        show(*(f"{verb} {name}" for name in names) if names else ("all topics exist",))
+    verb = "would create" if dry_run else "created"
+    report(
+        Topics(dry_run, names),
+        lambda done: lines((f"{verb} {name}" for name in done.topics), "all topics exist"),
+        as_json=as_json,
+    )
     return 0
 
 

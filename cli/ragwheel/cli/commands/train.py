@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ragwheel.cli.command import Command, Connection, Json
-
-if TYPE_CHECKING:
-    from ragwheel.cli.reports import Training
-    from ragwheel.trainers.cycle import CycleResult
-    from ragwheel.trainers.scheduler import TrainingProgress
 
 _NOT_DUE = 75  # EX_TEMPFAIL of sysexits.h
 
@@ -25,9 +20,8 @@ def run(
 ) -> int:
     from ragwheel.backends.kafka import require_broker
     from ragwheel.cli.connection import connect_to
-    from ragwheel.cli.output import show, show_json, tell
-    from ragwheel.cli.reports import Training
-    from ragwheel.cli.views.verdict import stages, tables
+    from ragwheel.cli.output import report, tell
+    from ragwheel.cli.views.verdict import Training, stages, tables
     from ragwheel.operations.extras import require_extra
     from ragwheel.schemas.settings import TrainerSettings, load
 
@@ -40,38 +34,14 @@ def run(
     with stages() as progress, Trainer(settings, progress=progress) as trainer:
         due = trainer.scheduler.progress()
         tell(f"{due.available:,} of {due.threshold:,} new answered queries")
-        if not due.due and not force:
-            tell("not enough for a training; --force trains all the same")
-            if as_json:
-                show_json(Training(due.available, due.threshold))
-            return _NOT_DUE
-        report = _report(due, trainer.scheduler.train())
-    if as_json:
-        show_json(report)
-    else:
-        show(tables(report))
-    return 0
-
-
-def _report(due: TrainingProgress, result: CycleResult) -> Training:
-    from ragwheel.cli.reports import MetricLine, Training
-
-    return Training(
-        due.available,
-        due.threshold,
-        result.model.model_id,
-        result.verdict.action,
-        result.verdict.reason,
-        [
-            MetricLine(
-                each.metric, each.k, each.system,
-                each.interval.value, each.interval.low, each.interval.high,
-            )
-            for each in result.figures
-            if each.segment == "*"
-        ],
-        result.stage_seconds,
-    )  # fmt: skip
+        done = Training(due.available, due.threshold)
+        if due.due or force:
+            done = done.of(trainer.scheduler.train())
+    if done.model_id is None:
+        tell("not enough for a training; --force trains all the same")
+    if as_json or done.model_id is not None:
+        report(done, tables, as_json=as_json)
+    return 0 if done.model_id is not None else _NOT_DUE
 
 
 COMMAND = Command(

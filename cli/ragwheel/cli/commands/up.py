@@ -30,9 +30,8 @@ def run(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    from ragwheel.cli.output import show, show_json, tell
-    from ragwheel.cli.reports import Announcement
-    from ragwheel.cli.views.announcement import tables
+    from ragwheel.cli.output import report, tell
+    from ragwheel.cli.views.announcement import Announcement, tables
     from ragwheel.operations.extras import require_extra
     from ragwheel.operations.running import choose_home
 
@@ -46,11 +45,8 @@ def run(
     ) as stack:
         state = stack.state
         env = {name: state.env[name] for name in _EXPORTED if name in state.env}
-        report = Announcement(state.home, state.pid, env, state.processes)
-        if as_json:
-            show_json(report)
-        else:
-            show("", tables(report))
+        running = Announcement(state.home, state.pid, env, state.processes)
+        report(running, tables, as_json=as_json)
         stack.wait()
     return 0
 

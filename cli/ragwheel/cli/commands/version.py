@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ragwheel.cli.command import Command, Json
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What is installed."""
+
+    ragwheel: str
+    python: str
 
 
 def run(as_json: Json = False) -> int:
     import platform
     from importlib.metadata import version
 
-    from ragwheel.cli.output import show, show_json
-    from ragwheel.cli.reports import Version
+    from ragwheel.cli.output import report
 
-    found = Version(version("ragwheel"), platform.python_version())
-    if as_json:
-        show_json(found)
-    else:
-        show(f"ragwheel {found.ragwheel} (Python {found.python})")
+    report(
+        Version(version("ragwheel"), platform.python_version()),
+        lambda found: f"ragwheel {found.ragwheel} (Python {found.python})",
+        as_json=as_json,
+    )
     return 0
 
 

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.console import Group
 from rich.text import Text
 
 from ragwheel.cli.output import right, table
-from ragwheel.cli.reports import Announcement
+from ragwheel.operations.running import ProcessState
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What runs where. `pid` holds the stack; `env` leads others to it and has no secrets."""
+
+    home: str
+    pid: int
+    env: Mapping[str, str]
+    processes: Sequence[ProcessState]
 
 
 def tables(report: Announcement) -> Group:
@@ -28,6 +40,7 @@ def tables(report: Announcement) -> Group:
         overflow="ignore",
     )
     return Group(
+        "",
         table(("process", "address", "pid"), rows),
         "",
         Text("for services and other tools:", "bold"),

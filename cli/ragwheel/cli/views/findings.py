@@ -1,28 +1,42 @@
-"""`ragwheel doctor`: each finding when it is made, and the count at the end."""
+"""`ragwheel doctor`: each finding when it is made."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.table import Table
 from rich.text import Text
 
-from ragwheel.cli.reports import Examination
 from ragwheel.operations.doctor import Finding
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-def line(finding: Finding) -> Table:
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """All that was found."""
+
+    findings: Sequence[Finding]
+
+    def count(self, level: str) -> int:
+        """How many findings are ok, warn or fail."""
+        return sum(finding.level == level for finding in self.findings)
+
+
+def row(finding: Finding) -> Table:
     """One finding, with what to do below it."""
-    row = Table.grid(padding=(0, 2, 0, 0))
-    row.add_column(width=4)
-    row.add_column(width=20)
-    row.add_column(overflow="fold")
-    row.add_row(Text(finding.level, _STYLES[finding.level]), finding.subject, finding.detail)
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(width=4)
+    made.add_column(width=20)
+    made.add_column(overflow="fold")
+    made.add_row(Text(finding.level, _STYLES[finding.level]), finding.subject, finding.detail)
     if finding.fix:
-        row.add_row("", "", Text(f"→ {finding.fix}", "bold"))
-    return row
+        made.add_row("", "", Text(f"→ {finding.fix}", "bold"))
+    return made
 
 
-def count(report: Examination) -> str:
+def summary(found: Examination) -> str:
     """The last line."""
-    return f"{report.ok} ok, {report.warnings} warnings, {report.failures} failures"
+    ok, warnings, failures = map(found.count, ("ok", "warn", "fail"))
+    return f"{ok} ok, {warnings} warnings, {failures} failures"

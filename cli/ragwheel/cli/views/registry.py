@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ragwheel.cli.output import right, table
-from ragwheel.cli.reports import Models
+from ragwheel.operations.models import RegistryLine
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """All models, the latest verdict first; with nothing `serving`, the base model serves."""
+
+    model_dir: str
+    base_model: str
+    serving: str | None
+    models: Sequence[RegistryLine]
 
 
 def tables(report: Models) -> RenderableType:

@@ -4,20 +4,52 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from rich.console import Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from ragwheel.cli.output import console, table, tell
-from ragwheel.cli.reports import MetricLine, Training
+from ragwheel.measuring.intervals import Interval
+from ragwheel.trainers.cycle import CycleResult
+from ragwheel.trainers.evaluation import Figure, System
 from ragwheel.trainers.stages import STAGES, progress_text
 
 _EVERY_S = 2.0
-_SYSTEMS = ("incumbent", "candidate", "delta")
+_SYSTEMS: tuple[System, ...] = ("incumbent", "candidate", "delta")
 _STYLES = {"promoted": "bold green", "refused": "bold yellow"}
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a call of `ragwheel train` did; no model: too few of `threshold` queries were new.
+
+    Attributes:
+        available: answered queries that were new.
+        figures: over all segments, of both models and their difference.
+    """
+
+    available: int
+    threshold: int
+    model_id: str | None = None
+    verdict: str = ""
+    reason: str = ""
+    figures: Sequence[Figure] = ()
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, result: CycleResult) -> Training:
+        """This, with what a cycle found."""
+        return replace(
+            self,
+            model_id=result.model.model_id,
+            verdict=result.verdict.action,
+            reason=result.verdict.reason,
+            figures=[figure for figure in result.figures if figure.segment == "*"],
+            stage_seconds=result.stage_seconds,
+        )
 
 
 @contextmanager
@@ -68,14 +100,14 @@ class StageBars:
 def tables(report: Training) -> RenderableType:
     """The verdict, with the figures of both models over all segments and 95 % intervals."""
     parts: list[RenderableType] = []
-    if report.metrics:
-        lines = {(line.metric, line.k, line.system): line for line in report.metrics}
+    if report.figures:
+        found = {(each.metric, each.k, each.system): each.interval for each in report.figures}
         rows = [
-            (f"{name}@{k}" if k else name, *(_interval(lines.get((name, k, s))) for s in _SYSTEMS))
-            for name, k in dict.fromkeys((name, k) for name, k, _ in lines)
+            (f"{name}@{k}" if k else name, *(_shown(found.get((name, k, s))) for s in _SYSTEMS))
+            for name, k in dict.fromkeys((name, k) for name, k, _ in found)
         ]
         parts += [table(("metric", "incumbent", "candidate", "difference"), rows), ""]
-    took = ", ".join(f"{name} {s:.1f} s" for name, s in (report.stage_seconds or {}).items())
+    took = ", ".join(f"{name} {s:.1f} s" for name, s in report.stage_seconds.items())
     verdict = (report.verdict.upper(), _STYLES.get(report.verdict, "bold"))
     parts += [
         Text.assemble(f"model {report.model_id}: ", verdict),
@@ -85,5 +117,5 @@ def tables(report: Training) -> RenderableType:
     return Group(*parts)
 
 
-def _interval(line: MetricLine | None) -> str:
-    return f"{line.value:.3f} [{line.low:.3f}, {line.high:.3f}]" if line else "-"
+def _shown(mean: Interval | None) -> str:
+    return f"{mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}]" if mean else "-"
