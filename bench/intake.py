@@ -27,10 +27,12 @@ from ragwheel.backends.migrate import migrate
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
-from ragwheel.intake.inserts import Inserter
-from ragwheel.intake.outlet import Outlet
+from ragwheel.intake.gauges import Freshness
+from ragwheel.intake.inserts import ClickHouseInserts
+from ragwheel.intake.outlet import KafkaOutlet
 from ragwheel.intake.prepare import Acceptance, prepare
 from ragwheel.intake.processor import Processor
+from ragwheel.intake.readers import READERS
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas import identity, wire
 from ragwheel.schemas.events import Candidate, RetrievalEvent
@@ -124,6 +126,7 @@ def through_intake(
     member = GroupMember(
         kafka.consumer(settings, "ragwheel-intake"),
         telemetry,
+        topics=READERS,
         prefix=settings.topic_prefix,
         batch_rows=_BATCH_ROWS,
         batch_bytes=32 * 1024 * 1024,
@@ -139,16 +142,18 @@ def through_intake(
             if self.done >= count:
                 member.stop()
 
+    persistence = Persistence(member.keep_alive, lambda: 0.5)
     processor = Timed(
         _RULES,
-        Inserter(client, telemetry),
-        Outlet(
+        ClickHouseInserts(client, persistence, telemetry),
+        KafkaOutlet(
             lambda: kafka.producer(settings),
             lambda topic: kafka.physical(settings, topic),
             member.keep_alive,
         ),
-        Persistence(member.keep_alive, lambda: 0.5),
+        persistence,
         telemetry,
+        Freshness(telemetry, lambda: datetime.now(UTC)),
         lambda: datetime.now(UTC),
     )
     began, began_cpu = time.perf_counter(), time.process_time()

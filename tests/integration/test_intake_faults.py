@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from tests.examples import query, retrieval
@@ -19,10 +19,12 @@ from ragwheel.backends.migrate import migrate
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
-from ragwheel.intake.inserts import Inserter
-from ragwheel.intake.outlet import Outlet
+from ragwheel.intake.gauges import Freshness
+from ragwheel.intake.inserts import ClickHouseInserts
+from ragwheel.intake.outlet import KafkaOutlet
 from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
+from ragwheel.intake.readers import READERS
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas.events import RetrievalEvent
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
@@ -123,6 +125,10 @@ class CrashingProcessor(Processor):
             raise Crash
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def in_process(rig: IntakeRig, die_after: str, until: Callable[[], bool]) -> None:
     """Intake in this process, to die at an exact place."""
     client = connect(rig.clickhouse, create_database=True)
@@ -130,21 +136,23 @@ def in_process(rig: IntakeRig, die_after: str, until: Callable[[], bool]) -> Non
     telemetry = Telemetry()
     member = GroupMember(
         kafka.consumer(rig.kafka, "ragwheel-intake"),
-        telemetry, prefix=rig.kafka.topic_prefix, batch_rows=50, batch_bytes=10**9, batch_s=0.2,
+        telemetry, topics=READERS, prefix=rig.kafka.topic_prefix,
+        batch_rows=50, batch_bytes=10**9, batch_s=0.2,
     )  # fmt: skip
-    outlet = Outlet(
+    persistence = Persistence(member.keep_alive, lambda: 0.5)
+    outlet = KafkaOutlet(
         lambda: kafka.producer(rig.kafka),
         lambda topic: kafka.physical(rig.kafka, topic),
         lambda: member.stop() if until() else None,
     )
     processor = CrashingProcessor(
         Acceptance(SamplingPolicy(1.0), timedelta(days=400), timedelta(hours=1)),
-        Inserter(client, telemetry), outlet,
-        Persistence(member.keep_alive, lambda: 0.5), telemetry, lambda: datetime.now(UTC),
+        ClickHouseInserts(client, persistence, telemetry), outlet, persistence, telemetry,
+        Freshness(telemetry, _now), _now,
     )  # fmt: skip
     processor.die_after = die_after
     with pytest.raises(Crash):
-        member.run(cast(Processor, processor))
+        member.run(processor)
     client.close()
 
 

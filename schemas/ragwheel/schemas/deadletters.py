@@ -43,6 +43,14 @@ def dead_letter(
     )
 
 
+def shortened(letter: DeadLetter) -> DeadLetter:
+    """Half of a dead letter that the broker finds too large, with a note that it is half."""
+    payload = letter.payload or b""
+    half = payload[: len(payload) // 2]
+    detail = f"payload cut to {len(half)} of {len(payload)} bytes to fit; {letter.detail}"[:4_000]
+    return letter.model_copy(update={"payload": half, "detail": detail})
+
+
 def to_headers(letter: DeadLetter) -> Headers:
     """Headers that carry everything but key and value."""
     fields = {

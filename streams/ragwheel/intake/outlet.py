@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from ragwheel.intake.prepare import shortened
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import DeadLetter, GradingJob
@@ -51,8 +50,8 @@ def letter_message(letter: DeadLetter) -> Outgoing:
     )
 
 
-class Outlet:
-    """Sends messages and returns once all are acknowledged by all in-sync replicas.
+class KafkaOutlet:
+    """`contracts.Outlet` through one producer.
 
     Args:
         new_producer: opens an idempotent producer with acks=all.
@@ -90,7 +89,7 @@ class Outlet:
                 if not message.letter.payload:
                     _LOG.error("dead letter %s does not fit its topic", message.letter)
                     raise UnavailableError(f"{self._physical(message.topic)}: {error.str()}")
-                waiting.append(letter_message(shortened(message.letter)))
+                waiting.append(letter_message(deadletters.shortened(message.letter)))
 
     def close(self) -> None:
         """Drop what is unsent; it is not committed either."""

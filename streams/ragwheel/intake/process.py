@@ -1,4 +1,4 @@
-"""The intake process: settings, connections, signals, exit status. `python -m …streams.intake`."""
+"""The intake process: settings, connections, signals, exit status. `python -m ragwheel.intake`."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from ragwheel.accounting.accounts import AccountReader, Groups
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
 from ragwheel.backends.telemetry import Telemetry, configure_logging
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
-from ragwheel.intake.gauges import GaugeThread, declare, publish
-from ragwheel.intake.inserts import Inserter
-from ragwheel.intake.outlet import Outlet
+from ragwheel.intake.gauges import Freshness, declare
+from ragwheel.intake.inserts import ClickHouseInserts
+from ragwheel.intake.outlet import KafkaOutlet
 from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
+from ragwheel.intake.readers import READERS
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas.errors import RagwheelError, UnavailableError
 from ragwheel.schemas.settings import IntakeSettings, load
@@ -72,6 +72,7 @@ def run(settings: IntakeSettings) -> None:
 
     telemetry = Telemetry()
     declare(telemetry)
+    freshness = Freshness(telemetry, _now)
     member = GroupMember(
         kafka.consumer(
             settings,
@@ -79,12 +80,15 @@ def run(settings: IntakeSettings) -> None:
             session_timeout_ms=int(settings.session_timeout_s * 1000),
         ),
         telemetry,
+        topics=READERS,
         prefix=settings.topic_prefix,
         batch_rows=settings.intake_batch_rows,
         batch_bytes=settings.intake_batch_mib * 1024 * 1024,
         batch_s=settings.intake_batch_s,
+        on_turn=freshness.show,
     )
-    outlet = Outlet(
+    persistence = Persistence(member.keep_alive, random.random)
+    outlet = KafkaOutlet(
         lambda: kafka.producer(settings, message_timeout_ms=_DELIVERY_S * 1000),
         lambda topic: kafka.physical(settings, topic),
         member.keep_alive,
@@ -95,22 +99,20 @@ def run(settings: IntakeSettings) -> None:
             timedelta(days=settings.max_event_age_days),
             timedelta(seconds=settings.max_event_ahead_s),
         ),
-        Inserter(client, telemetry),
+        ClickHouseInserts(client, persistence, telemetry),
         outlet,
-        Persistence(member.keep_alive, random.random),
+        persistence,
         telemetry,
+        freshness,
         _now,
     )
-    gauges = _gauges(settings, telemetry, processor)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: member.stop())
     telemetry.serve(settings)
-    gauges.start()
     _LOG.info("intake consumes %s* as %r", settings.topic_prefix, settings.intake_group)
     try:
         member.run(processor)
     finally:
-        gauges.stop()
         outlet.close()
         client.close()
     _LOG.info("intake ended")
@@ -136,16 +138,6 @@ def migrate_beside_others(client: Client, *, replicated: bool) -> None:
         if applied:
             _LOG.info("applied migrations: %s", ", ".join(m.name for m in applied))
         return
-
-
-def _gauges(settings: IntakeSettings, telemetry: Telemetry, processor: Processor) -> GaugeThread:
-    # A client of its own: one is never used by two threads at once.
-    reader = AccountReader(settings, connect(settings), Groups(intake=settings.intake_group))
-
-    def refresh() -> None:
-        publish(telemetry, reader.read(), processor.newest, _now())
-
-    return GaugeThread(refresh)
 
 
 def _now() -> datetime:

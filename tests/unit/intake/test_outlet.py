@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from tests.examples import retrieval
 
-from ragwheel.intake.outlet import Outlet, job_message, letter_message
+from ragwheel.intake.outlet import KafkaOutlet, job_message, letter_message
 from ragwheel.intake.prepare import reject
 from ragwheel.intake.sampling import SamplingPolicy, job_of
 from ragwheel.schemas import deadletters
@@ -51,9 +51,9 @@ class FakeProducer:
         return max(self.slow + 1, 0)
 
 
-def outlet(producer: FakeProducer, alive: list[int] | None = None) -> Outlet:
+def outlet(producer: FakeProducer, alive: list[int] | None = None) -> KafkaOutlet:
     ticks = alive if alive is not None else []
-    return Outlet(
+    return KafkaOutlet(
         lambda: cast(Producer, producer), lambda topic: f"t.{topic}", lambda: ticks.append(1)
     )
 
@@ -108,7 +108,7 @@ def test_a_producer_that_failed_for_good_is_replaced() -> None:
     producers = [FakeProducer(), FakeProducer()]
     producers[0].faults = [KafkaError(KafkaError._FATAL, fatal=True)]
     opened = iter(producers)
-    made = Outlet(lambda: cast(Producer, next(opened)), lambda t: t, lambda: None)
+    made = KafkaOutlet(lambda: cast(Producer, next(opened)), lambda t: t, lambda: None)
     with pytest.raises(UnavailableError):
         made.deliver([job_message(job("text"))])
     made.deliver([job_message(job("text"))])
