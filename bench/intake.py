@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ragwheel.accounting.accounts import read_accounts
+from ragwheel.accounting.ledger import read_accounts
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate

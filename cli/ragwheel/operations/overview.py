@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ragwheel.accounting.accounts import Groups, TopicAccount, read_accounts
+from ragwheel.accounting.accounts import TopicAccount
+from ragwheel.accounting.ledger import Groups, read_accounts
 from ragwheel.backends.clickhouse import connect
 from ragwheel.operations.groups import GroupState, group_states
 from ragwheel.operations.running import ProcessState, StackState

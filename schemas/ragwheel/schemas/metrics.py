@@ -27,7 +27,7 @@ class Metric:
 
     name: str
     kind: Kind
-    process: Literal["client", "intake", "grader", "trainer"]
+    process: Literal["client", "intake", "accounts", "grader", "trainer"]
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = _LATENCY_S
@@ -69,27 +69,6 @@ DEAD_LETTERED = Metric(
     "intake",
     "Messages preserved in the dead-letter topic.",
     ("topic", "reason"),
-)
-PRODUCED = Metric(
-    "ragwheel_topic_produced_messages",
-    "gauge",
-    "intake",
-    "Messages that Kafka accepted since the topic's first accounted offset.",
-    ("topic",),
-)
-IN_FLIGHT = Metric(
-    "ragwheel_topic_in_flight_messages",
-    "gauge",
-    "intake",
-    "Messages in Kafka that intake has not committed yet (consumer lag).",
-    ("topic",),
-)
-UNACCOUNTED = Metric(
-    "ragwheel_topic_unaccounted_messages",
-    "gauge",
-    "intake",
-    "Committed messages that neither landed nor were dead-lettered. Must be 0.",
-    ("topic",),
 )
 FRESHNESS = Metric(
     "ragwheel_newest_event_age_seconds",
@@ -134,6 +113,28 @@ SAMPLED = Metric(
     "intake",
     "Grading jobs created by the sampler.",
     ("segment",),
+)
+
+PRODUCED = Metric(
+    "ragwheel_topic_produced_messages",
+    "gauge",
+    "accounts",
+    "Messages that Kafka accepted since the topic's first accounted offset.",
+    ("topic",),
+)
+IN_FLIGHT = Metric(
+    "ragwheel_topic_in_flight_messages",
+    "gauge",
+    "accounts",
+    "Messages in Kafka that intake has not committed yet (consumer lag).",
+    ("topic",),
+)
+UNACCOUNTED = Metric(
+    "ragwheel_topic_unaccounted_messages",
+    "gauge",
+    "accounts",
+    "Committed messages that neither landed nor were dead-lettered. Must be 0.",
+    ("topic",),
 )
 
 LABELS = Metric(

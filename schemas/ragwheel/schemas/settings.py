@@ -85,6 +85,18 @@ class MetricsSettings(Settings):
     )
 
 
+class IntakeGroupSettings(Settings):
+    """Whose commits say what has landed."""
+
+    intake_group: str = Field("ragwheel-intake", description="Consumer group of intake.")
+
+
+class GraderGroupSettings(Settings):
+    """Whose commits say what was graded."""
+
+    grader_group: str = Field("ragwheel-grader", description="Consumer group of the grader.")
+
+
 class ClientSettings(KafkaSettings):
     """The emitting service. Defaults favour the service over the data."""
 
@@ -123,10 +135,11 @@ class SamplingSettings(Settings):
         super().__init__(**_parse_pairs(values))
 
 
-class IntakeSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, SamplingSettings):
+class IntakeSettings(
+    KafkaSettings, ClickHouseSettings, MetricsSettings, IntakeGroupSettings, SamplingSettings
+):
     """The process that lands everything in ClickHouse and samples traffic."""
 
-    intake_group: str = Field("ragwheel-intake", description="Consumer group.")
     intake_batch_rows: int = Field(
         10_000, ge=1, le=200_000, description="Messages per insert at most."
     )
@@ -151,10 +164,19 @@ class IntakeSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, Samplin
     )
 
 
-class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
+class AccountsSettings(
+    KafkaSettings, ClickHouseSettings, MetricsSettings, IntakeGroupSettings, GraderGroupSettings
+):
+    """The process that shows whether anything was lost."""
+
+    accounts_refresh_s: float = Field(
+        5.0, gt=0, le=3_600, description="Seconds between two looks at Kafka and the ledger."
+    )
+
+
+class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderGroupSettings):
     """The process that grades."""
 
-    grader_group: str = Field("ragwheel-grader", description="Consumer group.")
     llm_base_url: str = Field(
         "https://api.openai.com/v1", description="Any OpenAI-compatible endpoint."
     )
@@ -238,6 +260,7 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
 PROCESS_SETTINGS: Mapping[str, type[Settings]] = {
     "client": ClientSettings,
     "intake": IntakeSettings,
+    "accounts": AccountsSettings,
     "grader": GraderSettings,
     "trainer": TrainerSettings,
 }

@@ -28,7 +28,7 @@ COMPOSE_FILE = ROOT / "docker-compose.yml"
 DOCKERFILE = (ROOT / "infra" / "docker" / "Dockerfile").read_text("utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-WORKERS = ("intake", "grader", "trainer")
+WORKERS = ("intake", "accounts", "grader", "trainer")
 OURS = (*WORKERS, "topics", "migrate")
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)(:?[-?+])?([^}]*)\}")
 

@@ -14,8 +14,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         action="append",
         default=[],
-        help="leave out kafka, clickhouse, llm, intake, grader or trainer; repeat for several. For "
-        "a server that is left out, the settings must say where another one is",
+        help="leave out kafka, clickhouse, llm, intake, accounts, grader or trainer; repeat for "
+        "several. For a server that is left out, the settings must say where another one is",
     )
     parser.add_argument(
         "--prometheus", action="store_true", help="also start the system's Prometheus"
@@ -45,10 +45,10 @@ COMMAND = Command(
     name="up",
     purpose="run the whole loop on this machine until Ctrl-C",
     details="""\
-Starts a real Kafka broker, the embedded ClickHouse engine, a stand-in for the LLM, intake, grader
-and trainer, each on a free port of 127.0.0.1. With RAGWHEEL_LLM_BASE_URL and RAGWHEEL_LLM_API_KEY
-set, that endpoint grades instead of the stand-in. Workers that die are started again. Settings
-(RAGWHEEL_…) of the environment are passed on to the workers.""",
+Starts a real Kafka broker, the embedded ClickHouse engine, a stand-in for the LLM, intake,
+accounts, grader and trainer, each on a free port of 127.0.0.1. With RAGWHEEL_LLM_BASE_URL and
+RAGWHEEL_LLM_API_KEY set, that endpoint grades instead of the stand-in. Workers that die are started
+again. Settings (RAGWHEEL_…) of the environment are passed on to the workers.""",
     examples=(
         "ragwheel up",
         "RAGWHEEL_SAMPLE_RATE=1 ragwheel up --home /tmp/second --without trainer",

@@ -31,10 +31,10 @@ def run(args: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="worker",
-    purpose="run intake, grader or trainer in the foreground",
+    purpose="run intake, accounts, grader or trainer in the foreground",
     details="""\
 What compose and Kubernetes run. More processes of intake and grader share the topics' partitions;
-one trainer is enough. Configured by the environment (docs/settings.md).""",
+one of the others is enough. Configured by the environment (docs/settings.md).""",
     examples=(
         "ragwheel worker grader",
         "RAGWHEEL_METRICS_HOST=0.0.0.0 RAGWHEEL_METRICS_PORT=9464 ragwheel worker intake",

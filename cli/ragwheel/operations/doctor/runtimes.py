@@ -18,7 +18,7 @@ vector = SentenceTransformer(sys.argv[1], device="cpu").encode("a query")
 print(json.dumps({"dimensions": len(vector)}))
 """
 _PURPOSES = {
-    "streams": "intake and grader",
+    "streams": "intake, accounts and grader",
     "trainers": "the trainer",
     "local": "`ragwheel up` and `ragwheel demo`",
 }
