@@ -14,8 +14,9 @@ from ragwheel.client.guard import calling_line
 from ragwheel.client.sending import Sender
 from ragwheel.client.stats import ClientStats, Counters, Outcome
 from ragwheel.schemas.errors import ConfigError, InvalidEventError
+from ragwheel.schemas.limits import MAX_EVENT_BYTES
 from ragwheel.schemas.settings import ClientSettings, load
-from ragwheel.schemas.topics import MAX_EVENT_BYTES, TOPICS, TopicName
+from ragwheel.schemas.topics import TOPICS, TopicName
 
 
 class Channel:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ragwheel.schemas import limits
 from ragwheel.schemas.errors import ConfigError
 
 PREFIX = "RAGWHEEL_"
@@ -128,7 +129,10 @@ class SamplingSettings(Settings):
         description='Rate per segment: "code=0.2,tables=1". Overrides RAGWHEEL_SAMPLE_RATE.',
     )
     grade_depth: int = Field(
-        20, ge=1, le=200, description="Candidates graded per retrieval, from the top."
+        20,
+        ge=1,
+        le=limits.MAX_CANDIDATES,
+        description="Candidates graded per retrieval, from the top.",
     )
 
     def __init__(self, **values: Any) -> None:
@@ -141,7 +145,7 @@ class IntakeSettings(
     """The process that lands everything in ClickHouse and samples traffic."""
 
     intake_batch_rows: int = Field(
-        10_000, ge=1, le=200_000, description="Messages per insert at most."
+        10_000, ge=1, le=limits.MAX_BATCH_ROWS, description="Messages per insert at most."
     )
     intake_batch_mib: int = Field(
         32, ge=1, le=512, description="MiB of messages per insert at most; memory is about 5 times."

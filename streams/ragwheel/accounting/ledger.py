@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ragwheel.accounting.accounts import Interval, PartitionFacts, TopicAccount, account, union
 from ragwheel.backends.positions import Broker
+from ragwheel.schemas.limits import MAX_BATCH_ROWS
 from ragwheel.schemas.settings import AccountsSettings, KafkaSettings
 from ragwheel.schemas.topics import TOPICS, Partition
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 #: The ledger forgets rows after 30 days (its TTL); a little before that it is not complete.
 _LEDGER_MEMORY = timedelta(days=29)
-#: No ledger row is longer: the largest batch that the settings allow.
-_LONGEST_INTERVAL = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,7 @@ class AccountReader:
     def _read_ledger(self) -> None:
         """Read what is new; intervals that a later batch may still extend are read again."""
         floors = {
-            f"{topic}:{partition}": max(0, islands[0][1] - _LONGEST_INTERVAL)
+            f"{topic}:{partition}": max(0, islands[0][1] - MAX_BATCH_ROWS)
             for (topic, partition), islands in self._covered.items()
         }
         found = self._client.query(

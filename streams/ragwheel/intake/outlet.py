@@ -11,7 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import DeadLetter, GradingJob
-from ragwheel.schemas.topics import MAX_EVENT_BYTES, TOPICS, TopicName
+from ragwheel.schemas.limits import MAX_EVENT_BYTES
+from ragwheel.schemas.topics import TOPICS, TopicName
 
 _LOG = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from ragwheel.intake.sampling import SamplingPolicy, job_of
 from ragwheel.schemas import deadletters
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import Candidate, GradingJob
-from ragwheel.schemas.topics import MAX_EVENT_BYTES
+from ragwheel.schemas.limits import MAX_EVENT_BYTES
 from ragwheel.schemas.wire import Received
 
 
