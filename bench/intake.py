@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ragwheel.accounting.accounts import read_accounts
+from ragwheel.accounting.ledger import read_accounts
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
@@ -28,10 +28,12 @@ from ragwheel.backends.publish import Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
-from ragwheel.intake.inserts import Inserter
-from ragwheel.intake.outlet import Outlet
+from ragwheel.intake.gauges import Freshness
+from ragwheel.intake.inserts import ClickHouseInserts
+from ragwheel.intake.outlet import KafkaOutlet
 from ragwheel.intake.prepare import Acceptance, prepare
 from ragwheel.intake.processor import Processor
+from ragwheel.intake.readers import READERS
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas import identity, wire
 from ragwheel.schemas.events import Candidate, RetrievalEvent
@@ -125,6 +127,7 @@ def through_intake(
     member = GroupMember(
         kafka.consumer(settings, "ragwheel-intake"),
         telemetry,
+        topics=READERS,
         prefix=settings.topic_prefix,
         batch_rows=_BATCH_ROWS,
         batch_bytes=32 * 1024 * 1024,
@@ -140,12 +143,14 @@ def through_intake(
             if self.done >= count:
                 member.stop()
 
+    persistence = Persistence(member.keep_alive, lambda: 0.5)
     processor = Timed(
         _RULES,
-        Inserter(client, telemetry),
-        Outlet(Publisher(settings, while_waiting=member.keep_alive)),
-        Persistence(member.keep_alive, lambda: 0.5),
+        ClickHouseInserts(client, persistence, telemetry),
+        KafkaOutlet(Publisher(settings, while_waiting=member.keep_alive)),
+        persistence,
         telemetry,
+        Freshness(telemetry, lambda: datetime.now(UTC)),
         lambda: datetime.now(UTC),
     )
     began, began_cpu = time.perf_counter(), time.process_time()

@@ -14,7 +14,8 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Producer
 
-from ragwheel.accounting.accounts import TopicAccount, read_accounts
+from ragwheel.accounting.accounts import TopicAccount
+from ragwheel.accounting.ledger import read_accounts
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.schemas import wire
@@ -54,25 +55,34 @@ class IntakeRig:
 
     def start(self, **settings: Any) -> ManagedProcess:
         """A running intake process; settings are RAGWHEEL_ names in lower case."""
-        number = len(self._processes)
+        chosen = {"session_timeout_s": SESSION_S, "intake_batch_s": 0.2, **settings}
+        return self._start("intake", "ragwheel.intake", "intake consumes", chosen)
+
+    def start_accounts(self, **settings: Any) -> ManagedProcess:
+        """A running accounts process; settings as for `start`."""
+        chosen = {"accounts_refresh_s": 0.2, **settings}
+        return self._start("accounts", "ragwheel.accounting", "accounts of", chosen)
+
+    def _start(
+        self, name: str, module: str, ready: str, settings: dict[str, Any]
+    ) -> ManagedProcess:
+        name += str(len(self._processes))
         chosen = {
             "kafka_bootstrap_servers": self.kafka.kafka_bootstrap_servers,
             "topic_prefix": self.kafka.topic_prefix,
             "clickhouse_url": self.clickhouse.clickhouse_url,
-            "session_timeout_s": SESSION_S,
-            "intake_batch_s": 0.2,
             "metrics_port": -1,
             **settings,
         }
         env = {k: v for k, v in os.environ.items() if not k.startswith("RAGWHEEL_")}
         env |= {f"RAGWHEEL_{name.upper()}": str(value) for name, value in chosen.items()}
-        log = self._folder / f"intake{number}.log"
+        log = self._folder / f"{name}.log"
         process = ManagedProcess(
-            f"intake{number}",
-            [sys.executable, "-m", "ragwheel.intake"],
+            name,
+            [sys.executable, "-m", module],
             env=env,
             log_path=log,
-            ready=lambda: log.exists() and "intake consumes" in log.read_text(),
+            ready=lambda: log.exists() and ready in log.read_text(),
         )
         self._processes.append(process)
         process.start()
@@ -89,9 +99,9 @@ class IntakeRig:
             assert time.monotonic() < deadline, f"not within {deadline_s:g} s: {what}"
             time.sleep(0.05)
 
-    def log(self, number: int = 0) -> str:
-        """What an intake process logged."""
-        return (self._folder / f"intake{number}.log").read_text()
+    def log(self, number: int = 0, name: str = "intake") -> str:
+        """What the process that was started after `number` others logged."""
+        return (self._folder / f"{name}{number}.log").read_text()
 
     def close(self) -> None:
         """End all processes that the test left."""

@@ -35,6 +35,7 @@ _LABELS = {
     "grade": "2",
     "outcome": "complete",
 }
+_PROCESSES = {"client", "intake", "accounts", "grader", "trainer"}
 _SYSTEMS = ("incumbent", "candidate", "delta")
 
 
@@ -73,7 +74,7 @@ def _label_sets(metric: Metric) -> Iterator[dict[str, str]]:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus scraping one exporter per process."""
     require_prometheus()
-    exporters = {name: Exporter(name) for name in ("client", "intake", "grader", "trainer")}
+    exporters = {name: Exporter(name) for name in _PROCESSES}
     over = threading.Event()
 
     def work() -> None:
@@ -92,7 +93,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
 
 def test_every_panel_shows_data_when_every_metric_has_a_value(watched: Prometheus) -> None:
     assert silent_panels(watched, time.time() - 60, patience_s=60) == []
-    assert watched.targets_up() == {"client", "intake", "grader", "trainer"}
+    assert watched.targets_up() == _PROCESSES
 
 
 def test_every_legend_names_labels_that_the_result_has(watched: Prometheus) -> None:

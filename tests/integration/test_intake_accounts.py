@@ -11,7 +11,7 @@ from confluent_kafka import TopicPartition
 from tests.examples import NOW, examples, query, retrieval
 from tests.intake_rig import IntakeRig
 
-from ragwheel.accounting.accounts import AccountReader, Groups, read_accounts
+from ragwheel.accounting.ledger import AccountReader, Groups, read_accounts
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.schemas import deadletters, identity
@@ -107,16 +107,22 @@ def test_a_reader_that_read_before_finds_the_same_as_a_new_one(rig: IntakeRig) -
 
 
 def test_metrics_show_what_became_of_every_message(rig: IntakeRig) -> None:
-    port = free_port()
-    rig.start(metrics_port=port, sample_rate=0.0)
+    ports = free_port(), free_port()
+    # Before there is a database: it waits for one, and for whatever is away later.
+    rig.start_accounts(metrics_port=ports[0])
+    rig.wait_until("it tells what is missing", lambda: "cannot be read" in rig.log(0, "accounts"))
+    rig.start(metrics_port=ports[1], sample_rate=0.0)
     rig.emit("retrievals", [retrieval("q-1"), retrieval("q-2", candidates=())])
     rig.produce("retrievals", b"{", b"k")
     rig.flush()
     rig.settle()
 
     def shown() -> set[str]:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-            return set(answer.read().decode().splitlines())
+        lines: set[str] = set()
+        for port in ports:
+            with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                lines |= set(answer.read().decode().splitlines())
+        return lines
 
     expected = {
         'ragwheel_messages_consumed_total{topic="retrievals"} 3.0',
@@ -129,3 +135,7 @@ def test_metrics_show_what_became_of_every_message(rig: IntakeRig) -> None:
         'ragwheel_topic_unaccounted_messages{topic="models"} 0.0',
     }
     rig.wait_until("the gauges are refreshed", lambda: expected <= shown())
+    age = 'ragwheel_newest_event_age_seconds{topic="retrievals"}'
+    rig.wait_until("freshness is shown", lambda: any(line.startswith(age) for line in shown()))
+    log = rig.log(0, "accounts")
+    assert (log.count("cannot be read"), log.count("are read again")) == (1, 1)

@@ -15,8 +15,9 @@ from tests.intake_rig import IntakeRig
 from ragwheel.backends import kafka
 from ragwheel.operations import redeliver
 from ragwheel.schemas import deadletters, wire
+from ragwheel.schemas.limits import MAX_EVENT_BYTES
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
-from ragwheel.schemas.topics import MAX_EVENT_BYTES, TOPICS
+from ragwheel.schemas.topics import TOPICS
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from tests.examples import query, retrieval
@@ -20,10 +20,12 @@ from ragwheel.backends.publish import Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
-from ragwheel.intake.inserts import Inserter
-from ragwheel.intake.outlet import Outlet
+from ragwheel.intake.gauges import Freshness
+from ragwheel.intake.inserts import ClickHouseInserts
+from ragwheel.intake.outlet import KafkaOutlet
 from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
+from ragwheel.intake.readers import READERS
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas.events import RetrievalEvent
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
@@ -124,6 +126,10 @@ class CrashingProcessor(Processor):
             raise Crash
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def in_process(rig: IntakeRig, die_after: str, until: Callable[[], bool]) -> None:
     """Intake in this process, to die at an exact place."""
     client = connect(rig.clickhouse, create_database=True)
@@ -131,17 +137,20 @@ def in_process(rig: IntakeRig, die_after: str, until: Callable[[], bool]) -> Non
     telemetry = Telemetry()
     member = GroupMember(
         kafka.consumer(rig.kafka, "ragwheel-intake"),
-        telemetry, prefix=rig.kafka.topic_prefix, batch_rows=50, batch_bytes=10**9, batch_s=0.2,
+        telemetry, topics=READERS, prefix=rig.kafka.topic_prefix,
+        batch_rows=50, batch_bytes=10**9, batch_s=0.2,
     )  # fmt: skip
-    outlet = Outlet(Publisher(rig.kafka, while_waiting=lambda: member.stop() if until() else None))
+    persistence = Persistence(member.keep_alive, lambda: 0.5)
+    publisher = Publisher(rig.kafka, while_waiting=lambda: member.stop() if until() else None)
+    outlet = KafkaOutlet(publisher)
     processor = CrashingProcessor(
         Acceptance(SamplingPolicy(1.0), timedelta(days=400), timedelta(hours=1)),
-        Inserter(client, telemetry), outlet,
-        Persistence(member.keep_alive, lambda: 0.5), telemetry, lambda: datetime.now(UTC),
+        ClickHouseInserts(client, persistence, telemetry), outlet, persistence, telemetry,
+        Freshness(telemetry, _now), _now,
     )  # fmt: skip
     processor.die_after = die_after
     with pytest.raises(Crash):
-        member.run(cast(Processor, processor))
+        member.run(processor)
     client.close()
 
 

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from ragwheel.schemas.errors import ConfigError
-from ragwheel.schemas.topics import MAX_MESSAGE_BYTES
+from ragwheel.schemas.limits import MAX_MESSAGE_BYTES
 from ragwheel.stack.kafka import KafkaBroker
 from ragwheel.stack.processes import ProcessFailedError
 

@@ -7,8 +7,8 @@ from tests.mock_kafka import MockKafka
 
 from ragwheel.operations.redeliver import Replay, send
 from ragwheel.schemas import deadletters
+from ragwheel.schemas.limits import MAX_MESSAGE_BYTES
 from ragwheel.schemas.settings import KafkaSettings
-from ragwheel.schemas.topics import MAX_MESSAGE_BYTES
 
 pytestmark = pytest.mark.integration
 

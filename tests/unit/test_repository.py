@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "backends": {"schemas"},
     "client": _GROUND,
     "models": _GROUND,
-    "intake": _GROUND | {"accounting"},
+    "intake": _GROUND,
     "grading": _GROUND,
     "accounting": _GROUND,
     "trainers": _GROUND | {"measuring", "models"},

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import computed_field
 
-from ragwheel.accounting.accounts import Groups, TopicAccount, read_accounts
+from ragwheel.accounting.accounts import TopicAccount
+from ragwheel.accounting.ledger import Groups, read_accounts
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.positions import Broker
 from ragwheel.operations.running import ProcessState, StackState

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-WorkerName = Literal["intake", "grader", "trainer"]
+WorkerName = Literal["intake", "accounts", "grader", "trainer"]
 WORKERS: tuple[WorkerName, ...] = get_args(WorkerName)
 
 
@@ -26,6 +26,7 @@ class WorkerKind:
 
 KINDS: Mapping[WorkerName, WorkerKind] = {
     "intake": WorkerKind("ragwheel.intake", "streams"),
+    "accounts": WorkerKind("ragwheel.accounting", "streams"),
     "grader": WorkerKind("ragwheel.grading", "streams"),
     "trainer": WorkerKind("ragwheel.trainers", "trainers"),
 }

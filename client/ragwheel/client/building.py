@@ -14,12 +14,11 @@ from uuid import UUID
 
 from ragwheel.client.candidates import Fields, candidates, checked_text
 from ragwheel.client.described import Measured, unknown_argument
-from ragwheel.client.hits import MAX_ID_CHARS, checked_id, invalid, read_hit
+from ragwheel.client.hits import checked_id, invalid, read_hit
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import FeedbackEvent, FeedbackKind, QueryEvent, Record, RetrievalEvent
+from ragwheel.schemas.limits import MAX_ID_CHARS, MAX_NAME_CHARS, MAX_RANK
 
-MAX_NAME_CHARS = 128
-_MAX_K = 100_000
 _KINDS: frozenset[str] = frozenset(get_args(FeedbackKind))
 
 
@@ -181,8 +180,8 @@ def _whole(field: str, value: Any) -> int:
         number = index(value)  # takes the integers of numeric libraries, too
     except TypeError:
         number = -1
-    if not 0 <= number <= _MAX_K:
-        raise invalid(field, f"an int from 0 to {_MAX_K} is needed, not {value!r:.80}")
+    if not 0 <= number <= MAX_RANK:
+        raise invalid(field, f"an int from 0 to {MAX_RANK} is needed, not {value!r:.80}")
     return number
 
 

@@ -10,12 +10,10 @@ from collections.abc import Collection, Iterable
 from math import isfinite
 from typing import Any
 
-from ragwheel.client.hits import MAX_ID_CHARS, RawHit, checked_id, invalid, read_hit
+from ragwheel.client.hits import RawHit, checked_id, invalid, read_hit
 from ragwheel.schemas import identity
-from ragwheel.schemas.events import MAX_CANDIDATES
+from ragwheel.schemas.limits import MAX_CANDIDATES, MAX_ID_CHARS, MAX_RANK, MAX_TEXT_CHARS
 
-MAX_TEXT_CHARS = 65_536
-_MAX_RANK = 100_000
 _HASH_CHARS = 32
 _HEX_DIGITS = "0123456789abcdef"
 
@@ -109,7 +107,7 @@ def _fields(hit: RawHit, position: int, send_text: bool) -> Fields:
         raise invalid("score", f"candidate {position} ({chunk_id!r}) has score {score}")
     if rank is None:
         rank = position
-    elif type(rank) is not int or not 1 <= rank <= _MAX_RANK:
+    elif type(rank) is not int or not 1 <= rank <= MAX_RANK:
         raise invalid("rank", f"candidate {position} has rank {rank!r}; 1 is the top")
     fields: Fields = {"chunk_id": chunk_id, "rank": rank, "score": score}
     if in_context:

@@ -18,8 +18,9 @@ from ragwheel.client.kafka import KafkaTransport
 from ragwheel.client.stats import ClientStats, Counters, Outcome
 from ragwheel.client.transport import Transport
 from ragwheel.schemas.errors import ConfigError, InvalidEventError
+from ragwheel.schemas.limits import MAX_EVENT_BYTES
 from ragwheel.schemas.settings import ClientSettings, load
-from ragwheel.schemas.topics import MAX_EVENT_BYTES, TOPICS, TopicName
+from ragwheel.schemas.topics import TOPICS, TopicName
 
 #: Makes what stands in for a client's own transport.
 StandIn = Callable[[Counters], Transport]

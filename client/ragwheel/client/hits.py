@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from ragwheel.schemas.errors import InvalidEventError
+from ragwheel.schemas.limits import MAX_ID_CHARS
 
-MAX_ID_CHARS = 256
 #: Names under which common clients keep the same thing, tried in this order.
 ID_NAMES = ("chunk_id", "id", "_id", "node_id", "doc_id", "document_id")
 SCORE_NAMES = ("score", "_score", "similarity")

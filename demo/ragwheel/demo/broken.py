@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from ragwheel.schemas.events import DeadLetterReason
-from ragwheel.schemas.topics import MAX_EVENT_BYTES, TopicName
+from ragwheel.schemas.limits import MAX_EVENT_BYTES
+from ragwheel.schemas.topics import TopicName
 
 
 @dataclass(frozen=True, slots=True)

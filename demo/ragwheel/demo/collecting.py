@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ragwheel.accounting.accounts import AccountReader
+from ragwheel.accounting.ledger import AccountReader
 from ragwheel.demo.accounts import account_problems, dead_letter_problems
 from ragwheel.demo.broken import BrokenEvent
 from ragwheel.demo.material import Material

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from ragwheel.accounting.accounts import AccountReader, TopicAccount
+from ragwheel.accounting.accounts import TopicAccount
+from ragwheel.accounting.ledger import AccountReader
 from ragwheel.demo.embedding import Embedding
 from ragwheel.demo.readings import Jobs, Readings
 from ragwheel.demo.scrape import Scraped

@@ -12,7 +12,7 @@ from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.settings import PREFIX
 from ragwheel.stack.home import Home
 
-Component = Literal["kafka", "clickhouse", "llm", "intake", "grader", "trainer"]
+Component = Literal["kafka", "clickhouse", "llm", "intake", "accounts", "grader", "trainer"]
 
 ALL_COMPONENTS: tuple[Component, ...] = get_args(Component)
 

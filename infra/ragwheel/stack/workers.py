@@ -1,4 +1,4 @@
-"""Our own processes in a local stack: intake, grader, trainer."""
+"""Our own processes in a local stack: intake, accounts, grader, trainer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ _START_TIMEOUT_S = 60.0
 # Intake finishes its batch and the grader its calls in flight; what is unfinished is read again.
 # The trainer may be deaf for half a minute while it imports torch, and has nothing to lose: a model
 # is registered by one rename, and a cycle that was cut off starts again.
-_GRACE_S: Mapping[WorkerName, float] = {"intake": 20.0, "grader": 20.0, "trainer": 5.0}
+# Accounts only read, and may be in the middle of a question that is not answered.
+_GRACE_S: Mapping[WorkerName, float] = {
+    "intake": 20.0,
+    "accounts": 5.0,
+    "grader": 20.0,
+    "trainer": 5.0,
+}
 
 
 def worker(

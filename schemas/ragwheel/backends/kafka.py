@@ -11,8 +11,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from ragwheel.schemas.errors import UnavailableError
+from ragwheel.schemas.limits import MAX_MESSAGE_BYTES
 from ragwheel.schemas.settings import KafkaSettings
-from ragwheel.schemas.topics import MAX_MESSAGE_BYTES, TOPICS, Topic, TopicName
+from ragwheel.schemas.topics import TOPICS, Topic, TopicName
 
 _LOG = logging.getLogger(__name__)
 _RETRY_S = 0.1

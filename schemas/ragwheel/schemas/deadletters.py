@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import cast, get_args
 
-from ragwheel.schemas import identity
+from ragwheel.schemas import identity, limits
 from ragwheel.schemas.events import DeadLetter, DeadLetterReason
 
 _PREFIX = "ragwheel.deadletter."
 _REASONS: frozenset[str] = frozenset(get_args(DeadLetterReason))
 
-#: A producer may claim any time; a later one is stored as this, which the database can still hold.
-_LAST_MS = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000)
+_LATEST_MS = int(limits.LATEST.timestamp() * 1000)
 
 Headers = list[tuple[str, bytes]]
 
@@ -38,9 +37,17 @@ def dead_letter(
         key=key,
         payload=payload,
         reason=reason,
-        detail=detail[:4_000],
-        ts=datetime.fromtimestamp(min(max(timestamp_ms, 0), _LAST_MS) / 1000, UTC),
+        detail=detail[: limits.MAX_DETAIL_CHARS],
+        ts=datetime.fromtimestamp(min(max(timestamp_ms, 0), _LATEST_MS) / 1000, UTC),
     )
+
+
+def shortened(letter: DeadLetter) -> DeadLetter:
+    """Half of a dead letter that the broker finds too large, with a note that it is half."""
+    payload = letter.payload or b""
+    half = payload[: len(payload) // 2]
+    detail = f"payload cut to {len(half)} of {len(payload)} bytes to fit; {letter.detail}"
+    return letter.model_copy(update={"payload": half, "detail": detail[: limits.MAX_DETAIL_CHARS]})
 
 
 def to_headers(letter: DeadLetter) -> Headers:

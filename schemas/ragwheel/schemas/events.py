@@ -23,18 +23,17 @@ from pydantic import (
     model_validator,
 )
 
-from ragwheel.schemas import identity
+from ragwheel.schemas import identity, limits
 
 SCHEMA_VERSION = 1
-#: Candidates of one retrieval; the wheel needs 20-40, more than this is a bug in the caller.
-MAX_CANDIDATES = 200
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Name = Annotated[str, StringConstraints(max_length=128)]
-#: A Hugging Face id, or the path of a folder, which may be long.
-ModelName = Annotated[str, StringConstraints(max_length=4_096)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=limits.MAX_ID_CHARS)]
+Name = Annotated[str, StringConstraints(max_length=limits.MAX_NAME_CHARS)]
+ModelName = Annotated[str, StringConstraints(max_length=limits.MAX_MODEL_NAME_CHARS)]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=limits.MAX_TEXT_CHARS)]
+Reason = Annotated[str, StringConstraints(max_length=limits.MAX_REASON_CHARS)]
+Detail = Annotated[str, StringConstraints(max_length=limits.MAX_DETAIL_CHARS)]
 Probability = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
@@ -123,7 +122,7 @@ class Candidate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     chunk_id: Id
-    rank: Annotated[int, Field(ge=1, le=100_000)]
+    rank: Annotated[int, Field(ge=1, le=limits.MAX_RANK)]
     """1 is the top."""
     score: float
     content_hash: Hash = ""
@@ -166,10 +165,10 @@ class RetrievalEvent(Event):
     retriever: Name = ""
     embedding_model: Name = ""
     index_version: Name = ""
-    k: Annotated[int, Field(ge=0, le=100_000)] = 0
+    k: Annotated[int, Field(ge=0, le=limits.MAX_RANK)] = 0
     """How many were asked for."""
     latency_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    candidates: Annotated[tuple[Candidate, ...], Field(max_length=MAX_CANDIDATES)] = ()
+    candidates: Annotated[tuple[Candidate, ...], Field(max_length=limits.MAX_CANDIDATES)] = ()
 
     @field_validator("candidates")
     @classmethod
@@ -248,7 +247,7 @@ class GradingJob(Record):
     stratum: Name
     inclusion_probability: Probability
     """Probability with which this query entered the sample: the weight of every estimate."""
-    candidates: Annotated[tuple[JobCandidate, ...], Field(max_length=MAX_CANDIDATES)]
+    candidates: Annotated[tuple[JobCandidate, ...], Field(max_length=limits.MAX_CANDIDATES)]
 
 
 class Label(Record):
@@ -282,7 +281,7 @@ class Label(Record):
     cost_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     latency_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     attempts: Annotated[int, Field(ge=0)] = 1
-    reason: Annotated[str, StringConstraints(max_length=2_000)] = ""
+    reason: Reason = ""
     """Why there is no grade; empty when graded."""
     ts: Time
     """Time of the job, hence of the traffic."""
@@ -328,13 +327,13 @@ class ModelEvent(Record):
     base_model: ModelName
     kind: Name = "bi-encoder/query"
     action: Literal["promoted", "shadow", "refused", "rolled_back"]
-    reason: Annotated[str, StringConstraints(max_length=4_000)] = ""
+    reason: Detail = ""
     """The verdict in words."""
     snapshot_id: Name = ""
     triplets: Annotated[int, Field(ge=0)] = 0
     labels: Annotated[int, Field(ge=0)] = 0
     seed: int = 0
-    uri: Annotated[str, StringConstraints(max_length=2_000)] = ""
+    uri: Reason = ""
     ts: Time
     metrics: tuple[MetricValue, ...] = ()
 
@@ -355,7 +354,7 @@ class DeadLetter(Record):
     key: bytes | None = None
     payload: bytes | None = None
     reason: DeadLetterReason
-    detail: Annotated[str, StringConstraints(max_length=4_000)]
+    detail: Detail
     ts: Time
     """When the broker stored the original (its timestamp)."""
 

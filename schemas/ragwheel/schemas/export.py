@@ -14,9 +14,10 @@ from pathlib import Path
 import orjson
 
 from ragwheel.schemas.events import SCHEMA_VERSION
+from ragwheel.schemas.limits import MAX_EVENT_BYTES
 from ragwheel.schemas.metrics import ALL_METRICS
 from ragwheel.schemas.settings import TOOL_VARIABLES, describe
-from ragwheel.schemas.topics import MAX_EVENT_BYTES, TOPICS, Topic
+from ragwheel.schemas.topics import TOPICS, Topic
 
 #: Where the JSON Schemas lie, beside this module.
 JSON_DIR = Path(__file__).parent / "json"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ProcessName = Literal["client", "intake", "grader", "trainer"]
+ProcessName = Literal["client", "intake", "accounts", "grader", "trainer"]
 Kind = Literal["counter", "gauge", "histogram"]
 
 _LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -71,27 +71,6 @@ DEAD_LETTERED = Metric(
     "Messages preserved in the dead-letter topic.",
     ("topic", "reason"),
 )
-PRODUCED = Metric(
-    "ragwheel_topic_produced_messages",
-    "gauge",
-    "intake",
-    "Messages that Kafka accepted since the topic's first accounted offset.",
-    ("topic",),
-)
-IN_FLIGHT = Metric(
-    "ragwheel_topic_in_flight_messages",
-    "gauge",
-    "intake",
-    "Messages in Kafka that intake has not committed yet (consumer lag).",
-    ("topic",),
-)
-UNACCOUNTED = Metric(
-    "ragwheel_topic_unaccounted_messages",
-    "gauge",
-    "intake",
-    "Committed messages that neither landed nor were dead-lettered. Must be 0.",
-    ("topic",),
-)
 FRESHNESS = Metric(
     "ragwheel_newest_event_age_seconds",
     "gauge",
@@ -135,6 +114,28 @@ SAMPLED = Metric(
     "intake",
     "Grading jobs created by the sampler.",
     ("segment",),
+)
+
+PRODUCED = Metric(
+    "ragwheel_topic_produced_messages",
+    "gauge",
+    "accounts",
+    "Messages that Kafka accepted since the topic's first accounted offset.",
+    ("topic",),
+)
+IN_FLIGHT = Metric(
+    "ragwheel_topic_in_flight_messages",
+    "gauge",
+    "accounts",
+    "Messages in Kafka that intake has not committed yet (consumer lag).",
+    ("topic",),
+)
+UNACCOUNTED = Metric(
+    "ragwheel_topic_unaccounted_messages",
+    "gauge",
+    "accounts",
+    "Committed messages that neither landed nor were dead-lettered. Must be 0.",
+    ("topic",),
 )
 
 LABELS = Metric(

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ragwheel.schemas import limits
 from ragwheel.schemas.errors import ConfigError
 
 PREFIX = "RAGWHEEL_"
@@ -85,6 +86,18 @@ class MetricsSettings(Settings):
     )
 
 
+class IntakeGroupSettings(Settings):
+    """Whose commits say what has landed."""
+
+    intake_group: str = Field("ragwheel-intake", description="Consumer group of intake.")
+
+
+class GraderGroupSettings(Settings):
+    """Whose commits say what was graded."""
+
+    grader_group: str = Field("ragwheel-grader", description="Consumer group of the grader.")
+
+
 class ClientSettings(KafkaSettings):
     """The emitting service. Defaults favour the service over the data."""
 
@@ -116,19 +129,23 @@ class SamplingSettings(Settings):
         description='Rate per segment: "code=0.2,tables=1". Overrides RAGWHEEL_SAMPLE_RATE.',
     )
     grade_depth: int = Field(
-        20, ge=1, le=200, description="Candidates graded per retrieval, from the top."
+        20,
+        ge=1,
+        le=limits.MAX_CANDIDATES,
+        description="Candidates graded per retrieval, from the top.",
     )
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**_parse_pairs(values))
 
 
-class IntakeSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, SamplingSettings):
+class IntakeSettings(
+    KafkaSettings, ClickHouseSettings, MetricsSettings, IntakeGroupSettings, SamplingSettings
+):
     """The process that lands everything in ClickHouse and samples traffic."""
 
-    intake_group: str = Field("ragwheel-intake", description="Consumer group.")
     intake_batch_rows: int = Field(
-        10_000, ge=1, le=200_000, description="Messages per insert at most."
+        10_000, ge=1, le=limits.MAX_BATCH_ROWS, description="Messages per insert at most."
     )
     intake_batch_mib: int = Field(
         32, ge=1, le=512, description="MiB of messages per insert at most; memory is about 5 times."
@@ -151,10 +168,19 @@ class IntakeSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, Samplin
     )
 
 
-class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
+class AccountsSettings(
+    KafkaSettings, ClickHouseSettings, MetricsSettings, IntakeGroupSettings, GraderGroupSettings
+):
+    """The process that shows whether anything was lost."""
+
+    accounts_refresh_s: float = Field(
+        5.0, gt=0, le=3_600, description="Seconds between two looks at Kafka and the ledger."
+    )
+
+
+class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderGroupSettings):
     """The process that grades."""
 
-    grader_group: str = Field("ragwheel-grader", description="Consumer group.")
     llm_base_url: str = Field(
         "https://api.openai.com/v1", description="Any OpenAI-compatible endpoint."
     )
@@ -238,6 +264,7 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
 PROCESS_SETTINGS: Mapping[str, type[Settings]] = {
     "client": ClientSettings,
     "intake": IntakeSettings,
+    "accounts": AccountsSettings,
     "grader": GraderSettings,
     "trainer": TrainerSettings,
 }

@@ -32,10 +32,6 @@ class Position(NamedTuple):
 
 
 DAY_S = 86_400
-#: Events above this are dead-lettered as `oversize`, bytes. 40 chunks with text are about 50 kB.
-MAX_EVENT_BYTES = 1024 * 1024
-#: What topics and producers accept, bytes: room to preserve an oversize event with its reason.
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

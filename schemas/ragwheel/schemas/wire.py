@@ -17,10 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.events import SCHEMA_VERSION, ChunkEvent, DeadLetterReason, Event, Record
-from ragwheel.schemas.topics import MAX_EVENT_BYTES, Position, Topic, TopicName
-
-#: Encoders give up at about 250 levels; what they cannot write must not be let in.
-MAX_DEPTH = 200
+from ragwheel.schemas.limits import MAX_DEPTH, MAX_EVENT_BYTES
+from ragwheel.schemas.topics import Position, Topic, TopicName
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,8 @@
 """Grading: jobs from `grading`, one LLM call per batch of passages, labels to `labels`.
 
-Pure: rubric, prompt, answer, request, retry, cost, verdict. Shell: calls (openai), grader, worker,
-app (Faust). Start reading at `grader.LlmGrader` and `rounds.judge`; docs/grading.md is the guide.
+Start reading at `grader.LlmGrader` (a job becomes labels) and `rounds.judge` (passages become
+results); docs/grading.md is the guide. Pure: `asking` (rubric, prompt, answer), `endpoint.request`,
+`endpoint.retry`, `cost`, `result`. Around them: `endpoint.calls` (openai), `known` and `store`
+(what was graded before), `flight` (what is being graded), `spending`, and the Kafka side:
+`handling`, `window`, `app` (Faust), `producer`, `process`.
 """

@@ -1,4 +1,4 @@
-"""Prices, what a call cost, and the daily limit."""
+"""Prices, and what a call costs. Pure, apart from reading the tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from importlib import resources
 from pathlib import Path
 
@@ -66,35 +65,6 @@ def share(total: int, weights: Sequence[int]) -> list[int]:
     return shares
 
 
-class DailyBudget:
-    """Money per UTC day. Calls that are under way when it runs out are still paid."""
-
-    def __init__(self, limit_usd: float | None, spent_today_usd: float, now: datetime) -> None:
-        """Limit None: no limit. `spent_today_usd`: what earlier runs of this UTC day spent."""
-        self.limit_usd = limit_usd
-        self._day = _day(now)
-        self._spent_usd = spent_today_usd
-
-    def spend(self, cost_usd: float, now: datetime) -> None:
-        """Count a finished call."""
-        self._roll(now)
-        self._spent_usd += cost_usd
-
-    def exhausted(self, now: datetime) -> bool:
-        """Whether no further call may start today."""
-        self._roll(now)
-        return self.limit_usd is not None and self._spent_usd >= self.limit_usd
-
-    def spent_usd(self, now: datetime) -> float:
-        """Spent so far on the day of `now`."""
-        self._roll(now)
-        return self._spent_usd
-
-    def _roll(self, now: datetime) -> None:
-        if _day(now) != self._day:
-            self._day, self._spent_usd = _day(now), 0.0
-
-
 def price_of(model: str, prices: Mapping[str, Price], limit_usd: float | None) -> Price | None:
     """The price of `model`; None means unpriced.
 
@@ -108,10 +78,6 @@ def price_of(model: str, prices: Mapping[str, Price], limit_usd: float | None) -
             "file named by RAGWHEEL_PRICES_FILE ([model] input = …, output = … USD per 1M tokens)"
         )
     return price
-
-
-def _day(now: datetime) -> date:
-    return now.astimezone(UTC).date()
 
 
 def _price(model: str, raw: object, source: str) -> Price:

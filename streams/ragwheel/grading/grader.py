@@ -11,12 +11,12 @@ from dataclasses import asdict
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking.prompt import PackLimits, Passage, template_hash
 from ragwheel.grading.asking.rubric import Rubric, Rubrics
-from ragwheel.grading.cost import DailyBudget, Price
-from ragwheel.grading.endpoint.calls import Clock, Completer, Completion
+from ragwheel.grading.endpoint.calls import Clock, Completer
 from ragwheel.grading.flight import SingleFlight
 from ragwheel.grading.known import LabelStore
 from ragwheel.grading.result import PairResult, Signature, label_of
-from ragwheel.grading.rounds import Budget, Question, judge
+from ragwheel.grading.rounds import Question, judge
+from ragwheel.grading.spending import Spending
 from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.events import GradingJob, Label
 
@@ -44,8 +44,7 @@ class LlmGrader:
         completer: Completer,
         rubrics: Rubrics,
         store: LabelStore,
-        budget: DailyBudget,
-        price: Price | None,
+        spending: Spending,
         telemetry: Telemetry,
         *,
         limits: PackLimits,
@@ -57,12 +56,11 @@ class LlmGrader:
         self._completer = completer
         self._rubrics = rubrics
         self._store = store
-        self._price = price
+        self._spending = spending
         self._telemetry = telemetry
         self._limits = limits
         self._clock = clock or Clock()
         self._text_wait_s = text_wait_s
-        self._budget = _Ledger(budget, price, completer.model, telemetry, self._clock)
         self._flight: SingleFlight[PairResult] = SingleFlight(REMEMBERED)
         self._absent: set[str] = set()
         self.prompt_hash = template_hash()
@@ -80,8 +78,9 @@ class LlmGrader:
             for chunk_hash in dict.fromkeys(each.chunk_hash for each in job.candidates)
         }
         results = await self._results(job, rubric, chunk_of_label)
+        model = self._completer.model
         signature = Signature(
-            self.grader_id, self._completer.model, rubric.version, self.prompt_hash, self._price
+            self.grader_id, model, rubric.version, self.prompt_hash, self._spending.price_of(model)
         )
         graded_at = self._clock.now()
         self._count(job, results)
@@ -149,7 +148,7 @@ class LlmGrader:
             passages,
             self._limits,
             rounds=ROUNDS,
-            budget=self._budget,
+            spending=self._spending,
         )
         no_text = PairResult(
             "failed", reason="no text: the chunk was neither in the job nor stored"
@@ -183,38 +182,3 @@ class LlmGrader:
         grades = Counter(each.grade for each in results.values() if each.grade is not None)
         for grade, count in grades.items():
             self._telemetry.inc(metrics.GRADES, count, grade=str(grade), **about)
-
-
-class _Ledger(Budget):
-    """Counts what calls cost and says when the day's money is gone."""
-
-    def __init__(
-        self,
-        budget: DailyBudget,
-        price: Price | None,
-        model: str,
-        telemetry: Telemetry,
-        clock: Clock,
-    ) -> None:
-        self._budget = budget
-        self._price = price
-        self._model = model
-        self._telemetry = telemetry
-        self._clock = clock
-
-    def exhausted(self) -> str:
-        now = self._clock.now()
-        if not self._budget.exhausted(now):
-            return ""
-        return f"the daily budget of {self._budget.limit_usd} USD is spent"
-
-    def spend(self, completion: Completion) -> None:
-        tokens = (completion.input_tokens, completion.output_tokens)
-        for direction, count in zip(("input", "output"), tokens, strict=True):
-            self._telemetry.inc(metrics.LLM_TOKENS, count, model=self._model, direction=direction)
-        if self._price is None:
-            return
-        cost_usd = self._price.cost_usd(*tokens)
-        now = self._clock.now()
-        self._budget.spend(cost_usd, now)
-        self._telemetry.inc(metrics.LLM_COST, cost_usd, model=self._model)

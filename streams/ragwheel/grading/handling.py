@@ -11,7 +11,8 @@ from ragwheel.schemas import wire
 from ragwheel.schemas.deadletters import dead_letter, to_headers
 from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.events import DeadLetterReason, GradingJob, Label, Role
-from ragwheel.schemas.topics import MAX_MESSAGE_BYTES, TOPICS
+from ragwheel.schemas.limits import MAX_MESSAGE_BYTES
+from ragwheel.schemas.topics import TOPICS
 from ragwheel.schemas.wire import Received
 
 _LOG = logging.getLogger(__name__)

@@ -20,22 +20,3 @@ class LabelStore(Protocol):
 
     async def texts(self, chunk_hashes: Collection[str]) -> Mapping[str, str]:
         """Texts of those chunks that are known. May wait for an unreachable store."""
-
-
-class MemoryStore:
-    """A `LabelStore` of two dictionaries, for tests and for grading without a database."""
-
-    def __init__(
-        self, grades: Mapping[str, Grade] | None = None, texts: Mapping[str, str] | None = None
-    ) -> None:
-        """Holds what it is given; mutable by its owner."""
-        self.grades: dict[str, Grade] = dict(grades or {})
-        self.chunks: dict[str, str] = dict(texts or {})
-
-    async def graded(self, label_ids: Collection[str]) -> Mapping[str, Grade]:
-        """Grades of those labels that are held."""
-        return {each: self.grades[each] for each in label_ids if each in self.grades}
-
-    async def texts(self, chunk_hashes: Collection[str]) -> Mapping[str, str]:
-        """Texts of those chunks that are held."""
-        return {each: self.chunks[each] for each in chunk_hashes if each in self.chunks}

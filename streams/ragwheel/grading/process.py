@@ -7,7 +7,6 @@ import logging
 import tempfile
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
 import faust
@@ -19,7 +18,6 @@ from ragwheel.grading import cost
 from ragwheel.grading.app import create_app
 from ragwheel.grading.asking import rubric
 from ragwheel.grading.asking.prompt import PackLimits
-from ragwheel.grading.cost import DailyBudget
 from ragwheel.grading.endpoint.calls import ChatCaller
 from ragwheel.grading.endpoint.probe import open_client, require_models
 from ragwheel.grading.endpoint.request import RequestShape
@@ -27,6 +25,7 @@ from ragwheel.grading.endpoint.retry import RetryPolicy
 from ragwheel.grading.grader import LlmGrader
 from ragwheel.grading.handling import GradingWorker
 from ragwheel.grading.logs import quiet_libraries
+from ragwheel.grading.spending import Spending
 from ragwheel.grading.store import LabelReader
 from ragwheel.grading.window import OrderedWindow
 from ragwheel.schemas import metrics
@@ -80,7 +79,8 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         store = stack.enter_context(LabelReader(settings))
         results = stack.enter_context(AsyncPublisher(Publisher(settings, timeout_s=_DELIVERY_S)))
         data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ragwheel-grader-")))
-        budget = DailyBudget(limit_usd, await store.spent_today_usd(), datetime.now(UTC))
+        spent_today_usd = await store.spent_today_usd()
+        spending = Spending(prices, telemetry, limit_usd=limit_usd, spent_today_usd=spent_today_usd)
         slots = asyncio.Semaphore(settings.llm_concurrency)
 
         def grader(model: str) -> LlmGrader:
@@ -90,8 +90,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
                 ChatCaller(client, model, shape, policy, slots, telemetry),
                 rubrics,
                 store,
-                budget,
-                prices.get(model),
+                spending,
                 telemetry,
                 limits=PackLimits(passages=settings.llm_passages_per_call),
                 parameters={"temperature": settings.llm_temperature},
@@ -104,7 +103,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         worker = GradingWorker(graders, results)
         window = OrderedWindow(settings.grader_window, time.monotonic)
         app = create_app(settings, worker, window, data_dir)
-        gauges = asyncio.create_task(_show(window, budget, telemetry))
+        gauges = asyncio.create_task(_show(window, spending, telemetry))
         try:
             await _serve(app, window, stop)
         finally:
@@ -128,10 +127,10 @@ async def _serve(app: faust.App, window: OrderedWindow, stop: asyncio.Event) -> 
         raise TransientError(f"the stream stopped ({reason!r}); start the grader again")
 
 
-async def _show(window: OrderedWindow, budget: DailyBudget, telemetry: Telemetry) -> None:
+async def _show(window: OrderedWindow, spending: Spending, telemetry: Telemetry) -> None:
     while True:
         telemetry.set(metrics.JOBS_IN_FLIGHT, len(window))
         telemetry.set(metrics.OLDEST_UNACKED, window.oldest_age_s())
         # Here and not only when money is spent: after midnight an idle grader has spent nothing.
-        telemetry.set(metrics.SPENT_TODAY_USD, budget.spent_usd(datetime.now(UTC)))
+        telemetry.set(metrics.SPENT_TODAY_USD, spending.today_usd())
         await asyncio.sleep(_GAUGE_INTERVAL_S)

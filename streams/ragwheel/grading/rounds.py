@@ -20,6 +20,7 @@ from ragwheel.grading.cost import share
 from ragwheel.grading.endpoint.calls import CallOutcome, Completer, Completion
 from ragwheel.grading.endpoint.retry import GiveUp
 from ragwheel.grading.result import PairResult
+from ragwheel.grading.spending import Spending
 from ragwheel.schemas.events import Grade, LabelStatus
 
 
@@ -65,17 +66,6 @@ class _Pair:
         )
 
 
-class Budget:
-    """Leave to spend, asked before each call. The default has no limit."""
-
-    def exhausted(self) -> str:
-        """Why no further call may start; empty while one may."""
-        return ""
-
-    def spend(self, completion: Completion) -> None:
-        """Count a call that was answered."""
-
-
 async def judge(
     completer: Completer,
     question: Question,
@@ -83,7 +73,7 @@ async def judge(
     limits: PackLimits,
     *,
     rounds: int,
-    budget: Budget,
+    spending: Spending,
 ) -> dict[str, PairResult]:
     """A result for every passage, by chunk hash.
 
@@ -96,7 +86,7 @@ async def judge(
         async with asyncio.TaskGroup() as group:
             for batch in _batches(pending.values(), limits, question.query_hash, attempt):
                 group.create_task(
-                    _ask(completer, question, batch, limits, attempt, budget, results)
+                    _ask(completer, question, batch, limits, attempt, spending, results)
                 )
         last = attempt == rounds
         for chunk_hash, pair in list(pending.items()):
@@ -136,10 +126,10 @@ async def _ask(
     pairs: Sequence[_Pair],
     limits: PackLimits,
     attempt: int,
-    budget: Budget,
+    spending: Spending,
     results: dict[str, PairResult],
 ) -> None:
-    if stop := budget.exhausted():
+    if stop := spending.refusal():
         for pair in pairs:
             pair.trouble = Trouble("over_budget", stop, final=True)
         return
@@ -148,7 +138,7 @@ async def _ask(
     )
     outcome = await completer.complete(prompt)
     if isinstance(outcome.result, Completion):
-        budget.spend(outcome.result)
+        spending.pay(completer.model, outcome.result)
     _charge(pairs, outcome, limits)
     for pair, found in zip(pairs, interpret(outcome, prompt).values(), strict=True):
         if isinstance(found, Trouble):

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import StopRequestedError
+from ragwheel.intake.contracts import BatchWork
 from ragwheel.intake.offsets import next_offsets
-from ragwheel.intake.processor import Processor
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import UnavailableError
-from ragwheel.schemas.topics import TOPICS, Partition, TopicName
+from ragwheel.schemas.topics import Partition, TopicName
 from ragwheel.schemas.wire import Received
 
 _LOG = logging.getLogger(__name__)
@@ -33,7 +33,9 @@ class GroupMember:
 
     Args:
         consumer: opened, not subscribed.
+        topics: what is read, by logical name.
         prefix: of the physical topic names.
+        on_turn: called about ten times a second, also while a fault is waited out; must be quick.
         batch_rows, batch_bytes, batch_s: whichever limit is reached first ends a batch.
     """
 
@@ -42,10 +44,12 @@ class GroupMember:
         consumer: Consumer,
         telemetry: Telemetry,
         *,
+        topics: Iterable[TopicName],
         prefix: str,
         batch_rows: int,
         batch_bytes: int,
         batch_s: float,
+        on_turn: Callable[[], None] = lambda: None,
     ) -> None:
         self._consumer = consumer
         self._telemetry = telemetry
@@ -53,7 +57,8 @@ class GroupMember:
         self._batch_rows = batch_rows
         self._batch_bytes = batch_bytes
         self._batch_s = batch_s
-        self._names: dict[str, TopicName] = {prefix + name: name for name in TOPICS}
+        self._on_turn = on_turn
+        self._names: dict[str, TopicName] = {prefix + name: name for name in topics}
         self._buffer: list[Received] = []
         self._buffer_bytes = 0
         self._began = 0.0
@@ -67,7 +72,7 @@ class GroupMember:
         """End `run` after the batch in hand; safe to call from a signal handler."""
         self._stopping = True
 
-    def run(self, processor: Processor) -> None:
+    def run(self, work: BatchWork) -> None:
         """Consume until `stop`, then leave the group.
 
         Raises:
@@ -79,12 +84,13 @@ class GroupMember:
         )  # fmt: skip
         try:
             while not self._stopping:
+                self._on_turn()
                 self._fetch()
                 if self._batch_is_due():
-                    self._finish_batch(processor)
+                    self._finish_batch(work)
                 elif self._to_commit:
                     self._commit()
-            self._finish_batch(processor)
+            self._finish_batch(work)
         except StopRequestedError:
             _LOG.info("asked to end while waiting; the unfinished batch will be read again")
         finally:
@@ -100,6 +106,7 @@ class GroupMember:
         while True:
             if self._stopping:
                 raise StopRequestedError("intake was asked to end")
+            self._on_turn()
             # Again each time: a rebalance may have brought partitions that still flow.
             self._consumer.pause(self._consumer.assignment())
             self._paused = True
@@ -151,11 +158,11 @@ class GroupMember:
             or time.monotonic() >= self._began + self._batch_s
         )
 
-    def _finish_batch(self, processor: Processor) -> None:
+    def _finish_batch(self, work: BatchWork) -> None:
         batch, self._buffer, self._buffer_bytes = self._buffer, [], 0
         self._given_up.clear()
         if batch:
-            processor.process(batch)
+            work.process(batch)
         if self._paused:
             self._consumer.resume(self._consumer.assignment())
             self._paused = False
@@ -211,7 +218,7 @@ class GroupMember:
             raise UnavailableError(f"Kafka consumer: {error.str()}; the process must be restarted")
         if error.name() != self._fault:
             self._fault = error.name()
-            _LOG.warning("Kafka: %s (goes on by itself when the cause is mended)", error.str())
+            _LOG.warning("Kafka: %s (goes on by itself when the cause is repaired)", error.str())
 
 
 def _shown(partitions: Sequence[TopicPartition]) -> str:

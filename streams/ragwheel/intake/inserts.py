@@ -1,26 +1,25 @@
-"""Inserting rows, and finding the row that ClickHouse refuses."""
+"""Landing rows in ClickHouse: named, repeated until they are there, the refused ones found."""
 
 from __future__ import annotations
 
-import logging
 import struct
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Error
 
 from ragwheel.backends.telemetry import Telemetry
+from ragwheel.intake.backoff import Persistence
+from ragwheel.intake.offsets import token
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import TerminalError, UnavailableError
 from ragwheel.schemas.tables import Row, Table
+from ragwheel.schemas.topics import Position
 
 if TYPE_CHECKING:
     from clickhouse_connect.datatypes.base import ClickHouseType
     from clickhouse_connect.driver.client import Client
-
-_LOG = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 #: Server errors that only the data can cause. Anything else (no table, no memory, too many parts,
 #: read-only …) is a fault of the server or of its operator and is waited out: no event is refused
@@ -65,19 +64,45 @@ class RowsRefusedError(TerminalError):
     """At least one row of the insert can never land."""
 
 
-class Inserter:
-    """Inserts rows into the tables of one database. Not thread-safe: it owns its client."""
+class ClickHouseInserts:
+    """`contracts.Inserts` over one database. Not thread-safe: it owns its client."""
 
-    def __init__(self, client: Client, telemetry: Telemetry) -> None:
+    def __init__(self, client: Client, persistence: Persistence, telemetry: Telemetry) -> None:
         self._client = client
+        self._persistence = persistence
         self._telemetry = telemetry
         self._types: dict[str, Sequence[ClickHouseType]] = {}
 
-    def insert(self, table: Table, rows: Sequence[Row], token: str) -> None:
-        """Insert `rows`; when it returns, ClickHouse has them.
+    def land(self, table: Table, rows: Mapping[Position, Sequence[Row]]) -> dict[Position, str]:
+        """Insert all that can be inserted; halve until what cannot is alone.
 
-        Args:
-            token: names these rows; a second insert under the same token is dropped by ClickHouse.
+        Costs one insert when all is well, and about 2·log2(n) more for each refused message.
+        """
+        return self._land(table, rows, list(rows))
+
+    def _land(
+        self, table: Table, rows: Mapping[Position, Sequence[Row]], positions: Sequence[Position]
+    ) -> dict[Position, str]:
+        flat = [row for position in positions for row in rows[position]]
+        if not flat:
+            return {}
+        name = token(table.name, positions)
+        try:
+            self._persistence.until_done(
+                f"insert into {table.name}",
+                lambda: self._insert(table, flat, name),
+                lambda: self._telemetry.inc(metrics.INSERT_ERRORS, table=table.name),
+            )
+        except RowsRefusedError as error:
+            if len(positions) == 1:
+                return {positions[0]: str(error)}
+            middle = len(positions) // 2
+            first, second = positions[:middle], positions[middle:]
+            return self._land(table, rows, first) | self._land(table, rows, second)
+        return {}
+
+    def _insert(self, table: Table, rows: Sequence[Row], name: str) -> None:
+        """Try once. ClickHouse drops a second insert of the same name.
 
         Raises:
             RowsRefusedError: a value does not fit, whenever and however often it is tried.
@@ -92,7 +117,7 @@ class Inserter:
                 column_names=table.columns,
                 column_types=types,
                 column_oriented=True,
-                settings={**_SETTINGS, "insert_deduplication_token": token},
+                settings={**_SETTINGS, "insert_deduplication_token": name},
             )
         except _SERIALISATION_ERRORS as error:
             raise RowsRefusedError(f"{table.name}: {_words(error)}") from error
@@ -117,26 +142,6 @@ class Inserter:
                 raise UnavailableError(f"columns of {table.name}: {_words(error)}") from error
             known = self._types[table.name] = context.column_types
         return known
-
-
-def refused(items: Sequence[_T], insert: Callable[[Sequence[_T]], None]) -> dict[_T, str]:
-    """Insert all `items` that can be inserted; halve until those that cannot are alone.
-
-    Costs one insert when all is well, and about 2·log2(n) more for each refused item.
-
-    Returns:
-        Refused items with the reason.
-    """
-    if not items:
-        return {}
-    try:
-        insert(items)
-    except RowsRefusedError as error:
-        if len(items) == 1:
-            return {items[0]: str(error)}
-        middle = len(items) // 2
-        return refused(items[:middle], insert) | refused(items[middle:], insert)
-    return {}
 
 
 def _words(error: Exception) -> str:

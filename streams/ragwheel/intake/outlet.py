@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from confluent_kafka import KafkaError
 
 from ragwheel.backends.publish import Outgoing, Publisher
-from ragwheel.intake.prepare import shortened
 from ragwheel.schemas import deadletters
 from ragwheel.schemas.events import DeadLetter, GradingJob
-from ragwheel.schemas.topics import MAX_EVENT_BYTES
+from ragwheel.schemas.limits import MAX_EVENT_BYTES
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,8 +44,8 @@ def letter_message(letter: DeadLetter) -> OutgoingLetter:
     return OutgoingLetter("deadletters", letter.key, letter.payload, headers, letter=letter)
 
 
-class Outlet:
-    """Sends messages and returns once all are acknowledged by all in-sync replicas."""
+class KafkaOutlet:
+    """`contracts.Outlet` through one publisher."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
@@ -68,7 +67,7 @@ class Outlet:
                 if not message.letter.payload:
                     _LOG.error("dead letter %s does not fit its topic", message.letter)
                     raise self._publisher.unavailable(failures)
-                waiting.append(letter_message(shortened(message.letter)))
+                waiting.append(letter_message(deadletters.shortened(message.letter)))
 
     def close(self) -> None:
         """Drop what is unsent; it is not committed either."""

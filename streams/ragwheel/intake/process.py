@@ -6,7 +6,6 @@ import logging
 import random
 from datetime import UTC, datetime, timedelta
 
-from ragwheel.accounting.accounts import AccountReader, Groups
 from ragwheel.backends import kafka, process
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
@@ -14,11 +13,12 @@ from ragwheel.backends.publish import Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
-from ragwheel.intake.gauges import GaugeThread, declare, publish
-from ragwheel.intake.inserts import Inserter
-from ragwheel.intake.outlet import Outlet
+from ragwheel.intake.gauges import Freshness, declare
+from ragwheel.intake.inserts import ClickHouseInserts
+from ragwheel.intake.outlet import KafkaOutlet
 from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
+from ragwheel.intake.readers import READERS
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas.settings import IntakeSettings
 
@@ -52,6 +52,7 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
     kafka.create_topics(settings)
 
     declare(telemetry)
+    freshness = Freshness(telemetry, _now)
     member = GroupMember(
         kafka.consumer(
             settings,
@@ -59,46 +60,38 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
             session_timeout_ms=int(settings.session_timeout_s * 1000),
         ),
         telemetry,
+        topics=READERS,
         prefix=settings.topic_prefix,
         batch_rows=settings.intake_batch_rows,
         batch_bytes=settings.intake_batch_mib * 1024 * 1024,
         batch_s=settings.intake_batch_s,
+        on_turn=freshness.show,
     )
-    outlet = Outlet(Publisher(settings, timeout_s=_DELIVERY_S, while_waiting=member.keep_alive))
+    persistence = Persistence(member.keep_alive, random.random)
+    publisher = Publisher(settings, timeout_s=_DELIVERY_S, while_waiting=member.keep_alive)
+    outlet = KafkaOutlet(publisher)
     processor = Processor(
         Acceptance(
             SamplingPolicy.of(settings),
             timedelta(days=settings.max_event_age_days),
             timedelta(seconds=settings.max_event_ahead_s),
         ),
-        Inserter(client, telemetry),
+        ClickHouseInserts(client, persistence, telemetry),
         outlet,
-        Persistence(member.keep_alive, random.random),
+        persistence,
         telemetry,
+        freshness,
         _now,
     )
-    gauges = _gauges(settings, telemetry, processor)
     process.on_stop(member.stop)
     telemetry.serve(settings)
-    gauges.start()
     _LOG.info("intake consumes %s* as %r", settings.topic_prefix, settings.intake_group)
     try:
         member.run(processor)
     finally:
-        gauges.stop()
         outlet.close()
         client.close()
     _LOG.info("intake ended")
-
-
-def _gauges(settings: IntakeSettings, telemetry: Telemetry, processor: Processor) -> GaugeThread:
-    # A client of its own: one is never used by two threads at once.
-    reader = AccountReader(settings, connect(settings), Groups(intake=settings.intake_group))
-
-    def refresh() -> None:
-        publish(telemetry, reader.read(), processor.newest, _now())
-
-    return GaugeThread(refresh)
 
 
 def _now() -> datetime:

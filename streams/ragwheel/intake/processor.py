@@ -10,24 +10,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
-from ragwheel.intake.inserts import Inserter, refused
-from ragwheel.intake.offsets import runs, token
-from ragwheel.intake.outlet import Outlet, job_message, letter_message
+from ragwheel.intake.contracts import Inserts, Outlet
+from ragwheel.intake.gauges import Freshness
+from ragwheel.intake.inserts import RowsRefusedError
+from ragwheel.intake.offsets import runs
+from ragwheel.intake.outlet import job_message, letter_message
 from ragwheel.intake.prepare import Acceptance, Prepared, prepare, reject
 from ragwheel.intake.seen import LandedChunks
 from ragwheel.schemas import metrics
 from ragwheel.schemas.events import FeedbackEvent, RetrievalEvent
 from ragwheel.schemas.tables import CHUNKS, INGEST_LEDGER, Row, Table
-from ragwheel.schemas.topics import Position, TopicName
+from ragwheel.schemas.topics import Position
 from ragwheel.schemas.wire import Received
 
 
 class Processor:
-    """Makes batches durable.
+    """Makes batches durable: `contracts.BatchWork`.
 
     Args:
         now: the wall clock, UTC.
@@ -36,30 +37,24 @@ class Processor:
     def __init__(
         self,
         rules: Acceptance,
-        inserter: Inserter,
+        inserts: Inserts,
         outlet: Outlet,
         persistence: Persistence,
         telemetry: Telemetry,
+        freshness: Freshness,
         now: Callable[[], datetime],
     ) -> None:
         self._rules = rules
-        self._inserter = inserter
+        self._inserts = inserts
         self._outlet = outlet
         self._persistence = persistence
         self._telemetry = telemetry
+        self._freshness = freshness
         self._now = now
         self._landed_chunks = LandedChunks()
-        self.newest: dict[TopicName, datetime] = {}
-        """Time of the newest event of each topic that landed through this process."""
 
     def process(self, messages: Sequence[Received]) -> None:
-        """Land, deliver, account; when it returns, the offsets may be committed.
-
-        Faults of ClickHouse and Kafka are waited out in here.
-
-        Raises:
-            StopRequestedError: the process shall end; nothing may be committed.
-        """
+        """Land, deliver, account. Faults of ClickHouse and Kafka are waited out in here."""
         now = self._now()
         batch = {message.position: prepare(message, self._rules, now) for message in messages}
         self._land(batch)
@@ -77,7 +72,7 @@ class Processor:
         while True:
             bad: dict[Position, str] = {}
             for table, rows in self._rows_by_table(batch).items():
-                bad |= refused(list(rows), partial(self._insert, table, rows))
+                bad |= self._inserts.land(table, rows)
             if not bad:
                 break
             for position, reason in bad.items():
@@ -100,21 +95,8 @@ class Processor:
                 tables[table][position].append(row)
         return tables
 
-    def _insert(
-        self, table: Table, rows: dict[Position, list[Row]], positions: Sequence[Position]
-    ) -> None:
-        flat = [row for position in positions for row in rows[position]]
-        self._insert_persistently(table, flat, token(table.name, positions))
-
-    def _insert_persistently(self, table: Table, rows: list[Row], name: str) -> None:
-        self._persistence.until_done(
-            f"insert into {table.name}",
-            lambda: self._inserter.insert(table, rows, name),
-            lambda: self._telemetry.inc(metrics.INSERT_ERRORS, table=table.name),
-        )
-
     def _deliver(self, batch: Sequence[Prepared]) -> None:
-        outgoing = [job_message(item.job) for item in batch if item.job]
+        outgoing = [job_message(job) for item in batch for job in item.jobs]
         outgoing += [letter_message(item.letter) for item in batch if item.letter]
         if outgoing:
             self._persistence.until_done(
@@ -122,15 +104,17 @@ class Processor:
             )
 
     def _account(self, batch: Sequence[Prepared]) -> None:
-        """One ledger row per gapless run of offsets."""
+        """One ledger row per gapless run of offsets, at the first message of its run."""
         dead = {item.message.position for item in batch if item.letter}
-        rows: list[Row] = []
-        for run in runs(item.message.position for item in batch):
-            topic, partition, first, last = run
+        rows: dict[Position, list[Row]] = {item.message.position: [] for item in batch}
+        for topic, partition, first, last in runs(rows):
+            count = last - first + 1
             lost = sum((topic, partition, at) in dead for at in range(first, last + 1))
-            rows.append((topic, partition, first, last, last - first + 1 - lost, lost, self._now()))
-        name = token(INGEST_LEDGER.name, (item.message.position for item in batch))
-        self._insert_persistently(INGEST_LEDGER, rows, name)
+            row = (topic, partition, first, last, count - lost, lost, self._now())
+            rows[Position(topic, partition, first)].append(row)
+        refused = self._inserts.land(INGEST_LEDGER, rows)
+        if refused:  # our own numbers: no event can cause this, and nothing may be committed
+            raise RowsRefusedError("; ".join(refused.values()))
 
     def _count(self, item: Prepared) -> None:
         inc = self._telemetry.inc
@@ -139,15 +123,15 @@ class Processor:
             inc(metrics.DEAD_LETTERED, topic=topic, reason=item.letter.reason)
             return
         inc(metrics.LANDED, topic=topic)
-        record = item.record
-        ts = getattr(record, "ts", None)
-        if isinstance(ts, datetime):
-            self.newest[topic] = max(ts, self.newest.get(topic, ts))
-        if isinstance(record, RetrievalEvent):
-            inc(metrics.RETRIEVALS, segment=record.segment, stage=record.stage)
-            if not record.candidates:
-                inc(metrics.ZERO_RESULTS, segment=record.segment, stage=record.stage)
-        elif isinstance(record, FeedbackEvent):
-            inc(metrics.FEEDBACK, segment=record.segment, kind=record.kind)
-        if item.job:
-            inc(metrics.SAMPLED, segment=item.job.segment)
+        for record in item.records:
+            ts = getattr(record, "ts", None)
+            if isinstance(ts, datetime):
+                self._freshness.landed(topic, ts)
+            if isinstance(record, RetrievalEvent):
+                inc(metrics.RETRIEVALS, segment=record.segment, stage=record.stage)
+                if not record.candidates:
+                    inc(metrics.ZERO_RESULTS, segment=record.segment, stage=record.stage)
+            elif isinstance(record, FeedbackEvent):
+                inc(metrics.FEEDBACK, segment=record.segment, kind=record.kind)
+        for job in item.jobs:
+            inc(metrics.SAMPLED, segment=job.segment)

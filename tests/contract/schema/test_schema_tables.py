@@ -21,7 +21,8 @@ from tests.examples import HASH, TEXT, examples, query, retrieval
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate, pending
 from ragwheel.backends.telemetry import Telemetry
-from ragwheel.intake.inserts import Inserter
+from ragwheel.intake.backoff import Persistence
+from ragwheel.intake.inserts import ClickHouseInserts
 from ragwheel.schemas.events import MetricValue
 from ragwheel.schemas.migrations import migrations, statements
 from ragwheel.schemas.settings import ClickHouseSettings
@@ -87,6 +88,15 @@ def client(clickhouse_settings: ClickHouseSettings) -> Iterator[Client]:
     migrate(opened)
     yield opened
     opened.close()
+
+
+def inserts_into(client: Client) -> ClickHouseInserts:
+    """Inserts that fail where intake would wait."""
+
+    def wait(_: float) -> None:
+        pytest.fail("ClickHouse did not take an insert")
+
+    return ClickHouseInserts(client, Persistence(wait, lambda: 0.0), Telemetry())
 
 
 def columns_of(client: Client, table: str) -> dict[str, str]:
@@ -218,11 +228,11 @@ def test_the_committed_snapshot_is_the_schema_that_the_migrations_make(client: C
 def test_a_record_of_each_topic_reads_back_as_it_was_inserted(
     client: Client, topic: TopicName
 ) -> None:
-    inserter = Inserter(client, Telemetry())
+    inserts = inserts_into(client)
     made = list(rows_of(examples()[topic], Position("queries", 3, 12)))
     assert {table for table, _ in made} == set(TABLES_OF_TOPIC[topic])
     for number, (table, row) in enumerate(made):
-        inserter.insert(table, [row], f"token-{number}")
+        assert inserts.land(table, {Position(topic, 0, number): [row]}) == {}
     for table, row in made:
         found = client.query(
             f"SELECT {', '.join(f'`{c}`' for c in table.columns)} FROM v_{table.name}",  # noqa: S608 - our own names
@@ -232,20 +242,20 @@ def test_a_record_of_each_topic_reads_back_as_it_was_inserted(
 
 
 def test_unknown_fields_reach_the_archive(client: Client) -> None:
-    inserter = Inserter(client, Telemetry())
+    inserts = inserts_into(client)
     for record in (query(added=1), retrieval(added=[1])):
         for table, row in rows_of(record, Position("queries", 0, 0)):
-            inserter.insert(table, [row], f"t-{table.name}")
+            assert inserts.land(table, {Position("queries", 0, 0): [row]}) == {}
     assert client.command("SELECT JSONExtractInt(extra, 'added') FROM v_queries") == 1
     assert client.command("SELECT JSONExtractRaw(extra, 'added') FROM v_retrievals") == "[1]"
 
 
 def test_a_replayed_row_is_read_once_even_under_another_token(client: Client) -> None:
-    inserter = Inserter(client, Telemetry())
+    inserts = inserts_into(client)
     for topic in TOPICS:
         for attempt in range(2):
             for table, row in rows_of(examples()[topic], Position("queries", 0, attempt)):
-                inserter.insert(table, [row], f"{topic}-{attempt}")
+                assert inserts.land(table, {Position(topic, 0, attempt): [row]}) == {}
     for table in ALL_TABLES:
         if table.name != "ingest_ledger":
             count = client.command(f"SELECT count() FROM v_{table.name}")  # noqa: S608 - our own names

@@ -27,8 +27,9 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.parametrize(
     "command",
-    [["migrate"], ["topics"], ["status"], ["worker", "intake"], ["worker", "grader"],
-     ["emit", "--file", os.devnull], ["replay"], ["train"], ["models"], ["down"]],
+    [["migrate"], ["topics"], ["status"], ["worker", "intake"], ["worker", "accounts"],
+     ["worker", "grader"], ["emit", "--file", os.devnull], ["replay"], ["train"], ["models"],
+     ["down"]],
     ids=" ".join,
 )  # fmt: skip
 def test_a_production_command_loads_no_module_of_the_local_stack(command: list[str]) -> None:

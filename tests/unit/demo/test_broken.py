@@ -10,7 +10,8 @@ import pytest
 from ragwheel.demo.broken import BrokenEvent, broken_events
 from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.events import DeadLetterReason
-from ragwheel.schemas.topics import MAX_MESSAGE_BYTES, TOPICS
+from ragwheel.schemas.limits import MAX_MESSAGE_BYTES
+from ragwheel.schemas.topics import TOPICS
 from ragwheel.schemas.wire import check_time, decode
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

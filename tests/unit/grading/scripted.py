@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
 from ragwheel.grading.asking.prompt import Prompt
 from ragwheel.grading.endpoint.calls import CallOutcome, Clock, Completion
 from ragwheel.grading.endpoint.retry import GiveUp
 from ragwheel.schemas import identity
-from ragwheel.schemas.events import GradingJob, JobCandidate
+from ragwheel.schemas.events import Grade, GradingJob, JobCandidate
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 Reaction = Callable[[Prompt], Completion | GiveUp]
@@ -102,6 +102,25 @@ class StillClock:
 
     def clock(self, dice: float = 0.5) -> Clock:
         return Clock(lambda: self.elapsed_s, lambda: NOW, self.sleep, lambda: dice)
+
+
+class MemoryStore:
+    """A `LabelStore` of two dictionaries."""
+
+    def __init__(
+        self, grades: Mapping[str, Grade] | None = None, texts: Mapping[str, str] | None = None
+    ) -> None:
+        """Holds what it is given; mutable by its owner."""
+        self.grades: dict[str, Grade] = dict(grades or {})
+        self.chunks: dict[str, str] = dict(texts or {})
+
+    async def graded(self, label_ids: Collection[str]) -> Mapping[str, Grade]:
+        """Grades of those labels that are held."""
+        return {each: self.grades[each] for each in label_ids if each in self.grades}
+
+    async def texts(self, chunk_hashes: Collection[str]) -> Mapping[str, str]:
+        """Texts of those chunks that are held."""
+        return {each: self.chunks[each] for each in chunk_hashes if each in self.chunks}
 
 
 def text_of(number: int) -> str:

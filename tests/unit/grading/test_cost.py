@@ -1,13 +1,11 @@
-"""Prices, shares and the daily budget."""
+"""Prices and shares."""
 
 import random
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ragwheel.grading.cost import (
-    DailyBudget,
     Price,
     load_prices,
     parse_prices,
@@ -15,8 +13,6 @@ from ragwheel.grading.cost import (
     share,
 )
 from ragwheel.schemas.errors import ConfigError
-
-_NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def test_a_call_costs_what_the_table_says() -> None:
@@ -66,20 +62,3 @@ def test_an_unpriced_model_is_fine_until_there_is_a_budget() -> None:
     assert price_of("unknown", {}, None) is None
     with pytest.raises(ConfigError, match="RAGWHEEL_PRICES_FILE"):
         price_of("unknown", {}, 5.0)
-
-
-def test_the_budget_closes_when_spent_and_opens_at_midnight_utc() -> None:
-    budget = DailyBudget(1.0, 0.4, _NOON)
-    assert not budget.exhausted(_NOON)
-    budget.spend(0.7, _NOON)
-    assert budget.exhausted(_NOON)
-    assert budget.spent_usd(_NOON) == pytest.approx(1.1)
-    tomorrow = _NOON + timedelta(hours=12)
-    assert not budget.exhausted(tomorrow)
-    assert budget.spent_usd(tomorrow) == 0.0
-
-
-def test_without_a_limit_nothing_is_ever_exhausted() -> None:
-    budget = DailyBudget(None, 0.0, _NOON)
-    budget.spend(1e9, _NOON)
-    assert not budget.exhausted(_NOON)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.unit.grading.scripted import (
     NOW,
+    MemoryStore,
     ScriptedModel,
     StillClock,
     job,
@@ -18,9 +19,10 @@ from tests.unit.grading.scripted import (
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking import rubric
 from ragwheel.grading.asking.prompt import PackLimits
-from ragwheel.grading.cost import DailyBudget, Price
+from ragwheel.grading.cost import Price
 from ragwheel.grading.grader import LlmGrader
-from ragwheel.grading.known import LabelStore, MemoryStore
+from ragwheel.grading.known import LabelStore
+from ragwheel.grading.spending import Spending
 from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.events import GradingJob
 
@@ -34,13 +36,14 @@ def _grader(
     time: StillClock | None = None,
     **options: Any,
 ) -> LlmGrader:
+    telemetry = telemetry or Telemetry()
+    prices = {model.model: Price(10.0, 100.0)}
     return LlmGrader(
         model,
         rubric.load(),
         store or MemoryStore(),
-        DailyBudget(limit_usd, 0.0, NOW),
-        Price(10.0, 100.0),
-        telemetry or Telemetry(),
+        Spending(prices, telemetry, limit_usd=limit_usd, now=lambda: NOW),
+        telemetry,
         limits=options.pop("limits", PackLimits()),
         parameters=options.pop("parameters", {"temperature": 0}),
         clock=(time or StillClock()).clock(),
@@ -239,7 +242,7 @@ async def test_labels_are_counted_by_status_and_grade() -> None:
 
 async def test_an_unpriced_model_costs_nothing_and_still_grades() -> None:
     grader = LlmGrader(
-        ScriptedModel(), rubric.load(), MemoryStore(), DailyBudget(None, 0, NOW), None, Telemetry(),
+        ScriptedModel(), rubric.load(), MemoryStore(), Spending({}, Telemetry()), Telemetry(),
         limits=PackLimits(), parameters={},
     )  # fmt: skip
     labels = await grader.grade(job())

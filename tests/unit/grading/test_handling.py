@@ -10,7 +10,8 @@ from ragwheel.backends.publish import Outgoing
 from ragwheel.grading.handling import GradingWorker
 from ragwheel.schemas import deadletters, identity, wire
 from ragwheel.schemas.events import GradingJob, Label
-from ragwheel.schemas.topics import MAX_MESSAGE_BYTES, TOPICS
+from ragwheel.schemas.limits import MAX_MESSAGE_BYTES
+from ragwheel.schemas.topics import TOPICS
 from ragwheel.schemas.wire import Received
 
 

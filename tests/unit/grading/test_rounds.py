@@ -15,10 +15,12 @@ from tests.unit.grading.scripted import (
     truncated,
 )
 
+from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking import rubric
 from ragwheel.grading.asking.prompt import PackLimits, Passage
 from ragwheel.grading.result import PairResult
-from ragwheel.grading.rounds import Budget, Question, judge
+from ragwheel.grading.rounds import Question, judge
+from ragwheel.grading.spending import Spending
 from ragwheel.schemas import identity
 
 _QUESTION = Question(rubric.load().of("default"), "a query", identity.query_hash("a query"))
@@ -26,7 +28,7 @@ _PASSAGES = [Passage(identity.content_hash(text_of(n)), text_of(n)) for n in ran
 
 
 async def _judge(
-    model: ScriptedModel, passages: list[Passage] | None = None, budget: Budget | None = None
+    model: ScriptedModel, passages: list[Passage] | None = None, limit_usd: float | None = None
 ) -> dict[str, PairResult]:
     return await judge(
         model,
@@ -34,7 +36,7 @@ async def _judge(
         _PASSAGES if passages is None else passages,
         PackLimits(),
         rounds=3,
-        budget=budget or Budget(),
+        spending=Spending({}, Telemetry(), limit_usd=limit_usd),
     )
 
 
@@ -119,15 +121,11 @@ async def test_every_token_is_charged_to_some_pair_failed_calls_included() -> No
 
 
 async def test_no_call_starts_when_the_budget_is_spent() -> None:
-    class Spent(Budget):
-        def exhausted(self) -> str:
-            return "the money is gone"
-
     model = ScriptedModel()
-    results = await _judge(model, budget=Spent())
+    results = await _judge(model, limit_usd=0.0)
     assert model.prompts == []
     assert {(each.status, each.reason) for each in results.values()} == {
-        ("over_budget", "the money is gone")
+        ("over_budget", "the daily budget of 0.0 USD is spent")
     }
 
 

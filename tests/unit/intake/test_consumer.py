@@ -10,9 +10,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.consumer import GroupMember
-from ragwheel.intake.processor import Processor
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import UnavailableError
+from ragwheel.schemas.topics import TopicName
 from ragwheel.schemas.wire import Received
 
 
@@ -48,6 +48,8 @@ class FakeMessage:
         return (1, 1_000)
 
 
+TOPICS: tuple[TopicName, ...] = ("queries", "deadletters")
+
 Step = list[FakeMessage] | Callable[[], None]
 
 
@@ -65,8 +67,7 @@ class FakeConsumer:
         self.on_revoke: Callable[[Any, list[TopicPartition]], None] = lambda *_: None
 
     def subscribe(self, topics: list[str], *, on_revoke: Any, **_: Any) -> None:
-        assert "t.queries" in topics
-        assert "t.deadletters" in topics
+        assert topics == ["t.queries", "t.deadletters"]
         self.on_revoke = on_revoke
 
     def revoke(self, *partitions: int) -> Callable[[], None]:
@@ -110,7 +111,7 @@ class FakeConsumer:
         self.closed = True
 
 
-class FakeProcessor:
+class FakeWork:
     """Keeps the batches; does something in the middle of the next one on request."""
 
     def __init__(self) -> None:
@@ -125,24 +126,27 @@ class FakeProcessor:
 
 def run(
     consumer: FakeConsumer,
-    processor: FakeProcessor | None = None,
+    work: FakeWork | None = None,
     member_ref: list[GroupMember] | None = None,
+    on_turn: Callable[[], None] = lambda: None,
     **limits: float,
-) -> FakeProcessor:
-    processor = processor or FakeProcessor()
+) -> FakeWork:
+    work = work or FakeWork()
     member = GroupMember(
         cast(Consumer, consumer),
         Telemetry(),
+        topics=TOPICS,
         prefix="t.",
         batch_rows=int(limits.get("rows", 100)),
         batch_bytes=int(limits.get("bytes", 10_000)),
         batch_s=limits.get("seconds", 60.0),
+        on_turn=on_turn,
     )
     if member_ref is not None:
         member_ref.append(member)
     consumer.at_end = member.stop
-    member.run(cast(Processor, processor))
-    return processor
+    member.run(work)
+    return work
 
 
 def messages(partition: int, *offsets: int) -> list[FakeMessage]:
@@ -182,10 +186,10 @@ def test_unprocessed_messages_of_a_revoked_partition_are_dropped() -> None:
 
 def test_a_partition_revoked_while_its_batch_is_processed_is_not_committed() -> None:
     consumer = FakeConsumer([*messages(0, 7), *messages(1, 3)])
-    processor = FakeProcessor()
-    processor.meanwhile = consumer.revoke(0)
-    run(consumer, processor)
-    assert processor.batches == [[(0, 7), (1, 3)]]
+    work = FakeWork()
+    work.meanwhile = consumer.revoke(0)
+    run(consumer, work)
+    assert work.batches == [[(0, 7), (1, 3)]]
     assert consumer.committed == [{1: 4}]
 
 
@@ -207,26 +211,26 @@ def test_a_failed_commit_of_a_revoked_partition_is_forgotten() -> None:
 def test_waiting_pauses_polls_and_keeps_what_a_rebalance_brings() -> None:
     consumer = FakeConsumer(messages(0, 0))
     consumer.polls = [messages(5, 9)]
-    processor = FakeProcessor()
+    work = FakeWork()
     members: list[GroupMember] = []
-    processor.meanwhile = lambda: members[0].keep_alive(0.0)
-    run(consumer, processor, members, rows=1)
+    work.meanwhile = lambda: members[0].keep_alive(0.0)
+    run(consumer, work, members, rows=1)
     assert consumer.flow == ["pause", "resume"]
-    assert processor.batches == [[(0, 0)], [(5, 9)]]
+    assert work.batches == [[(0, 0)], [(5, 9)]]
     assert consumer.committed == [{0: 1}, {5: 10}]
 
 
 def test_a_stop_while_waiting_commits_nothing_of_the_unfinished_batch() -> None:
     consumer = FakeConsumer(messages(0, 0))
-    processor = FakeProcessor()
+    work = FakeWork()
     members: list[GroupMember] = []
 
     def outage() -> None:
         members[0].stop()
         members[0].keep_alive(60.0)
 
-    processor.meanwhile = outage
-    run(consumer, processor, members, rows=1)
+    work.meanwhile = outage
+    run(consumer, work, members, rows=1)
     assert consumer.committed == []
     assert consumer.closed
 
@@ -252,8 +256,25 @@ def test_consumed_messages_are_counted_by_topic() -> None:
     telemetry = Telemetry()
     consumer = FakeConsumer(messages(0, 0, 1))
     member = GroupMember(
-        cast(Consumer, consumer), telemetry, prefix="t.", batch_rows=9, batch_bytes=99, batch_s=9
-    )
+        cast(Consumer, consumer), telemetry,
+        topics=TOPICS, prefix="t.", batch_rows=9, batch_bytes=99, batch_s=9,
+    )  # fmt: skip
     consumer.at_end = member.stop
-    member.run(cast(Processor, FakeProcessor()))
+    member.run(FakeWork())
     assert telemetry.value(metrics.CONSUMED, topic="queries") == 2
+
+
+def test_each_turn_is_told_also_while_a_fault_is_waited_out() -> None:
+    consumer = FakeConsumer(messages(0, 0), [])
+    work, members, turns = FakeWork(), list[GroupMember](), list[int]()
+    during: list[int] = []
+
+    def outage() -> None:
+        before = len(turns)
+        members[0].keep_alive(0.0)
+        during.append(len(turns) - before)
+
+    work.meanwhile = outage
+    run(consumer, work, members, lambda: turns.append(1), rows=1)
+    assert during == [1]
+    assert len(turns) == 1 + 3

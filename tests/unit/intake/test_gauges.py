@@ -1,48 +1,48 @@
-"""The accounting gauges."""
+"""How fresh ClickHouse is, from what this process landed."""
 
 from __future__ import annotations
 
-import logging
-import threading
 from datetime import timedelta
 
-import pytest
 from tests.examples import NOW
 
-from ragwheel.accounting.accounts import TopicAccount
 from ragwheel.backends.telemetry import Telemetry
-from ragwheel.intake.gauges import GaugeThread, publish
+from ragwheel.intake.gauges import Freshness
 from ragwheel.schemas import metrics
-from ragwheel.schemas.errors import UnavailableError
 
 
-def test_accounts_become_gauges_per_topic() -> None:
-    telemetry = Telemetry()
-    accounts = [
-        TopicAccount("queries", produced=10, in_flight=3),
-        TopicAccount("grading", produced=5, uncovered=1, ungraded_jobs=2),
-    ]
-    publish(telemetry, accounts, {"queries": NOW}, NOW + timedelta(seconds=30))
-    assert telemetry.value(metrics.PRODUCED, topic="queries") == 10
-    assert telemetry.value(metrics.IN_FLIGHT, topic="queries") == 3
-    assert telemetry.value(metrics.UNACCOUNTED, topic="queries") == 0
-    assert telemetry.value(metrics.UNACCOUNTED, topic="grading") == 3
-    assert telemetry.value(metrics.FRESHNESS, topic="queries") == 30
+class World:
+    """A freshness gauge whose clocks stand still until they are moved."""
+
+    def __init__(self) -> None:
+        self.passed_s = 0.0
+        self.telemetry = Telemetry()
+        self.freshness = Freshness(
+            self.telemetry, lambda: NOW + timedelta(seconds=self.passed_s), lambda: self.passed_s
+        )
+
+    def age_s(self) -> float:
+        return self.telemetry.value(metrics.FRESHNESS, topic="queries")
 
 
-def test_failing_refreshes_are_logged_once_and_go_on(caplog: pytest.LogCaptureFixture) -> None:
-    enough = threading.Event()
-    calls: list[int] = []
+def test_the_newest_event_counts_and_it_grows_old_while_none_lands() -> None:
+    world = World()
+    world.freshness.landed("queries", NOW - timedelta(seconds=5))
+    world.freshness.landed("queries", NOW - timedelta(seconds=50))
+    world.freshness.show()
+    assert world.age_s() == 5
+    world.passed_s = 60
+    world.freshness.show()
+    assert world.age_s() == 65
 
-    def refresh() -> None:
-        calls.append(1)
-        if len(calls) < 4:
-            raise UnavailableError("kafka is down")
-        enough.set()
 
-    thread = GaugeThread(refresh, every_s=0.001)
-    with caplog.at_level(logging.WARNING):
-        thread.start()
-        assert enough.wait(10)
-        thread.stop()
-    assert len([r for r in caplog.records if "kafka is down" in r.message]) == 1
+def test_the_gauge_is_set_at_most_once_a_second() -> None:
+    world = World()
+    world.freshness.show()
+    world.freshness.landed("queries", NOW - timedelta(seconds=5))
+    world.passed_s = 0.9
+    world.freshness.show()
+    assert world.age_s() == 0
+    world.passed_s = 1.1
+    world.freshness.show()
+    assert world.age_s() == 6.1

@@ -10,20 +10,20 @@ from tests.examples import retrieval
 from tests.scripted_producer import ScriptedProducer
 
 from ragwheel.backends.publish import Publisher
-from ragwheel.intake.outlet import Outlet, job_message, letter_message
+from ragwheel.intake.outlet import KafkaOutlet, job_message, letter_message
 from ragwheel.intake.prepare import reject
 from ragwheel.intake.sampling import SamplingPolicy, job_of
 from ragwheel.schemas import deadletters
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import Candidate, GradingJob
+from ragwheel.schemas.limits import MAX_EVENT_BYTES
 from ragwheel.schemas.settings import KafkaSettings
-from ragwheel.schemas.topics import MAX_EVENT_BYTES
 from ragwheel.schemas.wire import Received
 
 
-def outlet(producer: ScriptedProducer) -> Outlet:
+def outlet(producer: ScriptedProducer) -> KafkaOutlet:
     settings = KafkaSettings(topic_prefix="t.")
-    return Outlet(Publisher(settings, open_producer=lambda: cast(Producer, producer)))
+    return KafkaOutlet(Publisher(settings, open_producer=lambda: cast(Producer, producer)))
 
 
 def job(text: str) -> GradingJob:

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from tests.examples import NOW, examples, message, query, retrieval
 
-from ragwheel.intake.prepare import Acceptance, prepare, reject, shortened
+from ragwheel.intake.prepare import Acceptance, prepare, reject
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.events import DeadLetter
@@ -35,10 +35,10 @@ def with_candidate(**changes: Any) -> bytes:
 def test_a_valid_message_becomes_rows_of_its_tables(topic: TopicName) -> None:
     prepared = prepare(message(topic, examples()[topic], offset=5, partition=2), RULES, NOW)
     assert prepared.letter is None
-    assert prepared.record == examples()[topic]
+    assert prepared.records == (examples()[topic],)
     assert {table for table, _ in prepared.rows} == set(TABLES_OF_TOPIC[topic])
     # Only retrievals are sampled.
-    assert (prepared.job is not None) == (topic == "retrievals")
+    assert len(prepared.jobs) == (topic == "retrievals")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_is_valid_but_has_no_rows_is_a_dead_letter_too() -> None:
 def test_a_retrieval_without_results_is_valid_and_makes_no_job() -> None:
     prepared = prepare(message("retrievals", retrieval(candidates=())), RULES, NOW)
     assert prepared.letter is None
-    assert prepared.job is None
+    assert prepared.jobs == ()
     assert len(prepared.rows) == 1
 
 
@@ -116,16 +116,17 @@ def test_a_dead_letter_reads_back_as_it_was_written() -> None:
     assert isinstance(letter, DeadLetter)
     headers = tuple(deadletters.to_headers(letter))
     sent = Received("deadletters", 0, 4, letter.key, letter.payload, headers, 99)
-    assert prepare(sent, RULES, NOW).record == letter
+    assert prepare(sent, RULES, NOW).records == (letter,)
 
 
 @pytest.mark.parametrize("timestamp_ms", [-1, 0, 2**62])
 def test_anything_in_the_dead_letter_topic_lands_whatever_its_timestamp(timestamp_ms: int) -> None:
     strange = Received("deadletters", 0, 4, b"k", b"v", (("x", None), ("y", "z")), timestamp_ms)
     prepared = prepare(strange, RULES, NOW)
-    assert isinstance(prepared.record, DeadLetter)
-    assert prepared.record.reason == "unknown_event"
-    assert prepared.record.payload == b"v"
+    (letter,) = prepared.records
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason == "unknown_event"
+    assert letter.payload == b"v"
     assert len(prepared.rows) == 1
 
 
@@ -138,15 +139,6 @@ def test_a_rejected_dead_letter_keeps_its_position_alone_so_that_it_lands() -> N
         None,
         None,
     )
-
-
-def test_a_dead_letter_that_does_not_fit_is_halved_and_says_so() -> None:
-    letter = reject(Received("queries", 0, 4, b"k", b"12345678"), "oversize", "why").letter
-    assert letter is not None
-    half = shortened(letter)
-    assert half.payload == b"1234"
-    assert half.detail == "payload cut to 4 of 8 bytes to fit; why"
-    assert half.dead_letter_id == letter.dead_letter_id
 
 
 def test_no_event_is_accepted_that_its_table_would_forget_at_once() -> None:

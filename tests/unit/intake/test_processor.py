@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from tests.examples import NOW, TEXT, examples, message, query, retrieval
+from tests.unit.intake.fakes import POISON, FakeInserts, FakeOutlet
 
 from ragwheel.backends.publish import Outgoing
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence, StopRequestedError
-from ragwheel.intake.inserts import Inserter, RowsRefusedError, refused
-from ragwheel.intake.outlet import OutgoingLetter, Outlet
+from ragwheel.intake.gauges import Freshness
+from ragwheel.intake.inserts import RowsRefusedError
+from ragwheel.intake.outlet import OutgoingLetter
 from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas import metrics
-from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import Candidate
 from ragwheel.schemas.tables import Row, Table
+from ragwheel.schemas.topics import Position
 from ragwheel.schemas.wire import Received
-
-POISON = "poison"
 
 
 class World:
@@ -31,42 +31,33 @@ class World:
 
     def __init__(self, rate: float = 0.0) -> None:
         self.diary: list[str] = []
-        self.tables: dict[str, list[Row]] = {}
-        self.tokens: list[str] = []
-        self.sent: list[Outgoing] = []
-        self.faults: list[str] = []
+        self.inserts = FakeInserts(self.diary, self.wait)
+        self.outlet = FakeOutlet(self.diary)
         self.stop = False
         self.telemetry = Telemetry()
+        self.freshness = Freshness(self.telemetry, lambda: NOW + timedelta(seconds=30))
         self.processor = Processor(
             Acceptance(SamplingPolicy(rate), timedelta(days=400), timedelta(hours=1)),
-            cast(Inserter, self),
-            cast(Outlet, self),
+            self.inserts,
+            self.outlet,
             Persistence(self.wait, lambda: 0.0),
             self.telemetry,
+            self.freshness,
             lambda: NOW,
         )
-
-    def insert(self, table: Table, rows: Sequence[Row], token: str) -> None:
-        if self.faults and self.faults[0] == table.name:
-            self.faults.pop(0)
-            raise UnavailableError("clickhouse is down")
-        if any(POISON in row for row in rows):
-            raise RowsRefusedError(f"{table.name}: no")
-        self.diary.append(table.name)
-        self.tokens.append(token)
-        self.tables.setdefault(table.name, []).extend(rows)
-
-    def deliver(self, messages: Sequence[Outgoing]) -> None:
-        if self.faults and self.faults[0] == "kafka":
-            self.faults.pop(0)
-            raise UnavailableError("kafka is down")
-        self.diary.append("deliver")
-        self.sent.extend(messages)
 
     def wait(self, _: float) -> None:
         self.diary.append("wait")
         if self.stop:
             raise StopRequestedError("stop")
+
+    @property
+    def tables(self) -> dict[str, list[Row]]:
+        return self.inserts.tables
+
+    @property
+    def sent(self) -> list[Outgoing]:
+        return self.outlet.sent
 
     def ids(self, table: str) -> list[Any]:
         return [row[0] for row in self.tables.get(table, [])]
@@ -102,22 +93,37 @@ def test_the_ledger_says_what_became_of_each_run_of_offsets() -> None:
 
 def test_faults_are_waited_out_and_nothing_is_repeated_that_succeeded() -> None:
     world = World(rate=1.0)
-    world.faults = ["chunks", "chunks", "kafka", "ingest_ledger"]
+    world.inserts.faults = ["chunks", "chunks", "ingest_ledger"]
+    world.outlet.faults = 1
     world.processor.process([message("retrievals", retrieval())])
     assert world.diary == [
         "retrievals", "wait", "wait", "chunks", "wait", "deliver", "wait", "ingest_ledger",
     ]  # fmt: skip
-    assert world.value(metrics.INSERT_ERRORS, table="chunks") == 2
-    assert world.value(metrics.INSERT_ERRORS, table="ingest_ledger") == 1
 
 
 def test_a_batch_that_is_cut_short_leaves_no_ledger_row() -> None:
     world = World()
-    world.faults = ["queries"]
     world.stop = True
+    world.inserts.faults = ["queries"]
     with pytest.raises(StopRequestedError):
         world.processor.process(queries("a"))
+    world.outlet.faults = 1
+    with pytest.raises(StopRequestedError):
+        world.processor.process([Received("queries", 0, 8, b"k", b"{")])
     assert "ingest_ledger" not in world.tables
+
+
+def test_a_ledger_row_that_cannot_land_ends_the_process_before_the_commit() -> None:
+    class RefusingInserts(FakeInserts):
+        def land(self, table: Table, rows: Mapping[Position, Sequence[Row]]) -> dict[Position, str]:
+            if table.name == "ingest_ledger":
+                return dict.fromkeys(rows, "ingest_ledger: no")
+            return super().land(table, rows)
+
+    world = World()
+    world.processor._inserts = RefusingInserts(world.diary, world.wait)
+    with pytest.raises(RowsRefusedError, match="ingest_ledger: no"):
+        world.processor.process(queries("a"))
 
 
 def test_only_the_refused_row_is_dead_lettered_and_its_neighbours_land() -> None:
@@ -149,18 +155,6 @@ def test_every_message_is_tried_when_all_are_refused() -> None:
     assert [row[:6] for row in world.tables["ingest_ledger"]] == [("queries", 0, 0, 4, 0, 5)]
 
 
-def test_a_refused_item_costs_few_inserts() -> None:
-    calls: list[int] = []
-
-    def insert(items: Sequence[int]) -> None:
-        calls.append(len(items))
-        if 333 in items:
-            raise RowsRefusedError("no")
-
-    assert refused(list(range(1024)), insert) == {333: "no"}
-    assert len(calls) <= 21
-
-
 def test_a_chunk_text_is_inserted_once_however_many_events_carry_it() -> None:
     world = World()
     batch = [message("retrievals", retrieval(f"q-{n}"), offset=n) for n in range(5)]
@@ -172,12 +166,14 @@ def test_a_chunk_text_is_inserted_once_however_many_events_carry_it() -> None:
     assert len(world.tables["chunks"]) == 2
 
 
-def test_the_same_batch_makes_the_same_tokens() -> None:
+def test_the_same_batch_names_its_inserts_alike() -> None:
     world, again = World(), World()
     for each in (world, again):
         each.processor.process([message("retrievals", retrieval()), *queries("a", "b")])
-    assert world.tokens == again.tokens
-    assert len(set(world.tokens)) == len(world.tokens)
+    assert world.inserts.names == again.inserts.names
+    assert len(set(world.inserts.names)) == len(world.inserts.names) == 4
+    _, ledger = world.inserts.names[-1]
+    assert ledger == (("queries", 0, 0), ("queries", 0, 1), ("retrievals", 0, 0))
 
 
 def test_zero_result_retrievals_land_and_are_counted() -> None:
@@ -196,4 +192,5 @@ def test_feedback_and_freshness_are_counted() -> None:
     world = World()
     world.processor.process([message("feedback", examples()["feedback"])])
     assert world.value(metrics.FEEDBACK, segment="code", kind="thumbs_up") == 1
-    assert world.processor.newest == {"feedback": NOW}
+    world.freshness.show()
+    assert world.value(metrics.FRESHNESS, topic="feedback") == 30

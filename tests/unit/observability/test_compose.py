@@ -27,7 +27,7 @@ from ragwheel.schemas.topics import TOPICS
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-WORKERS = ("intake", "grader", "trainer")
+WORKERS = ("intake", "accounts", "grader", "trainer")
 OURS = (*WORKERS, "topics", "migrate")
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)(:?[-?+])?([^}]*)\}")
 

@@ -82,3 +82,10 @@ def test_no_headers_make_reading_raise() -> None:
         assert (found.key, found.payload) == (b"k", b"v")
         kept += found.topic == "queries"
     assert 0 < kept < 3_000
+
+
+def test_a_letter_that_does_not_fit_is_halved_and_says_so() -> None:
+    half = deadletters.shortened(letter(payload=b"12345678", detail="why"))
+    assert half.payload == b"1234"
+    assert half.detail == "payload cut to 4 of 8 bytes to fit; why"
+    assert half.dead_letter_id == letter().dead_letter_id

@@ -7,11 +7,10 @@ from typing import get_args
 from ragwheel.backends import kafka
 from ragwheel.schemas import tables
 from ragwheel.schemas.events import Record, ServiceEvent
+from ragwheel.schemas.limits import MAX_EVENT_BYTES, MAX_MESSAGE_BYTES
 from ragwheel.schemas.settings import KafkaSettings, load
 from ragwheel.schemas.topics import (
     DAY_S,
-    MAX_EVENT_BYTES,
-    MAX_MESSAGE_BYTES,
     SERVICE_TOPICS,
     TOPIC_OF_EVENT,
     TOPICS,

@@ -13,8 +13,9 @@ from tests.examples import NOW, examples
 from ragwheel.schemas import wire
 from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.events import ChunkEvent, DeadLetterReason, QueryEvent
+from ragwheel.schemas.limits import MAX_DEPTH, MAX_EVENT_BYTES
 from ragwheel.schemas.tables import rows_of
-from ragwheel.schemas.topics import MAX_EVENT_BYTES, TOPICS, Position, TopicName
+from ragwheel.schemas.topics import TOPICS, Position, TopicName
 
 QUERY: dict[str, Any] = {
     "event": "query", "event_id": "e-1", "query_id": "q-1", "ts": "2026-11-23T12:00:00Z",
@@ -118,10 +119,10 @@ def test_whatever_is_let_in_can_be_written_again(field: str) -> None:
         inner = b"[" * levels + b"]" * levels
         return query().replace(b'"how?"', b'"how?","' + field.encode() + b'":{"a":' + inner + b"}")
 
-    record = wire.decode(TOPICS["queries"], KEY, nested(wire.MAX_DEPTH - 2))
+    record = wire.decode(TOPICS["queries"], KEY, nested(MAX_DEPTH - 2))
     assert wire.decode(TOPICS["queries"], KEY, wire.encode(record)) == record
     assert rows_of(record, Position("queries", 0, 0))
-    for levels in (wire.MAX_DEPTH - 1, 300, 1_000):
+    for levels in (MAX_DEPTH - 1, 300, 1_000):
         for value in (nested(levels), nested(levels).replace(b'"event_id":"e-1",', b"")):
             assert reason_of("queries", KEY, value) == "processing_failed"
 

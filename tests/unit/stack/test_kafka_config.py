@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ragwheel.schemas.topics import MAX_MESSAGE_BYTES
+from ragwheel.schemas.limits import MAX_MESSAGE_BYTES
 from ragwheel.stack.kafka.config import server_properties
 
 

@@ -27,7 +27,7 @@ from ragwheel.stack.servers import port_in, still_free
 def test_components_are_left_out_by_name() -> None:
     assert choose_components() == ALL_COMPONENTS
     assert choose_components(without=["trainer", "llm"]) == (
-        "kafka", "clickhouse", "intake", "grader",
+        "kafka", "clickhouse", "intake", "accounts", "grader",
     )  # fmt: skip
 
 

@@ -16,7 +16,8 @@ from typing import Protocol
 from ragwheel.models.encoder import Progress
 from ragwheel.schemas import identity
 from ragwheel.schemas.errors import UnavailableError
-from ragwheel.schemas.events import MAX_CANDIDATES, GradingJob, JobCandidate
+from ragwheel.schemas.events import GradingJob, JobCandidate
+from ragwheel.schemas.limits import MAX_CANDIDATES
 from ragwheel.trainers.records import Corpus, Judgment, SampledQuery
 from ragwheel.trainers.store import WheelStore, of_one_grader
 

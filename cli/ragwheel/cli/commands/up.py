@@ -21,8 +21,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="leave out kafka, clickhouse, llm, intake, grader or trainer; repeat for several. "
-            "For a server that is left out, the settings must say where another one is",
+            help="leave out kafka, clickhouse, llm, intake, accounts, grader or trainer; repeat "
+            "for several. For a server that is left out, the settings must say where another is",
         ),
     ] = None,
     prometheus: Annotated[
@@ -54,10 +54,10 @@ def run(
 COMMAND = Command(
     run=run,
     details="""\
-Starts a real Kafka broker, the embedded ClickHouse engine, a stand-in for the LLM, intake, grader
-and trainer, each on a free port of 127.0.0.1. With RAGWHEEL_LLM_BASE_URL and RAGWHEEL_LLM_API_KEY
-set, that endpoint grades instead of the stand-in. Workers that die are started again. Settings
-(RAGWHEEL_…) of the environment are passed on to the workers.""",
+Starts a real Kafka broker, the embedded ClickHouse engine, a stand-in for the LLM, intake,
+accounts, grader and trainer, each on a free port of 127.0.0.1. With RAGWHEEL_LLM_BASE_URL and
+RAGWHEEL_LLM_API_KEY set, that endpoint grades instead of the stand-in. Workers that die are started
+again. Settings (RAGWHEEL_…) of the environment are passed on to the workers.""",
     examples=(
         "ragwheel up",
         "RAGWHEEL_SAMPLE_RATE=1 ragwheel up --home /tmp/second --without trainer",

@@ -32,7 +32,7 @@ COMMAND = Command(
     run=run,
     details="""\
 What compose and Kubernetes run. More processes of intake and grader share the topics' partitions;
-one trainer is enough. Configured by the environment (docs/settings.md).""",
+one of the others is enough. Configured by the environment (docs/settings.md).""",
     examples=(
         "ragwheel worker grader",
         "RAGWHEEL_METRICS_HOST=0.0.0.0 RAGWHEEL_METRICS_PORT=9464 ragwheel worker intake",

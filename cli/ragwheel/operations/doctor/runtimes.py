@@ -19,7 +19,7 @@ print(json.dumps({"dimensions": len(vector)}))
 """
 _PURPOSES = {
     "cli": "the command line",
-    "streams": "intake and grader",
+    "streams": "intake, accounts and grader",
     "trainers": "the trainer",
     "local": "`ragwheel up` and `ragwheel demo`",
 }

@@ -108,7 +108,7 @@ PROCESSES = Row(
             "timeseries",
             "Processes that answer",
             "Number of processes whose /metrics Prometheus can read, by job.",
-            (Target('sum by (job) (up{job=~"intake|grader|trainer"})', "{{job}}"),),
+            (Target('sum by (job) (up{job=~"intake|accounts|grader|trainer"})', "{{job}}"),),
             width=12,
             decimals=0,
         ),

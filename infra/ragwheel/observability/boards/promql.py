@@ -6,7 +6,7 @@ from typing import Literal
 
 from ragwheel.schemas.metrics import Metric
 
-Process = Literal["intake", "grader", "trainer"]
+Process = Literal["intake", "accounts", "grader", "trainer"]
 
 #: Grafana's window for rates: at least four scrapes, wider when zoomed out.
 WINDOW = "$__rate_interval"

@@ -1,0 +1,107 @@
+"""The accounts process: signals, and everything that accounts need, put together.
+
+It only reads, and never belongs to a consumer group. One is enough; more show the same numbers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from threading import Event
+from typing import TYPE_CHECKING
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.exceptions import HTTPError
+
+from ragwheel.accounting.accounts import TopicAccount
+from ragwheel.accounting.gauges import publish
+from ragwheel.accounting.ledger import AccountReader, Groups
+from ragwheel.backends import process
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.telemetry import Telemetry
+from ragwheel.schemas.errors import TransientError
+from ragwheel.schemas.settings import AccountsSettings
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+_LOG = logging.getLogger(__name__)
+
+#: A server is away, or its tables are not made yet. Anything else is a fault of ours.
+_AWAY = (TransientError, ClickHouseError, HTTPError, OSError)
+
+
+def main() -> int:
+    """Show the accounts until SIGTERM or Ctrl-C; returns the exit status."""
+    return process.main("accounts", AccountsSettings, run)
+
+
+def run(settings: AccountsSettings, telemetry: Telemetry) -> None:
+    """Serve metrics and read the accounts again and again until a signal says stop.
+
+    Kafka and ClickHouse may be away, at the start too.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    stop = Event()
+    process.on_stop(stop.set)
+    telemetry.serve(settings)
+    source = _Source(settings)
+    _LOG.info("accounts of %s* every %g s", settings.topic_prefix, settings.accounts_refresh_s)
+    try:
+        keep_current(
+            lambda: publish(telemetry, source.read()), settings.accounts_refresh_s, stop.wait
+        )
+    finally:
+        source.close()
+    _LOG.info("accounts ended")
+
+
+def keep_current(
+    refresh: Callable[[], None], every_s: float, wait: Callable[[float], bool]
+) -> None:
+    """Refresh now and then every `every_s` seconds; gauges stand still while a server is away.
+
+    An outage is logged when it begins and when it ends. Any other error is raised: a process that
+    ends is seen and started again, one that only stops counting is not.
+
+    Args:
+        wait: waits that many seconds; True once the process shall end.
+    """
+    failing = False
+    ended = False
+    while not ended:
+        try:
+            refresh()
+        except _AWAY as error:
+            if not failing:
+                _LOG.warning("accounts cannot be read, their gauges stand still: %s", error)
+            failing = True
+        else:
+            if failing:
+                _LOG.warning("accounts are read again")
+            failing = False
+        ended = wait(every_s)
+
+
+class _Source:
+    """The accounts of the settings' servers; connects at the first read that finds them."""
+
+    def __init__(self, settings: AccountsSettings) -> None:
+        self._settings = settings
+        self._client: Client | None = None
+        self._reader: AccountReader | None = None
+
+    def read(self) -> list[TopicAccount]:
+        if self._reader is None:
+            self._client = connect(self._settings)
+            groups = Groups(self._settings.intake_group, self._settings.grader_group)
+            self._reader = AccountReader(self._settings, self._client, groups)
+        return self._reader.read()
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        if self._client is not None:
+            self._client.close()
