@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ragwheel.backends import kafka
 from ragwheel.client import RagwheelClient, TopicStats
@@ -24,10 +26,7 @@ def read(settings: KafkaSettings, name: TopicName) -> list[Record]:
     topic = kafka.physical(settings, name)
     try:
         partitions = range(TOPICS[name].partitions)
-        ends = [
-            consumer.get_watermark_offsets(TopicPartition(topic, partition), 20)[1]
-            for partition in partitions
-        ]
+        ends = [_end(consumer, topic, partition) for partition in partitions]
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
         found: list[Record] = []
         while len(found) < sum(ends):
@@ -39,6 +38,19 @@ def read(settings: KafkaSettings, name: TopicName) -> list[Record]:
         return found
     finally:
         consumer.close()
+
+
+def _end(consumer: Consumer, topic: str, partition: int) -> int:
+    """Offset after the last message; a partition that was just created has no leader at first."""
+    deadline_s = time.monotonic() + 20
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(TopicPartition(topic, partition), 20)[1])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                raise
+            assert time.monotonic() < deadline_s, f"{topic} [{partition}] has no leader"
+            time.sleep(0.05)
 
 
 def test_what_a_service_tells_is_what_intake_reads(kafka_settings: KafkaSettings) -> None:

@@ -23,36 +23,37 @@ _KINDS: frozenset[str] = frozenset(get_args(FeedbackKind))
 
 
 class Origin(NamedTuple):
-    """What every event of one moment shares.
+    """What every event of a query carries.
 
     Attributes:
         event_id: identity of the event; a resent event keeps it.
         ts: when it happened; must know its time zone.
         service: `service.name` of OpenTelemetry.
+        segment: the retrieval task.
+        extra: further fields, kept in the archive.
     """
 
     event_id: str
     ts: datetime
     service: str
+    segment: str
+    extra: Mapping[str, Any] | None
 
 
 def query_event(
     origin: Origin,
     query_id: str,
     text: str,
-    *,
-    segment: str,
     user: object,
     session: object,
     attributes: Mapping[str, Any] | None,
-    extra: Mapping[str, Any] | None = None,
 ) -> Fields:
     """A QueryEvent.
 
     Raises:
         InvalidEventError: an argument breaks the schema; names it and the fix. (All builders.)
     """
-    event = _head("query", origin, query_id, segment)
+    event = _head("query", origin, query_id)
     event["text"] = checked_text("text", text)
     if user:
         event["user"] = _name("user", str(user))
@@ -60,7 +61,7 @@ def query_event(
         event["session"] = _name("session", str(session))
     if attributes:
         event["attributes"] = dict(attributes)
-    return _with_extra(event, extra, QueryEvent)
+    return _with_extra(event, origin.extra, QueryEvent)
 
 
 def retrieval_event(
@@ -70,41 +71,33 @@ def retrieval_event(
     hits: Iterable[object],
     described: Measured,
     *,
-    segment: str,
     send_text: bool,
-    extra: Mapping[str, Any] | None = None,
 ) -> Fields:
     """A RetrievalEvent; no hits is a zero-result search, which is valid."""
-    event = _head("retrieval", origin, query_id, segment)
+    event = _head("retrieval", origin, query_id)
     event["query"] = checked_text("query", query)
     for name, value in described.items():
-        if name not in _CHECKS:
+        check = _CHECKS.get(name)
+        if check is None:
             raise unknown_argument(name, _CHECKS)
         if value is not None:
-            event[name] = _CHECKS[name](name, value)
+            event[name] = check(name, value)
     event["candidates"] = candidates(hits, send_text=send_text)
-    return _with_extra(event, extra, RetrievalEvent)
+    return _with_extra(event, origin.extra, RetrievalEvent)
 
 
 def feedback_event(
-    origin: Origin,
-    query_id: str,
-    kind: str,
-    chunk_id: object,
-    value: float,
-    *,
-    segment: str,
-    extra: Mapping[str, Any] | None = None,
+    origin: Origin, query_id: str, kind: str, chunk_id: object, value: float
 ) -> Fields:
     """A FeedbackEvent; `chunk_id` None is feedback about the whole answer."""
     if kind not in _KINDS:
         raise invalid("kind", f"{kind!r} is unknown; one of {', '.join(sorted(_KINDS))}")
-    event = _head("feedback", origin, query_id, segment)
+    event = _head("feedback", origin, query_id)
     event["kind"] = kind
     if chunk_id is not None:
         event["chunk_id"] = checked_id(chunk_id, 1)
     event["value"] = _number("value", value)
-    return _with_extra(event, extra, FeedbackEvent)
+    return _with_extra(event, origin.extra, FeedbackEvent)
 
 
 def chunk_event(
@@ -133,7 +126,7 @@ def chunk_event(
     }
 
 
-def _head(tag: str, origin: Origin, query_id: str, segment: str) -> Fields:
+def _head(tag: str, origin: Origin, query_id: str) -> Fields:
     return {
         "event": tag,
         "schema_version": 1,
@@ -141,7 +134,7 @@ def _head(tag: str, origin: Origin, query_id: str, segment: str) -> Fields:
         "query_id": _id("query_id", query_id),
         "ts": _time(origin.ts),
         "service": _name("service", origin.service),
-        "segment": _name("segment", segment),
+        "segment": _name("segment", origin.segment),
     }
 
 
@@ -161,9 +154,10 @@ def _time(value: datetime) -> datetime:
 
 
 def _id(field: str, value: object) -> str:
-    text = str(value) if isinstance(value, UUID | int) else value
-    if isinstance(text, str) and 0 < len(text) <= MAX_ID_CHARS:
-        return text
+    if not isinstance(value, str) and isinstance(value, UUID | int):
+        value = str(value)
+    if isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARS:
+        return value
     raise invalid(field, f"a str of 1 to {MAX_ID_CHARS} characters is needed, not {value!r:.80}")
 
 

@@ -11,7 +11,7 @@ from ragwheel.client import building
 from ragwheel.client.candidates import mark_used
 from ragwheel.client.channel import Channel
 from ragwheel.client.context import Query
-from ragwheel.client.described import Measured
+from ragwheel.client.described import Sent, Stamped, unknown_argument
 from ragwheel.client.emitter import Emitter
 from ragwheel.client.guard import never_raises
 from ragwheel.client.hits import chunk_id_of, invalid
@@ -80,36 +80,21 @@ class RagwheelClient:
         text: str,
         *,
         query_id: str | None = None,
-        segment: str = "default",
         user: object = "",
         session: object = "",
         attributes: Mapping[str, Any] | None = None,
-        ts: datetime | None = None,
-        event_id: str | None = None,
-        extra: Mapping[str, Any] | None = None,
+        **said: Unpack[Stamped],
     ) -> str:
-        """Send a QueryEvent.
+        """Send a QueryEvent. Arguments as in `query`, and:
 
         Args:
-            ts: when it happened, with a time zone; None is now. (Here and below.)
-            event_id: give the same to a resent event, so that it counts once; None makes one.
-            extra: further fields, kept in the archive.
+            said: `segment`, `ts`, `event_id`, `extra`: see `ragwheel.client.described.Stamped`.
 
         Returns:
             The query id, whatever became of the event.
         """
         query_id = new_id() if query_id is None else str(query_id)
-        self._send_query(
-            query_id,
-            text,
-            ts,
-            event_id,
-            segment=segment,
-            user=user,
-            session=session,
-            attributes=attributes,
-            extra=extra,
-        )
+        self._send_query(query_id, text, user, session, attributes, said)
         return query_id
 
     @never_raises("retrievals", lambda _: False)
@@ -119,35 +104,23 @@ class RagwheelClient:
         query: str,
         hits: Iterable[object],
         *,
-        segment: str = "default",
         used: Iterable[object] = (),
-        ts: datetime | None = None,
-        event_id: str | None = None,
-        extra: Mapping[str, Any] | None = None,
-        **described: Unpack[Measured],
+        **said: Unpack[Sent],
     ) -> bool:
         """Send a RetrievalEvent. `hits` as in `Query.retrieved`, and:
 
         Args:
             query: the text that was searched for.
             used: the chunks that went into the prompt: ids or hits.
-            described: `stage`, `k` … : the fields of `ragwheel.client.described`.
+            said: `stage`, `k`, `segment` …: see `ragwheel.client.described.Sent`.
 
         Returns:
             Whether it was queued.
         """
         if not self._emitter.ready("retrievals"):
             return False
-        event = self._emitter.retrieval(
-            query_id,
-            query,
-            hits,
-            described,
-            segment=segment,
-            ts=ts,
-            event_id=event_id,
-            extra=extra,
-        )
+        origin = self._emitter.origin(said)
+        event = self._emitter.retrieval(origin, query_id, query, hits, said)
         mark_used(event["candidates"], {chunk_id_of(item) for item in used})
         return self._emitter.send("retrievals", event)
 
@@ -159,30 +132,19 @@ class RagwheelClient:
         chunk_id: object = None,
         *,
         value: float = 1.0,
-        segment: str = "default",
-        ts: datetime | None = None,
-        event_id: str | None = None,
-        extra: Mapping[str, Any] | None = None,
+        **said: Unpack[Stamped],
     ) -> bool:
         """Send a FeedbackEvent; also from another process and much later.
 
         Args:
             chunk_id: None is feedback about the whole answer.
             value: e.g. seconds for `dwelled`, stars for `custom`.
+            said: as in `emit_query`; the segment is that of the query.
 
         Returns:
             Whether it was queued.
         """
-        return self._emitter.feedback(
-            query_id,
-            kind,
-            chunk_id,
-            value,
-            segment=segment,
-            ts=ts,
-            event_id=event_id,
-            extra=extra,
-        )
+        return self._emitter.feedback(query_id, kind, chunk_id, value, said)
 
     feedback = emit_feedback
 
@@ -244,12 +206,21 @@ class RagwheelClient:
 
     @never_raises("queries", lambda _: False)
     def _send_query(
-        self, query_id: str, text: str, ts: datetime | None, event_id: str | None, /, **asked: Any
+        self,
+        query_id: str,
+        text: str,
+        user: object,
+        session: object,
+        attributes: Mapping[str, Any] | None,
+        said: Stamped,
     ) -> bool:
         if not self._emitter.ready("queries"):
             return False
-        origin = self._emitter.origin(ts, event_id)
-        return self._emitter.send("queries", building.query_event(origin, query_id, text, **asked))
+        origin = self._emitter.origin(said)
+        if said:
+            raise unknown_argument(min(said), Stamped.__annotations__)
+        event = building.query_event(origin, query_id, text, user, session, attributes)
+        return self._emitter.send("queries", event)
 
     @never_raises("chunks", lambda _: False)
     def _send_chunk(

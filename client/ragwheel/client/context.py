@@ -78,14 +78,9 @@ class Query:
         measured_ms, self._mark_s = (now_s - self._mark_s) * 1000, now_s
         if described.get("latency_ms") is None:
             described["latency_ms"] = measured_ms
-        event = self._emitter.retrieval(
-            self.query_id,
-            self.text if query is None else query,
-            hits,
-            described,
-            segment=self.segment,
-            extra=extra,
-        )
+        origin = self._emitter.origin({"segment": self.segment, "extra": extra})
+        text = self.text if query is None else query
+        event = self._emitter.retrieval(origin, self.query_id, text, hits, described)
         self._held.append(event)
         if not self._tokens:
             self._release(0)
@@ -132,7 +127,7 @@ class Query:
     @never_raises("feedback", _nothing)
     def feedback(self, kind: FeedbackKind, chunk_id: object = None, *, value: float = 1.0) -> None:
         """What the user did with the answer, or with one chunk of it."""
-        self._emitter.feedback(self.query_id, kind, chunk_id, value, segment=self.segment)
+        self._emitter.feedback(self.query_id, kind, chunk_id, value, {"segment": self.segment})
 
     def __enter__(self) -> Self:
         self._tokens.append(_CURRENT.set(self))

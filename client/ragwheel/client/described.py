@@ -1,15 +1,16 @@
-"""What a service may say about a retrieval: each field once.
+"""What a service may say about an event, and of a retrieval in particular: each field once.
 
-A new field is one line here and one in `ragwheel.schemas.events.RetrievalEvent`: the verbs take it
-by name, mypy knows its type, and `ragwheel.client.building` checks it by that type. Text is a name
-of at most 128 characters, an int a count, a float an amount of 0 or more. None says as much as
-leaving the field out.
+A new field of a retrieval is one line here and one in `ragwheel.schemas.events.RetrievalEvent`: the
+verbs take it by name, mypy knows its type, and `ragwheel.client.building` checks it by that type.
+Text is a name of at most 128 characters, an int a count, a float an amount of 0 or more. None says
+as much as leaving the field out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypedDict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypedDict
 
 from ragwheel.client.hits import invalid
 from ragwheel.schemas.errors import InvalidEventError
@@ -38,6 +39,23 @@ class Measured(Described, total=False):
     stage before, and `emit_retrieval` says nothing."""
 
 
+class Stamped(TypedDict, total=False):
+    """What any event of a query may carry."""
+
+    segment: str
+    """The retrieval task (docs, code, tools …): metrics and gates are per segment."""
+    ts: datetime | None
+    """When it happened, with a time zone. Left out, it is now."""
+    event_id: str | None
+    """The same for a resent event, so that it counts once. Left out, one is made."""
+    extra: Mapping[str, Any] | None
+    """Further fields, kept in the archive."""
+
+
+class Sent(Stamped, Measured, total=False):
+    """All of it: a retrieval that is sent without a `Query`."""
+
+
 def unknown_argument(name: str, known: Iterable[str]) -> InvalidEventError:
-    """The error of a misspelt name: at run time Python takes any for `**described`."""
+    """The error of a misspelt name: at run time Python takes any for `**`."""
     return invalid("arguments", f"{name!r} is unknown; one of {', '.join(sorted(known))}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from ragwheel.client import building
 from ragwheel.client.candidates import Fields
 from ragwheel.client.channel import Channel
-from ragwheel.client.described import Measured
+from ragwheel.client.described import Measured, Stamped, unknown_argument
 from ragwheel.client.ids import new_id
 from ragwheel.schemas.events import FeedbackKind
 
@@ -31,53 +30,36 @@ class Emitter:
 
     def retrieval(
         self,
+        origin: building.Origin,
         query_id: str,
         query: str,
         hits: Iterable[object],
         described: Measured,
-        *,
-        segment: str,
-        ts: datetime | None = None,
-        event_id: str | None = None,
-        extra: Mapping[str, Any] | None = None,
     ) -> Fields:
         """A RetrievalEvent that is not sent yet."""
         return building.retrieval_event(
-            self.origin(ts, event_id),
-            query_id,
-            query,
-            hits,
-            described,
-            segment=segment,
-            send_text=self._channel.send_text,
-            extra=extra,
+            origin, query_id, query, hits, described, send_text=self._channel.send_text
         )
 
     def feedback(
-        self,
-        query_id: str,
-        kind: FeedbackKind,
-        chunk_id: object,
-        value: float,
-        *,
-        segment: str,
-        ts: datetime | None = None,
-        event_id: str | None = None,
-        extra: Mapping[str, Any] | None = None,
+        self, query_id: str, kind: FeedbackKind, chunk_id: object, value: float, said: Stamped
     ) -> bool:
         """Send a FeedbackEvent; returns whether it was queued."""
         if not self.ready("feedback"):
             return False
-        event = building.feedback_event(
-            self.origin(ts, event_id), query_id, kind, chunk_id, value,
-            segment=segment, extra=extra,
-        )  # fmt: skip
+        origin = self.origin(said)
+        if said:
+            raise unknown_argument(min(said), Stamped.__annotations__)
+        event = building.feedback_event(origin, query_id, kind, chunk_id, value)
         return self.send("feedback", event)
 
-    def origin(self, ts: datetime | None, event_id: str | None) -> building.Origin:
-        """Identity, time and service of an event that happens now unless it is said otherwise."""
+    def origin(self, said: Stamped) -> building.Origin:
+        """Take out of `said` what any event may carry; what is left belongs to its kind."""
+        event_id, ts = said.pop("event_id", None), said.pop("ts", None)
         return building.Origin(
             new_id() if event_id is None else event_id,
             datetime.now(UTC) if ts is None else ts,
             self._channel.service,
+            said.pop("segment", "default"),
+            said.pop("extra", None),
         )

@@ -93,7 +93,7 @@ def checked_id(value: object, position: int) -> str:
     Raises:
         InvalidEventError: it is empty, too long or of another type.
     """
-    if isinstance(value, str | int | UUID) and not isinstance(value, bool):
+    if isinstance(value, str) or (isinstance(value, int | UUID) and not isinstance(value, bool)):
         text = str(value)
         if 0 < len(text) <= MAX_ID_CHARS:
             return text

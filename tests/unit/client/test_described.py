@@ -12,7 +12,7 @@ from tests.fake_producer import FakeProducer
 
 import ragwheel.client
 from ragwheel.client import RagwheelClient, TopicStats
-from ragwheel.client.described import Described, Measured
+from ragwheel.client.described import Described, Measured, Stamped
 from ragwheel.schemas.events import Event, RetrievalEvent
 
 #: What the verbs take by position or under a word of its own.
@@ -27,6 +27,11 @@ VALUES: dict[object, tuple[Any, ...]] = {
 
 def test_what_can_be_said_of_a_retrieval_is_what_the_schema_knows() -> None:
     assert set(get_type_hints(Measured)) == RetrievalEvent.model_fields.keys() - ELSEWHERE
+
+
+def test_what_can_be_said_of_any_event_is_a_field_of_it_or_goes_to_the_archive() -> None:
+    ours = {"query_id", "service", "schema_version"}
+    assert set(get_type_hints(Stamped)) == (Event.model_fields.keys() - ours) | {"extra"}
 
 
 def test_a_stage_can_be_told_everything_but_its_own_time() -> None:
@@ -85,10 +90,18 @@ def test_a_misspelt_name_and_a_wrong_type_are_refused_here_and_by_mypy(
     with client.query("x") as query:
         query.retrieved(HITS, lateny_ms=3.0)  # type: ignore[call-arg]
         query.retrieved(HITS, stage=7)  # type: ignore[arg-type]
+        query.retrieved(HITS, segment="docs")  # type: ignore[call-arg]
         query.retrieving("dense", latency_ms=3.0)  # type: ignore[call-arg]
         query.retrieving("dense", embedding_model=b"mini")  # type: ignore[arg-type]
-    assert client.stats().topics["retrievals"] == TopicStats(invalid=5)
+    assert client.stats().topics["retrievals"] == TopicStats(invalid=6)
+    client.emit_query("x", segmnt="docs")  # type: ignore[call-arg]
+    client.emit_query("x", segment=7)  # type: ignore[arg-type]
+    client.feedback("q", "cited", stage="dense")  # type: ignore[call-arg]
+    client.feedback("q", "cited", ts="today")  # type: ignore[arg-type]
+    assert client.stats().topics["queries"] == TopicStats(queued=1, invalid=2)
+    assert client.stats().topics["feedback"] == TopicStats(invalid=2)
     assert "'retreiver' is unknown; one of embedding_model, index_version, k" in caplog.text
+    assert "'segmnt' is unknown; one of event_id, extra, segment, ts" in caplog.text
 
 
 def test_the_stage_may_be_said_by_position_or_by_name(
