@@ -180,7 +180,7 @@ def outlet(request: pytest.FixtureRequest) -> Iterator[OutletMember]:
     with MockKafka("grading", "deadletters") as broker:
         # Short, so that a message fails while the broker is down.
         settings = KafkaSettings(kafka_bootstrap_servers=broker.servers, topic_prefix="")
-        made = KafkaOutlet(Publisher(settings, timeout_s=0.5))
+        made = KafkaOutlet(Publisher(settings, timeout_s=3.0))
         yield OutletMember(
             made,
             lambda: [*broker.read("grading"), *broker.read("deadletters")],
