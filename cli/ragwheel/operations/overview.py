@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pydantic import computed_field
@@ -190,6 +190,7 @@ def model_lines(client: Client) -> list[ModelLine]:
     """Every model with its last event, newest first."""
     in_service = [row[0] for row in client.query(_IN_SERVICE).result_rows]
     return [
-        ModelLine(model_id, action, model_id in in_service, reason, ts)
+        # The driver leaves the zone away; the column is UTC.
+        ModelLine(model_id, action, model_id in in_service, reason, ts.replace(tzinfo=UTC))
         for model_id, action, reason, ts in client.query(_MODELS).result_rows
     ]
