@@ -34,6 +34,12 @@ print("grandchild", child.pid, flush=True)
 while True:
     time.sleep(600)
 """
+# A child that ends at once and leaves its own child running.
+_LEAVES_SOMEBODY = """
+import subprocess, sys
+print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid, flush=True)
+raise SystemExit(3)
+"""
 _SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
 
 # A supervising process: two sleepers and a stubborn one; reports their process ids.
@@ -185,6 +191,29 @@ def test_a_child_that_ends_by_itself_is_reported_with_its_last_log_lines(tmp_pat
     child.stop()
 
 
+def test_no_signal_goes_to_the_number_of_a_child_that_was_reaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = python("pass", tmp_path / "log")
+    child.launch()
+    assert eventually(lambda: child.poll() is not None)
+    signalled: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, _number: signalled.append(group))
+    child.stop()
+    child.kill()
+    assert signalled == []
+
+
+def test_what_a_child_leaves_behind_ends_when_its_own_end_is_noticed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    child = python(_LEAVES_SOMEBODY, log)
+    child.launch()
+    assert eventually(lambda: child.poll() == 3)
+    left = int(log.read_text())
+    assert eventually(lambda: not is_alive(left))
+    child.stop()
+
+
 def test_a_program_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     child = ManagedProcess("ghost", ["/no/such/program"], log_path=tmp_path / "log")
     child.launch()
@@ -247,8 +276,14 @@ def test_the_supervisor_names_the_service_that_ended(tmp_path: Path) -> None:
     with Supervisor() as supervisor:
         supervisor.start(python(_SLEEPER, tmp_path / "fine.log"))
         supervisor.start(
-            ManagedProcess("broken", ["/bin/sh", "-c", "exit 3"], log_path=tmp_path / "log")
+            ManagedProcess(
+                "broken",
+                ["/bin/sh", "-c", "until [ -e end ]; do sleep 0.02; done; exit 3"],
+                log_path=tmp_path / "log",
+                cwd=tmp_path,
+            )
         )
+        (tmp_path / "end").touch()
         with pytest.raises(ProcessFailedError, match="broken ended with exit status 3"):
             supervisor.wait(poll_s=0.02)
 

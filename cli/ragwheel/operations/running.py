@@ -6,7 +6,6 @@ it. `ragwheel.stack` writes what is read here.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +13,12 @@ from pathlib import Path
 
 import orjson
 from pydantic import computed_field
+import psutil  # type: ignore[import-untyped] # it brings no types
 
 #: Where a stack lives when nobody says otherwise, relative to the working directory.
 DEFAULT_HOME = Path(".ragwheel")
+# Ids come back after thousands of processes, never so soon.
+_SAME_START_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class ProcessState:
         address: host:port or URL that others use, empty for workers.
         metrics_port: port of /metrics on 127.0.0.1, 0 if it has none.
         restarts: how often it was started again after dying.
+        started: see `start_of`; tells it from a later process with its id. None: unknown.
     """
 
     name: str
@@ -36,12 +39,13 @@ class ProcessState:
     address: str = ""
     metrics_port: int = 0
     restarts: int = 0
+    started: float | None = None
 
     @computed_field  # type: ignore[prop-decorator] # pydantic wants it on a property
     @property
     def alive(self) -> bool:
-        """Whether a process with that id exists now."""
-        return self.pid is not None and pid_exists(self.pid)
+        """Whether it runs now."""
+        return self.pid is not None and is_running(self.pid, self.started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def state_path(home: Path) -> Path:
 
 
 def lock_path(home: Path) -> Path:
-    """The file that a running stack keeps locked; its text is the process id."""
+    """The file that a running stack keeps locked; who does is noted beside it."""
     return home / "lock"
 
 
@@ -113,24 +117,43 @@ def running_state(home: Path) -> StackState | None:
 
 def running_pid(home: Path) -> int | None:
     """Process id of the stack that runs in `home`, None if none does."""
-    try:
-        with lock_path(home).open("r", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                text = lock.read().strip()
-                return int(text) if text.isdigit() else 0
-    except FileNotFoundError:
-        pass
-    return None
+    return holder_of(lock_path(home))
 
 
-def pid_exists(pid: int) -> bool:
-    """Whether a process with that id exists, whoever owns it."""
+def note_path(lock: Path) -> Path:
+    """Where the holder of a lock writes `<process id> <start_of>`; not into the lock file itself,
+    which a lock may truncate.
+    """
+    return lock.with_name(f"{lock.name}.holder")
+
+
+def holder_of(lock: Path) -> int | None:
+    """Process id of who holds a lock, None if nobody does. Takes no lock and writes nothing."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        pid, started = note_path(lock).read_text("ascii").split()
+        return int(pid) if is_running(int(pid), float(started)) else None
+    except (OSError, ValueError):
+        return None
+
+
+def start_of(pid: int) -> float | None:
+    """When a process started, in seconds after boot; None if there is none."""
+    try:
+        return float(psutil.Process(pid).create_time() - psutil.boot_time())
+    except psutil.Error:
+        return None
+
+
+def is_running(pid: int, started: float | None = None) -> bool:
+    """Whether a process runs, whoever owns it; one that only waits to be reaped does not.
+
+    Args:
+        started: its `start_of`; a process that started at another time got its id after it.
+    """
+    now = start_of(pid)
+    if now is None or (started is not None and abs(now - started) > _SAME_START_S):
         return False
-    except PermissionError:
-        return True
-    return True
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

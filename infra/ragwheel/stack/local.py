@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ragwheel.operations.running import ProcessState, StackState, pid_exists, read_state
+from ragwheel.operations.running import ProcessState, StackState, read_state, start_of
 from ragwheel.operations.workers import WORKERS
 from ragwheel.schemas.settings import Settings
 from ragwheel.stack import schema, servers, workers
@@ -93,7 +93,13 @@ class LocalStack:
     def state(self) -> StackState:
         """What runs where, now."""
         processes = [
-            ProcessState(server.name, server.pid, str(server.log_path), server.address)
+            ProcessState(
+                server.name,
+                server.pid,
+                str(server.log_path),
+                server.address,
+                started=_started(server.pid),
+            )
             for server in self._servers
         ]
         processes += [
@@ -103,6 +109,7 @@ class LocalStack:
                 str(worker.log_path),
                 metrics_port=self._metrics_ports[name],
                 restarts=worker.restarts,
+                started=_started(worker.pid),
             )
             for name, worker in self._workers.items()
         ]
@@ -241,10 +248,10 @@ class LocalStack:
     def _wait_for_orphans(self) -> StackState | None:
         """Give the children of a stack that was killed here the seconds they need to end."""
         previous = read_state(self.home.root)
-        pids = [process.pid for process in previous.processes if process.pid] if previous else []
+        processes = previous.processes if previous else ()
         deadline = time.monotonic() + _ORPHANS_TIMEOUT_S
         told = False
-        while any(pid_exists(pid) for pid in pids) and time.monotonic() < deadline:
+        while any(process.alive for process in processes) and time.monotonic() < deadline:
             if not told:
                 self._progress("waiting for the processes of a stack that was killed to end")
                 told = True
@@ -267,6 +274,10 @@ class LocalStack:
 def _port_of(state: StackState | None, name: str) -> int:
     known = state.process(name) if state else None
     return servers.port_in(known.address) if known else 0
+
+
+def _started(pid: int | None) -> float | None:
+    return None if pid is None else start_of(pid)
 
 
 def _silent(_line: str) -> None:

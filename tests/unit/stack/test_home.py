@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ragwheel.operations.running import choose_home, running_pid
+from ragwheel.operations.running import choose_home, lock_path, note_path, running_pid
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.stack.home import Home
 
@@ -35,6 +35,20 @@ def test_a_released_home_can_be_taken_again(tmp_path: Path) -> None:
             Home(tmp_path).acquire()
         home.release()
         home.release()  # idempotent
+
+
+def test_a_note_left_by_a_killed_stack_names_nobody_even_if_its_pid_lives_again(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path)
+    home.acquire()
+    note = note_path(lock_path(tmp_path))
+    pid, started = note.read_text("ascii").split()
+    note.write_text(f"{pid} {float(started) - 60}\n", "ascii")
+    assert running_pid(tmp_path) is None
+    note.write_text("", "ascii")
+    assert running_pid(tmp_path) is None
+    home.release()
 
 
 def test_two_homes_do_not_know_each_other(tmp_path: Path) -> None:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ragwheel.operations.running import ProcessState, StackState, read_state, running_state
+from ragwheel.operations.running import (
+    ProcessState,
+    StackState,
+    read_state,
+    running_state,
+    start_of,
+)
 from ragwheel.stack.home import Home
 from ragwheel.stack.options import DEMO_API_KEY
 from ragwheel.stack.state import write_state
@@ -82,5 +88,7 @@ def test_a_process_is_alive_while_its_pid_exists(tmp_path: Path) -> None:
     kafka, intake = _state(tmp_path).processes
     assert kafka.alive
     assert not intake.alive
+    assert replace(kafka, started=start_of(os.getpid())).alive
+    assert not replace(kafka, started=0.0).alive, "another process got its id"
     assert _state(tmp_path).process("intake") == intake
     assert _state(tmp_path).process("nobody") is None

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import fcntl
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ragwheel.backends.files import replace_file
 from ragwheel.schemas.errors import ConfigError, RagwheelError
+from ragwheel.stack.processes.exclusive import Exclusive, HeldError
 
 _log = logging.getLogger("ragwheel.stack.clickhouse")
 
@@ -34,8 +32,14 @@ def main(argv: list[str] | None = None) -> int:
     os.environ["TZ"] = "UTC"
     time.tzset()
     try:
-        with _exclusive(arguments.data_dir):
+        with Exclusive(arguments.data_dir / "ragwheel.lock", patience_s=_LOCK_TIMEOUT_S):
             asyncio.run(_serve(arguments))
+    except HeldError as error:
+        sys.stderr.write(
+            f"clickhouse: {error}: only one process can own embedded data. Connect to that one "
+            "over HTTP, stop it, or choose another --data-dir\n"
+        )
+        return error.exit_code
     except RagwheelError as error:
         sys.stderr.write(f"clickhouse: {error}\n")
         return error.exit_code
@@ -53,30 +57,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--port-file", type=Path, help="written with the port number once requests are answered"
     )
     return parser.parse_args(argv)
-
-
-@contextmanager
-def _exclusive(data_dir: Path) -> Iterator[None]:
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / "ragwheel.lock").open("a+") as file:
-        deadline = time.monotonic() + _LOCK_TIMEOUT_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    file.seek(0)
-                    raise ConfigError(
-                        f"{data_dir} is in use by process {file.read().strip() or 'unknown'}: only "
-                        "one process can own embedded data. Connect to that one over HTTP, stop "
-                        "it, or choose another --data-dir"
-                    ) from None
-                time.sleep(0.05)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 async def _serve(arguments: argparse.Namespace) -> None:

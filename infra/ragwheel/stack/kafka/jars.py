@@ -1,28 +1,30 @@
 """The broker's jars on this machine: fetched once, verified every time.
 
-They live in `<cache>/kafka/<version>/`; `<cache>` is `RAGWHEEL_CACHE_DIR`, or `ragwheel` under
-`XDG_CACHE_HOME`, or `~/.cache/ragwheel`. A jar gets there by an atomic rename after its sum was
-checked, and its sum is checked again before each start (45 MB, about 50 ms).
+They live in `<cache>/kafka/<version>/`; `<cache>` is `RAGWHEEL_CACHE_DIR`, or the platform's place
+for such files (Linux: `XDG_CACHE_HOME`, else `~/.cache`, and `ragwheel` in it). A jar gets there by
+an atomic rename after its sum was checked, and its sum is checked again before each start (45 MB,
+about 50 ms).
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 
 from ragwheel.backends.files import put_in_place
+from filelock import FileLock
+from platformdirs import user_cache_path
+
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.stack.kafka.lock import KAFKA_VERSION, LOCK_PATH, JarPin, file_sha256, read_lock
 from ragwheel.stack.kafka.maven import MavenJars
 
 #: Called with (jars done, jars in total, name of the jar just done) while jars are fetched.
-Progress = Callable[[int, int, str], None]
+JarProgress = Callable[[int, int, str], None]
 
 # More gains nothing against one repository and is impolite.
 _PARALLEL_DOWNLOADS = 4
@@ -40,11 +42,8 @@ class JarMismatchError(TerminalError):
 
 def default_cache_dir() -> Path:
     """Where ragwheel keeps what it downloads, outside any repository."""
-    if own := os.environ.get("RAGWHEEL_CACHE_DIR"):
-        return Path(own).expanduser()
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base).expanduser() / "ragwheel"
-    return Path.home() / ".cache" / "ragwheel"
+    own = os.environ.get("RAGWHEEL_CACHE_DIR")
+    return Path(own).expanduser() if own else user_cache_path("ragwheel")
 
 
 def classpath(cache_dir: Path | None = None) -> str:
@@ -53,7 +52,7 @@ def classpath(cache_dir: Path | None = None) -> str:
 
 
 def prepare(
-    progress: Progress | None = None,
+    progress: JarProgress | None = None,
     *,
     cache_dir: Path | None = None,
     pins: Sequence[JarPin] | None = None,
@@ -77,7 +76,8 @@ def prepare(
     pins = read_lock() if pins is None else pins
     directory = (cache_dir or default_cache_dir()) / "kafka" / KAFKA_VERSION
     if _missing(pins, directory):
-        with _only_one_process(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        with FileLock(directory / "lock"):
             _fetch(_missing(pins, directory), directory, progress or _no_progress)
     for pin in pins:
         _verify(
@@ -92,7 +92,7 @@ def _missing(pins: Sequence[JarPin], directory: Path) -> list[JarPin]:
     return [pin for pin in pins if not (directory / pin.file_name).exists()]
 
 
-def _fetch(pins: Sequence[JarPin], directory: Path, progress: Progress) -> None:
+def _fetch(pins: Sequence[JarPin], directory: Path, progress: JarProgress) -> None:
     if not pins:
         return
     # Beside the target, so that the final rename stays within one file system.
@@ -127,14 +127,6 @@ def _verify(path: Path, pin: JarPin, *, fix: str) -> None:
     actual = file_sha256(path)
     if actual != pin.sha256:
         raise JarMismatchError(path, expected=pin.sha256, actual=actual, fix=fix)
-
-
-@contextmanager
-def _only_one_process(directory: Path) -> Iterator[None]:
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file closes, also by a crash
-        yield
 
 
 def _no_progress(_done: int, _total: int, _name: str) -> None:

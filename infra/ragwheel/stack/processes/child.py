@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ragwheel.operations.running import is_running
 from ragwheel.schemas.errors import RagwheelError
 from ragwheel.stack.processes.spawn import GUARDIAN
 
@@ -89,8 +90,17 @@ class ManagedProcess:
         return None if self._child is None else self._child.pid
 
     def poll(self) -> int | None:
-        """Exit status (negative: signal number), or None while running or not started."""
-        return None if self._child is None else self._child.poll()
+        """Exit status (negative: signal number), or None while running or not started.
+
+        When the child has ended, what it left in its process group is ended too.
+        """
+        child = self._child
+        if child is None:
+            return None
+        # Not `child.poll`, which would reap it: see `_end_group`.
+        if child.returncode is None and not is_running(child.pid):
+            self._end_group(child)
+        return child.returncode
 
     def start(self) -> None:
         """Starts the child and waits until it is ready.
@@ -154,10 +164,10 @@ class ManagedProcess:
         """
         if self._child is None:
             return
-        if self._child.poll() is None:
-            self._signal(signal.SIGTERM)
+        if self.poll() is None:
+            _signal_group(self._child.pid, signal.SIGTERM)
             deadline = time.monotonic() + self._grace_s
-            while self._child.poll() is None and time.monotonic() < deadline:
+            while self.poll() is None and time.monotonic() < deadline:
                 if hurry is not None and hurry():
                     break
                 time.sleep(_POLL_S)
@@ -168,13 +178,18 @@ class ManagedProcess:
         if self._child is None:
             return
         child = self._child
-        self._signal(signal.SIGKILL)
-        child.wait()
-        GUARDIAN.forget(child.pid)
+        if child.returncode is None:
+            self._end_group(child)
         self._child = None
         _log.info("%s ended %s", self.name, describe_status(child.returncode))
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self._child is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._child.pid, number)
+    def _end_group(self, child: subprocess.Popen[bytes]) -> None:
+        # Until it is reaped its number is ours: nobody else can get it, and be hit, before that.
+        _signal_group(child.pid, signal.SIGKILL)
+        GUARDIAN.forget(child.pid)
+        child.wait()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
