@@ -91,7 +91,7 @@ class TestLlm:
         self.address = f"http://127.0.0.1:{port}"
 
     def configure(self, **faults: Any) -> None:
-        """See `ragwheel.stack.llm.server`."""
+        """See `ragwheel.stack.llm.chat`."""
         self._call("PUT", "/faults", faults)
 
     def script(self, *kinds: str, seconds: float = 1.0) -> None:
@@ -100,7 +100,7 @@ class TestLlm:
 
     def ledger(self) -> dict[str, Any]:
         """What the server was asked."""
-        found: dict[str, Any] = self._call("GET", "/ledger")
+        found: dict[str, Any] = self._call("GET", "/tally")
         return found
 
     def _call(self, method: str, path: str, body: object = None) -> Any:

@@ -71,7 +71,7 @@ async def test_an_answer_comes_back_with_its_tokens(server: LlmServer) -> None:
     (outcome,) = await _complete(server)
     assert isinstance(outcome.result, Completion)
     assert outcome.result.ending == "complete"
-    assert outcome.result.input_tokens == server.ledger.input_tokens > 0
+    assert outcome.result.input_tokens == server.tally.input_tokens > 0
     assert outcome.tries == 1
 
 
@@ -129,7 +129,7 @@ async def test_retry_after_holds_back_calls_that_already_wait_for_a_slot(server:
     while not server.faults.counts:
         await asyncio.sleep(0.005)
     await asyncio.sleep(0.3)  # half of the hold
-    assert server.ledger.requests == 1
+    assert server.tally.requests == 1
     assert sorted(outcome.tries for outcome in await asked) == [1, 1, 1, 1, 2]
 
 
@@ -141,7 +141,7 @@ async def test_a_server_without_json_schema_is_asked_without_it_from_then_on(
         caller = ChatCaller(client, "m", RequestShape(), _QUICK, asyncio.Semaphore(8), Telemetry())
         tries = [(await caller.complete(_prompt())).tries for _ in range(3)]
     assert tries == [2, 1, 1]
-    assert server.ledger.statuses == {"400": 1, "200": 3}
+    assert server.tally.statuses == {"400": 1, "200": 3}
 
 
 async def test_concurrent_calls_learn_about_the_server_together(server: LlmServer) -> None:
@@ -186,7 +186,7 @@ async def _check(server: LlmServer, model: str = "m", key: str = "right") -> Non
 
 async def test_a_good_endpoint_passes_the_check_without_a_paid_call(server: LlmServer) -> None:
     await _check(server)
-    assert server.ledger.requests == 0
+    assert server.tally.requests == 0
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
-from pydantic import computed_field
 import psutil  # type: ignore[import-untyped] # it brings no types
+from pydantic import computed_field
 
 #: Where a stack lives when nobody says otherwise, relative to the working directory.
 DEFAULT_HOME = Path(".ragwheel")

@@ -40,7 +40,7 @@ from ragwheel.schemas.settings import (
 )
 from ragwheel.schemas.topics import SERVICE_TOPICS
 from ragwheel.stack import DemoLlm, ExternalLlm, LocalStack
-from ragwheel.stack.options import choose_llm, ragwheel_settings
+from ragwheel.stack.composition import choose_llm, ragwheel_settings
 
 INDEX_VERSION = f"stdlib-{platform.python_version()}"
 #: The trainer looks at its threshold this often, seconds: a person is waiting.

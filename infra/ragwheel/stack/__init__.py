@@ -12,15 +12,15 @@ stand-in grader, `ExternalLlm()` a real endpoint; `env={"RAGWHEEL_SAMPLE_RATE": 
 workers; `prometheus=True` adds the system's Prometheus.
 """
 
-from ragwheel.stack.home import Home
-from ragwheel.stack.local import LocalStack
-from ragwheel.stack.options import (
+from ragwheel.stack.composition import (
     ALL_COMPONENTS,
     Component,
     DemoLlm,
     ExternalLlm,
     choose_components,
 )
+from ragwheel.stack.home import Home
+from ragwheel.stack.local import LocalStack
 from ragwheel.stack.schema import settings_in
 from ragwheel.stack.supervised import RestartPolicy
 

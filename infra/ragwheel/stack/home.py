@@ -26,10 +26,6 @@ class Home:
         """Where the process `name` writes its standard output and error."""
         return self.root / "logs" / f"{name}.log"
 
-    def port_file(self, name: str) -> Path:
-        """Where the server `name` tells the port it listens on."""
-        return self.root / "run" / f"{name}.port"
-
     def acquire(self) -> None:
         """Take the home for this process; released by `release` or by the process's death.
 

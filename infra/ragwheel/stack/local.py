@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from ragwheel.operations.running import ProcessState, StackState, read_state, start_of
 from ragwheel.operations.workers import WORKERS
 from ragwheel.schemas.settings import Settings
-from ragwheel.stack import schema, servers, workers
-from ragwheel.stack.home import Home
-from ragwheel.stack.options import (
+from ragwheel.stack import schema
+from ragwheel.stack.backing import PrometheusServer, demo_llm
+from ragwheel.stack.clickhouse import ClickHouseFront
+from ragwheel.stack.composition import (
     ALL_COMPONENTS,
     Component,
     DemoLlm,
@@ -24,9 +24,12 @@ from ragwheel.stack.options import (
     local_defaults,
     ragwheel_settings,
 )
-from ragwheel.stack.processes import ProcessFailedError, Supervisor
+from ragwheel.stack.home import Home
+from ragwheel.stack.kafka import KafkaBroker
+from ragwheel.stack.processes import ProcessFailedError, Supervisor, still_free
+from ragwheel.stack.processes.loopback import LoopbackServer
 from ragwheel.stack.state import write_state
-from ragwheel.stack.supervised import RestartPolicy, Worker
+from ragwheel.stack.supervised import SLOW_TO_START, RestartPolicy, Worker, metrics_url, worker
 
 _Settings = TypeVar("_Settings", bound=Settings)
 # A guardian gives orphans 5 s before it kills them.
@@ -74,7 +77,7 @@ class LocalStack:
         self._policy = policy or RestartPolicy()
         self._env: dict[str, str] = {}
         self._supervisor = Supervisor()
-        self._servers: list[servers.Server] = []
+        self._servers: list[LoopbackServer] = []
         self._workers: dict[str, Worker] = {}
         self._metrics_ports: dict[str, int] = {}
         self._started_at = ""
@@ -190,11 +193,17 @@ class LocalStack:
         # Everything that can start by itself is launched first and waited for afterwards; the
         # broker takes longest.
         if "clickhouse" in self._components:
-            self._launch(servers.clickhouse(self.home, _port_of(previous, "clickhouse")))
+            self._launch(
+                ClickHouseFront(
+                    self.home.clickhouse_dir,
+                    last_port=_port_of(previous, "clickhouse"),
+                    log_path=self.home.log_path("clickhouse"),
+                )
+            )
         if "llm" in self._components and isinstance(self._llm, DemoLlm):
-            self._launch(servers.demo_llm(self.home, self._llm, _port_of(previous, "llm")))
+            self._launch(demo_llm(self.home, self._llm, _port_of(previous, "llm")))
         if "kafka" in self._components:
-            self._launch(servers.KafkaServer(self.home, self._progress))
+            self._launch(KafkaBroker(self.home.kafka_dir, on_progress=self._progress))
         for server in self._servers:
             self._wait_for(server)
         used = bool(self._components & set(WORKERS))
@@ -206,17 +215,18 @@ class LocalStack:
         self._start_workers(previous)
         if self._with_prometheus:
             port = _port_of(previous, "prometheus")
-            self._launch(servers.prometheus(self.home, self._metrics_ports, port))
+            self._launch(PrometheusServer(self.home, self._metrics_ports, port))
         self._wait_for_workers()
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         write_state(self.home, self.state)
         self._progress(f"stack ready after {time.monotonic() - began:.1f} s")
 
-    def _launch(self, server: servers.Server) -> None:
+    def _launch(self, server: LoopbackServer) -> None:
         self._servers.append(server)
-        self._supervisor.start(server)
+        self._supervisor.hold(server)
+        server.launch()
 
-    def _wait_for(self, server: servers.Server) -> None:
+    def _wait_for(self, server: LoopbackServer) -> None:
         server.wait_ready()
         self._env |= server.settings()
         self._progress(f"{server.name} ready at {server.address}")
@@ -226,22 +236,22 @@ class LocalStack:
             if name not in self._components:
                 continue
             known = previous.process(name) if previous else None
-            port = servers.still_free(known.metrics_port if known else 0)
-            worker = workers.worker(
+            port = still_free(known.metrics_port if known else 0)
+            started = worker(
                 self.home, name, self._env, port, policy=self._policy, on_event=self._progress
             )
             self._metrics_ports[name] = port
-            self._workers[name] = worker
-            self._supervisor.start(worker)
+            self._workers[name] = started
+            self._supervisor.start(started)
 
     def _wait_for_workers(self) -> None:
-        for worker in self._workers.values():
-            url = workers.metrics_url(self._metrics_ports[worker.name])
-            if worker.name in workers.SLOW_TO_START:
-                self._progress(f"{worker.name} starting, metrics will be at {url}")
+        for each in self._workers.values():
+            url = metrics_url(self._metrics_ports[each.name])
+            if each.name in SLOW_TO_START:
+                self._progress(f"{each.name} starting, metrics will be at {url}")
                 continue
-            worker.wait_ready()
-            self._progress(f"{worker.name} ready, metrics at {url}")
+            each.wait_ready()
+            self._progress(f"{each.name} ready, metrics at {url}")
         if self._with_prometheus:
             self._wait_for(self._servers[-1])
 
@@ -262,18 +272,19 @@ class LocalStack:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
 def _port_of(state: StackState | None, name: str) -> int:
     known = state.process(name) if state else None
-    return servers.port_in(known.address) if known else 0
+    return port_in(known.address) if known else 0
+
+
+def port_in(address: str) -> int:
+    """The port in host:port or in a URL; 0 if there is none."""
+    tail = address.rpartition(":")[2].partition("/")[0]
+    return int(tail) if tail.isdigit() else 0
 
 
 def _started(pid: int | None) -> float | None:

@@ -8,8 +8,8 @@ import orjson
 
 from ragwheel.backends import files
 from ragwheel.operations.running import StackState
+from ragwheel.stack.composition import DEMO_API_KEY
 from ragwheel.stack.home import Home
-from ragwheel.stack.options import DEMO_API_KEY
 
 #: Names that end like this carry secrets and stay out of the file.
 _SECRET_SUFFIXES = ("_API_KEY", "_PASSWORD")

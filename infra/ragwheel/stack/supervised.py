@@ -1,14 +1,38 @@
-"""A worker process that is started again when it dies, and not for ever."""
+"""Our own processes in a local stack, started again when they die, and not for ever."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ragwheel.operations.workers import WorkerName, worker_argv
 from ragwheel.schemas.errors import ConfigError
-from ragwheel.stack.processes import ManagedProcess, ProcessFailedError, describe_status
+from ragwheel.schemas.settings import PREFIX
+from ragwheel.stack.home import Home
+from ragwheel.stack.processes import (
+    ManagedProcess,
+    ProcessFailedError,
+    describe_status,
+    listens,
+)
+from ragwheel.stack.processes.loopback import PYTHON_LOGS
+
+#: Workers that a starting stack does not wait for.
+SLOW_TO_START: frozenset[WorkerName] = frozenset({"trainer"})
+_START_TIMEOUT_S = 60.0
+# Intake finishes its batch and the grader its calls in flight; what is unfinished is read again.
+# The trainer may be deaf for half a minute while it imports torch, and has nothing to lose: a model
+# is registered by one rename, and a cycle that was cut off starts again.
+# Accounts only read, and may be in the middle of a question that is not answered.
+_GRACE_S: Mapping[WorkerName, float] = {
+    "intake": 20.0,
+    "accounts": 5.0,
+    "grader": 20.0,
+    "trainer": 5.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +117,7 @@ class Worker:
 
         Raises:
             ProcessFailedError: it died too often in a row.
-            ConfigError: it said that its settings are wrong, which no restart mends.
+            ConfigError: it said that its settings are wrong, which no restart repairs.
         """
         if self._restart_at is not None:
             if self._clock() >= self._restart_at:
@@ -113,7 +137,7 @@ class Worker:
         if self._failures > self._policy.max_restarts:
             raise ProcessFailedError(
                 f"{how}, {self._failures} times in a row; giving up. Its data is safe in Kafka: "
-                "mend the cause and start the stack again" + self._process.describe_log()
+                "repair the cause and start the stack again" + self._process.describe_log()
             )
         delay_s = self._policy.delay_s(self._failures)
         self._restart_at = self._clock() + delay_s
@@ -133,3 +157,36 @@ class Worker:
         self.restarts += 1
         self.start()
         self._on_event(f"{self.name} is running again (pid {self.pid})")
+
+
+def worker(
+    home: Home,
+    name: WorkerName,
+    settings: Mapping[str, str],
+    metrics_port: int,
+    *,
+    policy: RestartPolicy,
+    on_event: Callable[[str], None],
+) -> Worker:
+    """The worker `name` as a child of this process, ready when it serves its metrics."""
+    others = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+    process = ManagedProcess(
+        name,
+        worker_argv(name),
+        log_path=home.log_path(name),
+        env={
+            **others,
+            **settings,
+            "RAGWHEEL_METRICS_PORT": str(metrics_port),
+            **PYTHON_LOGS,
+        },
+        ready=lambda: listens(metrics_port),
+        start_timeout_s=_START_TIMEOUT_S,
+        grace_s=_GRACE_S[name],
+    )
+    return Worker(process, policy=policy, on_event=on_event)
+
+
+def metrics_url(port: int) -> str:
+    """Where a worker's metrics are read."""
+    return f"http://127.0.0.1:{port}/metrics"

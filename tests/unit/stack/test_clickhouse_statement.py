@@ -6,7 +6,7 @@ import pytest
 
 from ragwheel.stack.clickhouse.statement import (
     InlineInsert,
-    Kind,
+    NotInline,
     first_word,
     has_result,
     inline_insert,
@@ -62,7 +62,7 @@ def test_inline_data_begins_after_the_name_of_its_format(
     ],
 )
 def test_other_statements_have_no_inline_data(text: bytes) -> None:
-    assert inline_insert(text, complete=True) is Kind.OTHER
+    assert inline_insert(text, complete=True) is NotInline.OTHER
 
 
 def test_a_statement_cut_anywhere_is_undecided_or_found_with_the_same_parts() -> None:
@@ -72,7 +72,7 @@ def test_a_statement_cut_anywhere_is_undecided_or_found_with_the_same_parts() ->
     for cut in range(len(text)):
         verdict = inline_insert(text[:cut], complete=False)
         if cut <= whole.data_offset:
-            assert verdict is Kind.UNDECIDED, text[:cut]
+            assert verdict is NotInline.UNDECIDED, text[:cut]
         else:
             assert verdict == whole, text[:cut]
 

@@ -16,8 +16,8 @@ from ragwheel.operations.running import (
     running_state,
     start_of,
 )
+from ragwheel.stack.composition import DEMO_API_KEY
 from ragwheel.stack.home import Home
-from ragwheel.stack.options import DEMO_API_KEY
 from ragwheel.stack.state import write_state
 
 

@@ -40,7 +40,7 @@ def run(
 
 def _of_the_stack() -> Iterable[Finding]:
     # Imported when asked for: images without the extra [local] do not carry the stack.
-    from ragwheel.stack.doctor import examine_stack
+    from ragwheel.stack.prerequisites import examine_stack
 
     return examine_stack()
 

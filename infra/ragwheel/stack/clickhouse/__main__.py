@@ -63,7 +63,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     from aiohttp import web
 
     from ragwheel.stack.clickhouse.engine import Engine
-    from ragwheel.stack.clickhouse.server import Front
+    from ragwheel.stack.clickhouse.front import Front
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

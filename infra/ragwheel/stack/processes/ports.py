@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 
+_READY_PROBE_S = 0.5
+
 
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that nobody listened on a moment ago.
@@ -25,3 +27,15 @@ def port_is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def still_free(port: int) -> int:
+    """`port` if it is free, else any free one."""
+    return port if port and port_is_free(port) else free_port()
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections on 127.0.0.1:`port`."""
+    with socket.socket() as probe:
+        probe.settimeout(_READY_PROBE_S)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Protocol, Self
 
 
@@ -41,8 +41,12 @@ class Supervisor:
 
     def start(self, service: Service) -> None:
         """Starts a service and takes responsibility for its end, also when the start fails."""
-        self._services.append(service)
+        self.hold(service)
         service.start()
+
+    def hold(self, service: Service) -> None:
+        """Takes responsibility for the end of a service that the caller is about to start."""
+        self._services.append(service)
 
     def check(self) -> None:
         """Raises ProcessFailedError naming the first service that ended by itself."""
@@ -82,10 +86,5 @@ class Supervisor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

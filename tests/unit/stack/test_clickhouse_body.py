@@ -10,7 +10,7 @@ from collections.abc import Callable
 import lz4.frame  # type: ignore[import-untyped]  # ships no types
 import pytest
 
-from ragwheel.stack.clickhouse.decoding import (
+from ragwheel.stack.clickhouse.body import (
     PIECE_BYTES,
     BodyDecoder,
     BrokenBodyError,

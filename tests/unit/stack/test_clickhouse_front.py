@@ -14,7 +14,7 @@ from aiohttp.test_utils import unused_port
 from aiohttp.web import TCPSite
 
 from ragwheel.stack.clickhouse.engine import EngineError, Result, Statistics
-from ragwheel.stack.clickhouse.server import Front, Limits
+from ragwheel.stack.clickhouse.front import Front, Limits
 
 LIMITS = Limits(body_bytes=100_000, statement_bytes=10_000)
 

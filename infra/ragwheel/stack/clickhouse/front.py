@@ -14,13 +14,17 @@ from typing import ParamSpec, TypeVar
 import orjson
 from aiohttp import web
 
-from ragwheel.stack.clickhouse.body import BodyTooLargeError, RequestBody
-from ragwheel.stack.clickhouse.decoding import BrokenBodyError, UnsupportedEncodingError
+from ragwheel.stack.clickhouse.body import (
+    BodyTooLargeError,
+    BrokenBodyError,
+    RequestBody,
+    UnsupportedEncodingError,
+)
 from ragwheel.stack.clickhouse.engine import Engine, EngineError, Session, Statistics
-from ragwheel.stack.clickhouse.request import QueryRequest, read_request, status_of
+from ragwheel.stack.clickhouse.parameters import QueryRequest, read_request, status_of
 from ragwheel.stack.clickhouse.statement import (
     InlineInsert,
-    Kind,
+    NotInline,
     first_word,
     has_result,
     inline_insert,
@@ -142,9 +146,9 @@ class Front:
         query_id: str,
     ) -> web.StreamResponse:
         text = f"{request.query}\n".encode() if request.query else b""
-        verdict: InlineInsert | Kind = Kind.UNDECIDED
+        verdict: InlineInsert | NotInline = NotInline.UNDECIDED
         complete = False
-        while verdict is Kind.UNDECIDED:
+        while verdict is NotInline.UNDECIDED:
             piece = await body.next_piece()
             complete = piece is None
             text += piece or b""

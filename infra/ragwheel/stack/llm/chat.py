@@ -1,7 +1,7 @@
 """An OpenAI-compatible chat server on loopback, for tests and the demo.
 
 POST /v1/chat/completions and GET /v1/models are the API; the rest is for its owner:
-GET  /ledger          what was asked, for comparison with what the asker believes
+GET  /tally           what was asked, for comparison with what the asker believes
 PUT  /faults          {"script": [{"kind": "rate_limit", "seconds": 2, "count": 3}],
                        "rates": [{"kind": "missing", "rate": 0.05}], "seed": 7,
                        "json_schema": true}    replaces the configuration
@@ -29,7 +29,7 @@ _HANG_LIMIT_S = 3_600.0
 _INVALID = "invalid_request_error"
 
 
-class Ledger:
+class Tally:
     """Counts of what was asked and how it was answered."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class LlmServer:
     def __init__(self, brain: Brain, models: tuple[str, ...], *, api_key: str = "") -> None:
         """Serve `models` with `brain`. With an `api_key`, other keys get a 401."""
         self.faults = Faults()
-        self.ledger = Ledger()
+        self.tally = Tally()
         self.port = 0
         self._brain = brain
         self._models = models
@@ -89,7 +89,7 @@ class LlmServer:
             [
                 web.post("/v1/chat/completions", self._complete),
                 web.get("/v1/models", self._list_models),
-                web.get("/ledger", self._show_ledger),
+                web.get("/tally", self._show_tally),
                 web.put("/faults", self._configure),
                 web.delete("/faults", self._clear),
             ]
@@ -118,9 +118,9 @@ class LlmServer:
         self._json_schema = False
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
-        self.ledger.requests += 1
+        self.tally.requests += 1
         response = await self._respond(request)
-        self.ledger.statuses[str(response.status)] += 1
+        self.tally.statuses[str(response.status)] += 1
         return response
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:
@@ -149,8 +149,8 @@ class LlmServer:
             opaque: self._brain.grade(model, asked.query, passage)
             for opaque, passage in asked.passages.items()
         }
-        answer = completion(self.ledger.requests, model, len(raw), grades, fault)
-        self.ledger.answered(model, asked, answer["usage"])
+        answer = completion(self.tally.requests, model, len(raw), grades, fault)
+        self.tally.answered(model, asked, answer["usage"])
         return _json(200, answer)
 
     async def _list_models(self, request: web.Request) -> web.Response:
@@ -162,8 +162,8 @@ class LlmServer:
         ]
         return _json(200, {"object": "list", "data": listed})
 
-    async def _show_ledger(self, _: web.Request) -> web.Response:
-        return _json(200, self.ledger.summary(self.faults))
+    async def _show_tally(self, _: web.Request) -> web.Response:
+        return _json(200, self.tally.summary(self.faults))
 
     async def _configure(self, request: web.Request) -> web.Response:
         try:

@@ -10,8 +10,7 @@ import pytest
 
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.settings import GraderSettings, IntakeSettings, known_variables
-from ragwheel.stack.home import Home
-from ragwheel.stack.options import (
+from ragwheel.stack.composition import (
     ALL_COMPONENTS,
     DemoLlm,
     ExternalLlm,
@@ -19,9 +18,11 @@ from ragwheel.stack.options import (
     choose_llm,
     local_defaults,
 )
+from ragwheel.stack.home import Home
+from ragwheel.stack.local import port_in
+from ragwheel.stack.processes import still_free
 from ragwheel.stack.prometheus import prometheus_config
 from ragwheel.stack.schema import settings_in
-from ragwheel.stack.servers import port_in, still_free
 
 
 def test_components_are_left_out_by_name() -> None:

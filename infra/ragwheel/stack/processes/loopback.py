@@ -1,0 +1,178 @@
+"""Servers that are one child process on a port of 127.0.0.1, and that find their port again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from ragwheel.stack.processes.child import ManagedProcess, ProcessFailedError
+from ragwheel.stack.processes.ports import listens, port_is_free
+
+#: A log is complete at every moment, and a crash of a C library leaves the stack that led to it.
+PYTHON_LOGS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+# A starved machine may need very long.
+_START_TIMEOUT_S = 120.0
+_ADVICE = "Start the stack again; its data are kept."
+
+
+class LoopbackServer(ABC):
+    """A server of the stack. Fits `ragwheel.stack.processes.Service`; `with` starts and stops it.
+
+    Args:
+        name: what people call it, in messages.
+        log_path: where to look when it fails.
+        address: host:port or URL, with `{port}` in it.
+        variables: RAGWHEEL_ variables that point others at it, with `{port}` in their values.
+    """
+
+    def __init__(
+        self, name: str, log_path: Path, address: str, variables: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self.log_path = log_path
+        self._address = address
+        self._variables = variables
+        self._port = 0
+        self._process: ManagedProcess | None = None
+
+    @abstractmethod
+    def _prepare(self) -> ManagedProcess:
+        """The process to be launched. Sets `_port`, unless its readiness check will."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, None while it is not running."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def port(self) -> int:
+        """The port of a started server."""
+        if self._process is None:
+            raise ProcessFailedError(f"{self.name} is not started, so it has no port yet")
+        return self._port
+
+    @property
+    def address(self) -> str:
+        """Where others find it; known once it is ready, and remembered after `stop`."""
+        return self._address.format(port=self._port) if self._port else ""
+
+    def settings(self) -> dict[str, str]:
+        """RAGWHEEL_ variables that point others at it; valid once it is ready."""
+        return {name: value.format(port=self._port) for name, value in self._variables.items()}
+
+    def launch(self) -> None:
+        """Start it and return at once, so that several can start together.
+
+        Raises:
+            ConfigError, DependencyError: it cannot be started like this.
+        """
+        if self._process is not None:
+            raise ProcessFailedError(f"{self.name} is started already (pid {self._process.pid})")
+        self._process = self._prepare()
+        self._process.launch()
+
+    def wait_ready(self) -> None:
+        """Wait until a launched server answers.
+
+        Raises:
+            ProcessFailedError: it did not come up; the message ends with its last log lines.
+        """
+        if self._process is not None:
+            self._process.wait_ready()
+
+    def start(self) -> None:
+        """`launch` and `wait_ready`; a server that does not come up is ended."""
+        self.launch()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self, *, hurry: Callable[[], bool] | None = None) -> None:
+        """End it cleanly, by force after its grace period or on `hurry`. Idempotent."""
+        if self._process is not None:
+            self._process.stop(hurry=hurry)
+            self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would; `start` brings it back with its data. Idempotent."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def check(self) -> None:
+        """Raise ProcessFailedError with the last log lines if it has ended by itself."""
+        if self._process is not None:
+            try:
+                self._process.check()
+            except ProcessFailedError as error:
+                raise ProcessFailedError(f"{error}\n  {_ADVICE}") from None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class PythonServer(LoopbackServer):
+    """A server that is one of our modules: it takes `--port`, and tells its port in a file.
+
+    Args:
+        module: what `python -m` runs.
+        arguments: beside `--port` and `--port-file`.
+        port_file: written by the server once it listens.
+        port: None takes the last run's port if it is free, else any free one.
+        last_port: the last run's; None: the one in `port_file`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        arguments: Sequence[str],
+        *,
+        log_path: Path,
+        port_file: Path,
+        address: str,
+        variables: Mapping[str, str],
+        port: int | None = None,
+        last_port: int | None = None,
+    ) -> None:
+        super().__init__(name, log_path, address, variables)
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._port_file = port_file
+        self._wanted_port = port
+        self._last_port = last_port
+
+    def _prepare(self) -> ManagedProcess:
+        port = self._wanted_port
+        if port is None:
+            last = self._told() if self._last_port is None else self._last_port
+            port = last if last and port_is_free(last) else 0
+        self._port_file.parent.mkdir(parents=True, exist_ok=True)
+        self._port_file.unlink(missing_ok=True)
+        return ManagedProcess(
+            self.name,
+            [*self._command, "--port", str(port), "--port-file", str(self._port_file)],
+            log_path=self.log_path,
+            env=os.environ | PYTHON_LOGS,
+            ready=self._answers,
+            start_timeout_s=_START_TIMEOUT_S,
+        )
+
+    def _answers(self) -> bool:
+        self._port = self._told()
+        return bool(self._port) and listens(self._port)
+
+    def _told(self) -> int:
+        try:
+            return int(self._port_file.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
