@@ -23,13 +23,15 @@ _LOG = logging.getLogger(__name__)
 
 Vectors = npt.NDArray[np.float32]
 """Shape (texts, dimension); every row has length 1, so a dot product is a cosine."""
+Tokens = npt.NDArray[np.int64]
+"""Shape (texts,): the estimated length of each text for the model, at least 1."""
 Progress = Callable[[int, int], None]
 """Called with (done, total); must be quick and must not raise."""
 
 #: Tokens of one forward pass: large enough to fill the cores, small enough to stay in cache.
 _TOKENS_PER_BATCH = 4_096
 _MAX_BATCH = 256
-#: Only sizes batches; source code and English have 3-5 characters per word piece.
+#: Sizes batches and counts work; source code and English have 3-5 characters per word piece.
 _CHARS_PER_TOKEN = 3
 
 
@@ -43,6 +45,9 @@ class Encoder(Protocol):
     @property
     def dimension(self) -> int:
         """Length of a vector."""
+
+    def tokens(self, texts: Sequence[str]) -> Tokens:
+        """About how much work each text is; progress is counted in it."""
 
     def encode(
         self, texts: Sequence[str], prompt: str = "", progress: Progress | None = None
@@ -79,21 +84,26 @@ class TextEncoder:
     ) -> Vectors:
         """Unit vectors of `texts`, in their order.
 
-        Texts are batched by length: padding is the largest avoidable cost on a CPU.
+        Texts are batched by length: padding is the largest avoidable cost on a CPU. For the same
+        reason `progress` counts tokens: the first batch holds a tenth of the texts of the last.
         """
         import torch
 
         result = np.zeros((len(texts), self.dimension), np.float32)
         self.model.eval()
-        done = 0
+        tokens, done = self.tokens(texts), 0
         with torch.inference_mode():
             for batch in batches_by_length(texts, self._longest()):
                 vectors = self.embed([texts[index] for index in batch], prompt)
                 result[batch] = vectors.cpu().numpy()
-                done += len(batch)
+                done += int(tokens[batch].sum())
                 if progress is not None:
-                    progress(done, len(texts))
+                    progress(done, int(tokens.sum()))
         return result
+
+    def tokens(self, texts: Sequence[str]) -> Tokens:
+        """Estimated tokens of each text, as far as the model reads it."""
+        return _tokens(texts, self._longest())
 
     def embed(self, texts: Sequence[str], prompt: str = "") -> torch.Tensor:
         """One batch as a tensor of unit vectors; keeps gradients when they are enabled."""
@@ -169,15 +179,19 @@ def batches_by_length(texts: Sequence[str], max_seq_length: int) -> Iterator[npt
 
     Longest first, so that a batch that does not fit into memory fails at once, not at the end.
     """
-    estimated = np.array(
-        [min(max_seq_length, len(text) // _CHARS_PER_TOKEN + 2) for text in texts], np.int64
-    )
+    estimated = _tokens(texts, max_seq_length)
     order = np.argsort(-estimated, kind="stable")
     at = 0
     while at < len(order):
         rows = int(np.clip(_TOKENS_PER_BATCH // estimated[order[at]], 1, _MAX_BATCH))
         yield order[at : at + rows]
         at += rows
+
+
+def _tokens(texts: Sequence[str], max_seq_length: int) -> Tokens:
+    return np.array(
+        [min(max_seq_length, len(text) // _CHARS_PER_TOKEN + 2) for text in texts], np.int64
+    )
 
 
 def mixed_precision(device: str) -> AbstractContextManager[Any]:

@@ -1,9 +1,9 @@
 """Embeddings on disk, so that no text is embedded twice by the same model.
 
-One folder per (model fingerprint, prompt); in it shards that are written once, under the digest of
-their own bytes, by a durable rename. Two processes may fill one cache at the same time: the worst
-case is a text embedded by both. A shard whose bytes do not match its name is set aside and its
-texts are embedded again.
+One folder per (model fingerprint, side, prompt); in it shards that are written once, under the
+digest of their own bytes, by a durable rename. Two processes may fill one cache at the same time:
+the worst case is a text embedded by both. A shard whose bytes do not match its name is set aside
+and its texts are embedded again.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -25,9 +26,12 @@ _LOG = logging.getLogger(__name__)
 _SHARD_TEXTS = 1_024
 _KEY_BYTES = 16
 
+Side = Literal["document", "query"]
+"""What a text is: a few queries are found without reading the vectors of a whole corpus."""
+
 
 class VectorCache:
-    """Vectors keyed by model, prompt and exact text.
+    """Vectors keyed by model, side, prompt and exact text.
 
     Not thread-safe; safe between processes. Everything asked for is held in memory by the caller
     only: the cache itself keeps nothing open.
@@ -42,17 +46,18 @@ class VectorCache:
         encoder: Encoder,
         texts: Sequence[str],
         *,
+        side: Side = "document",
         prompt: str = "",
         progress: Progress | None = None,
     ) -> Vectors:
         """Unit vectors of `texts`, in their order; only unknown texts are embedded.
 
         Args:
-            progress: called with (texts known, texts wanted), cached ones included; what it raises
-                ends the work, and full shards are kept.
+            progress: called with (tokens known, tokens wanted), cached texts included; what it
+                raises ends the work, and full shards are kept.
         """
         keys = [bytes.fromhex(identity.content_hash(text)) for text in texts]
-        folder = self._folder / identity.digest("vectors", encoder.fingerprint, prompt)
+        folder = self._folder / identity.digest("vectors", encoder.fingerprint, side, prompt)
         result = np.zeros((len(texts), encoder.dimension), np.float32)
         rows: dict[bytes, list[int]] = {}
         for row, key in enumerate(keys):
@@ -64,20 +69,22 @@ class VectorCache:
         missing = [indices[0] for indices in rows.values()]
         # By length, so that shards as well as batches hold texts of one size.
         missing.sort(key=lambda row: -len(texts[row]))
-        done = len(texts) - sum(len(indices) for indices in rows.values())
+        tokens = encoder.tokens(texts)
+        total = int(tokens.sum())
+        done = total - sum(int(tokens[indices].sum()) for indices in rows.values())
         for at in range(0, len(missing), _SHARD_TEXTS):
             part = missing[at : at + _SHARD_TEXTS]
             vectors = encoder.encode(
-                [texts[row] for row in part], prompt, progress=_shifted(progress, done, len(texts))
+                [texts[row] for row in part], prompt, progress=_shifted(progress, done, total)
             )
             _write(folder, [keys[row] for row in part], vectors)
             for row, vector in zip(part, vectors, strict=True):
                 result[rows[keys[row]]] = vector
-                done += len(rows[keys[row]])
+                done += int(tokens[rows[keys[row]]].sum())
             if progress is not None:
-                progress(done, len(texts))
+                progress(done, total)
         if not missing and progress is not None:
-            progress(len(texts), len(texts))
+            progress(total, total)
         return result
 
 

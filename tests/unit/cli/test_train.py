@@ -60,7 +60,7 @@ def test_progress_is_a_line_every_few_seconds_and_at_the_end_of_each_stage() -> 
 
 def test_every_stage_names_what_it_counts() -> None:
     assert [progress_text(stage, 1, 2_000) for stage in STAGES] == [
-        "embedding: text 1 of 2,000",
+        "embedding: token 1 of 2,000",
         "training: batch 1 of 2,000",
         "judging: pair 1 of 2,000",
     ]

@@ -35,11 +35,17 @@ def test_vectors_have_length_one_and_do_not_depend_on_the_company(encoder: TextE
     np.testing.assert_allclose(together, alone, atol=1e-3)
 
 
-def test_progress_ends_at_the_number_of_texts(encoder: TextEncoder) -> None:
+def test_progress_counts_tokens_and_ends_at_their_sum(encoder: TextEncoder) -> None:
     seen: list[tuple[int, int]] = []
     encoder.encode(TEXTS, progress=lambda *at: seen.append(at))
-    assert seen[-1] == (len(TEXTS), len(TEXTS))
+    total = int(encoder.tokens(TEXTS).sum())
+    assert seen[-1] == (total, total)
     assert seen == sorted(seen)
+
+
+def test_a_text_is_no_more_work_than_the_model_reads_of_it(encoder: TextEncoder) -> None:
+    short, long, longer = encoder.tokens(["", "x" * 50_000, "x" * 90_000])
+    assert 0 < short < long == longer
 
 
 def test_no_texts_have_no_vectors(encoder: TextEncoder) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ragwheel.backends.files import STAGED
-from ragwheel.models.encoder import Progress, Vectors
+from ragwheel.models.encoder import Progress, Tokens, Vectors
 from ragwheel.models.vectors import VectorCache
 
 
@@ -23,6 +23,9 @@ class HashEncoder:
         self.fingerprint = fingerprint
         self.dimension = dimension
         self.embedded: list[str] = []
+
+    def tokens(self, texts: Sequence[str]) -> Tokens:
+        return np.ones(len(texts), np.int64)
 
     def encode(
         self, texts: Sequence[str], prompt: str = "", progress: Progress | None = None
@@ -61,6 +64,14 @@ def test_nothing_is_embedded_twice(cache: VectorCache, tmp_path: Path) -> None:
     cache.embed(encoder, [*TEXTS, *TEXTS])
     VectorCache(tmp_path / "vectors").embed(encoder, TEXTS)
     assert sorted(encoder.embedded) == sorted(TEXTS)
+
+
+def test_a_text_is_found_on_its_side_only(cache: VectorCache) -> None:
+    encoder = HashEncoder()
+    cache.embed(encoder, ["a query"], side="query")
+    cache.embed(encoder, ["a query"], side="document")
+    cache.embed(encoder, ["a query"], side="query")
+    assert encoder.embedded == ["a query"] * 2
 
 
 def test_a_changed_text_is_another_text(cache: VectorCache) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
 from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
@@ -82,10 +83,10 @@ class CycleResult:
 
 @dataclass(frozen=True, slots=True)
 class _System:
-    """A query encoder and the vectors of the documents it is compared with."""
+    """How queries are embedded, and the vectors of the documents that they are compared with."""
 
     model_id: str
-    encoder: TextEncoder
+    embed: Callable[[Sequence[str]], Vectors]
     documents: Vectors = field(repr=False)
 
 
@@ -117,11 +118,12 @@ def run_cycle(
     with clock.stage("train"):
         encoder = load_encoder(settings.base_model, config.max_seq_length)
         model = _train(parts, settings, config, snapshot, corpus, encoder, base, documents)
-    candidate = _System(model.model_id, encoder, documents)
+    # Not through the cache: nobody has seen these weights, and the fingerprint is of loaded ones.
+    candidate = _System(model.model_id, encoder.encode, documents)
     with clock.stage("evaluate"):
         loss = dev_check(
             snapshot.dev, corpus,
-            (incumbent.encoder, incumbent.documents), (encoder, documents),
+            (incumbent.embed, incumbent.documents), (candidate.embed, documents),
             seed=settings.train_seed,
         )  # fmt: skip
         comparison = _Comparison(held_out, incumbent, candidate, settings.judge_depth)
@@ -163,7 +165,7 @@ class _Comparison:
         texts = [query.query for query in queries]
         self.queries = queries
         self.systems = (incumbent, candidate)
-        self.vectors = tuple(system.encoder.encode(texts) for system in self.systems)
+        self.vectors = tuple(system.embed(texts) for system in self.systems)
         depth = max(depth, evaluation.METRIC_DEPTH)
         self.before, self.after = (
             evaluation.rank(vectors, system.documents, depth)
@@ -235,7 +237,8 @@ def _incumbent(
     """What serves now: the promoted model, else the base model."""
     current = parts.registry.current()
     if current is None:
-        return _System(settings.base_model, base, documents)
+        queries = partial(parts.cache.embed, base, side="query")
+        return _System(settings.base_model, queries, documents)
     encoder = load_encoder(current.query_encoder, config.max_seq_length)
     if current.manifest.document_fingerprint != base.fingerprint:
         # Promoted under another base model or length: its documents are embedded by that one.
@@ -243,7 +246,7 @@ def _incumbent(
             current.manifest.base_model, current.manifest.config.max_seq_length
         )
         documents = _embed(parts, of_documents, corpus)
-    return _System(current.model_id, encoder, documents)
+    return _System(current.model_id, partial(parts.cache.embed, encoder, side="query"), documents)
 
 
 def _train(

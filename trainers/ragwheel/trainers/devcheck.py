@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ragwheel.measuring.intervals import intervals
-from ragwheel.models.encoder import TextEncoder, Vectors
+from ragwheel.models.encoder import Vectors
 from ragwheel.trainers.datasets import TrainingExample
 from ragwheel.trainers.evaluation import ranks_of
 from ragwheel.trainers.records import Corpus
@@ -18,8 +18,8 @@ _K = 10
 def dev_check(
     examples: Sequence[TrainingExample],
     corpus: Corpus,
-    incumbent: tuple[TextEncoder, Vectors],
-    candidate: tuple[TextEncoder, Vectors],
+    incumbent: tuple[Callable[[Sequence[str]], Vectors], Vectors],
+    candidate: tuple[Callable[[Sequence[str]], Vectors], Vectors],
     *,
     seed: int,
 ) -> str | None:
@@ -30,6 +30,8 @@ def dev_check(
 
     Args:
         examples: dev examples; with none nothing is proven.
+        incumbent: what embeds its queries, and the vectors of its documents.
+        candidate: the same of the candidate.
     """
     if not examples:
         return None
@@ -41,8 +43,8 @@ def dev_check(
     ]
     texts = [example.query for example in examples]
     found = []
-    for encoder, documents in (incumbent, candidate):
-        ranks = ranks_of(encoder.encode(texts), documents, pairs)
+    for embed, documents in (incumbent, candidate):
+        ranks = ranks_of(embed(texts), documents, pairs)
         best = np.full(len(examples), np.iinfo(np.int64).max)
         np.minimum.at(best, [query for query, _ in pairs], ranks)
         found.append((best <= _K).astype(np.float64))

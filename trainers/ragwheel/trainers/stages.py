@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class CycleStage:
     """A stage that reports progress.
 
     Attributes:
@@ -20,10 +20,10 @@ class Stage:
 
 
 #: Name of a stage in `Parts.progress` → how it is told.
-STAGES: Mapping[str, Stage] = {
-    "embed": Stage("embedding", "text"),
-    "train": Stage("training", "batch"),
-    "judge": Stage("judging", "pair"),
+STAGES: Mapping[str, CycleStage] = {
+    "embed": CycleStage("embedding", "token"),
+    "train": CycleStage("training", "batch"),
+    "judge": CycleStage("judging", "pair"),
 }
 
 

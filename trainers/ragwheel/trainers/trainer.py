@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-#: A stage that takes long says so in the log each time this share of it is done.
-_LOG_EVERY = 0.25
-
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
