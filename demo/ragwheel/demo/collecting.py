@@ -1,239 +1,144 @@
-"""Reading a finished turn back, and checking it: what the product says against what was sent."""
+"""Reading a finished turn back: what the product says, and what is true."""
 
 from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from ragwheel.accounting.ledger import AccountReader
-from ragwheel.demo.accounts import account_problems, dead_letter_problems
-from ragwheel.demo.broken import BrokenEvent
-from ragwheel.demo.material import Material
-from ragwheel.demo.options import DemoOptions
-from ragwheel.demo.playing import Replayed
-from ragwheel.demo.readings import Decision, Readings
-from ragwheel.demo.result import (
-    ALL_SEGMENTS,
-    Comparison,
-    DemoResult,
-    RankShift,
-    TimedStep,
-    TopicAccount,
+from ragwheel.demo.checking import (
+    account_problems,
+    dead_letter_problems,
+    row_problems,
+    verdict_problems,
 )
+from ragwheel.demo.embedding import Embedded
+from ragwheel.demo.material import Material
+from ragwheel.demo.options import SCALES, DemoOptions
+from ragwheel.demo.outcome import DECISIVE, DemoResult, FunnelStage
+from ragwheel.demo.playing import Played
+from ragwheel.demo.readings import Readings
 from ragwheel.demo.scrape import Scraped
-from ragwheel.demo.search import Vectors
+from ragwheel.demo.search import IndexedChunk
 from ragwheel.demo.truth import compare, held_out, rank_shifts
-from ragwheel.models.encoder import TextEncoder, load_encoder
+from ragwheel.models.encoder import load_encoder
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.schemas import metrics
-from ragwheel.schemas.topics import TopicName
+from ragwheel.schemas.events import ModelEvent
+from ragwheel.schemas.settings import TrainerSettings
+from ragwheel.trainers.evaluation import ALL_SEGMENTS, RankShift
 
 _CARD_TRAINED, _CARD_HELD_OUT = ("examples", "train"), ("queries", "gate")
-#: The improvement that a run has to show: the gate's proof is asked of the truth as well.
-_METRIC = ("recall", 10)
+_MAX_SEQ_LENGTH: int = TrainerSettings.model_fields["max_seq_length"].default
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
-    """What a run knows by itself.
+class Told:
+    """What a run knows before it reads anything back.
 
     Attributes:
         grader: what graded, in words.
-        sent: messages that the broker confirmed, per service topic.
-        copies: events among them that were sent before.
-        broken: messages among them that must be set aside.
-        lost: events that the client could not deliver.
-        gate_share: share of questions that the trainer holds out.
+        index: one entry per chunk of the material.
     """
 
     started_at: datetime
     options: DemoOptions
     grader: str
     material: Material
-    replayed: Replayed
-    sent: Mapping[TopicName, int]
-    copies: Mapping[TopicName, int]
-    broken: tuple[BrokenEvent, ...]
-    lost: int
-    gate_share: float
+    index: Sequence[IndexedChunk]
+    embedded: Embedded
+    played: Played
 
 
 def collect(
-    played: Played,
+    told: Told,
     readings: Readings,
-    books: AccountReader,
+    accounts: AccountReader,
     trainer: Scraped,
-    embedded: tuple[TextEncoder, Vectors, Vectors],
     registry: ModelRegistry,
 ) -> DemoResult:
     """Read everything back and name what does not fit; durations are the caller's."""
-    accounts = _accounts(books, played)
+    played, seed = told.played, told.options.seed
+    balance = tuple(accounts.read())
     dead_letters = readings.dead_letters()
-    decision = readings.decision()
-    judged = readings.comparisons(decision.event_id) if decision else ()
-    shifts = _shifts(played, decision, embedded)
-    seed = played.options.seed
+    verdict = readings.verdict()
+    judged = readings.comparisons(verdict.event_id) if verdict else ()
+    shifts = _shifts(told, verdict.uri) if verdict else ()
     truth = compare(shifts, seed)
     prometheus = _scraped_recall(trainer)
-    latencies = played.replayed.latencies_ms
+    latencies = played.searched.latencies_ms
+    names = {one.content_hash: one.chunk_id for one in told.index}
     return DemoResult(
-        started_at=played.started_at,
-        scale=played.options.scale,
+        started_at=told.started_at,
+        scale=told.options.scale,
         seed=seed,
-        grader=played.grader,
-        chunks=len(played.material.chunks),
-        funnel=_funnel(played, readings, registry, decision),
-        accounts=accounts,
+        grader=told.grader,
+        chunks=len(told.index),
+        funnel=_funnel(told, readings, registry, verdict),
+        sent=played.sent,
+        accounts=balance,
         dead_letters=dead_letters,
         labels=(readings.labels("label"), readings.labels("judge")),
         judged=judged,
         truth=truth,
         shifts=shifts,
-        verdict=decision.verdict if decision else None,
+        chunk_ids={shift.chunk_hash: names[shift.chunk_hash] for shift in shifts},
+        verdict=verdict,
         prometheus=prometheus,
-        steps=(),
         search_latency_ms=(
             statistics.median(latencies),
             statistics.quantiles(latencies, n=20)[-1],
         ),
         problems=(
-            *account_problems(accounts),
+            *account_problems(balance, played.sent),
             *dead_letter_problems(
                 Counter((event.topic, event.reason) for event in played.broken), dead_letters
             ),
-            *_row_problems(played, readings),
-            *verdict_problems(decision, judged, truth, prometheus),
+            *row_problems(played, readings.landed()),
+            *verdict_problems(verdict, judged, truth, prometheus),
         ),
     )
 
 
-def verdict_problems(
-    decision: Decision | None,
-    judged: Sequence[Comparison],
-    truth: Sequence[Comparison],
-    prometheus: tuple[float, float] | None,
-) -> Iterator[str]:
-    """Why the turn brought no proven improvement, or its figures contradict each other."""
-    if decision is None:
-        yield "the trainer reached no verdict"
-        return
-    if decision.verdict.action != "promoted":
-        yield f"nothing was promoted ({decision.verdict.action}): {decision.verdict.reason}"
-    measured = _overall(judged)
-    true = _overall(truth)
-    if true is None or true.delta.low <= 0:
-        yield "the improvement of true recall@10 is not proven: its 95 % interval reaches 0"
-    if measured is None:
-        yield "the verdict has no recall@10"
-        return
-    published = (measured.before.value, measured.after.value)
-    if prometheus is None:
-        yield "the trainer publishes no recall@10 in its /metrics"
-    elif max(abs(a - b) for a, b in zip(prometheus, published, strict=True)) > 1e-6:
-        yield f"/metrics says recall@10 {prometheus}, ClickHouse {published}"
-
-
-def _overall(rows: Sequence[Comparison]) -> Comparison | None:
-    for row in rows:
-        if (row.metric, row.k) == _METRIC and row.segment == ALL_SEGMENTS:
-            return row
-    return None
-
-
-def _accounts(books: AccountReader, played: Played) -> tuple[TopicAccount, ...]:
-    return tuple(
-        TopicAccount(
-            one.topic,
-            one.produced,
-            one.landed,
-            one.dead_lettered,
-            one.in_flight,
-            one.unaccounted,
-            played.sent.get(one.topic),
-        )
-        for one in books.read()
-    )
-
-
-def _row_problems(played: Played, readings: Readings) -> Iterator[str]:
-    """Rows as readers see them against events as they were sent, copies counted once."""
-    if played.lost:
-        yield f"the client lost {played.lost:,} events; its log lines say why"
-    landed = readings.landed()
-    broken = Counter(event.topic for event in played.broken)
-    rows: dict[TopicName, int] = {
-        "queries": landed.queries,
-        "retrievals": landed.retrievals,
-        "feedback": landed.feedback,
-        "chunks": landed.chunks,
-    }
-    for topic, count in rows.items():
-        expected = played.sent[topic] - broken[topic] - played.copies.get(topic, 0)
-        if count != expected:
-            yield f"{topic}: {count:,} rows, expected {expected:,}"
-    if landed.zero_results != played.replayed.zero_results:
-        yield (
-            f"{landed.zero_results:,} searches without results landed, "
-            f"expected {played.replayed.zero_results:,}"
-        )
-    if twice := readings.duplicate_labels():
-        yield f"{twice:,} labels are there twice"
-
-
-def _shifts(
-    played: Played, decision: Decision | None, embedded: tuple[TextEncoder, Vectors, Vectors]
-) -> tuple[RankShift, ...]:
-    """Ranks of the right chunks by the base model and by the trained one."""
-    if decision is None:
-        return ()
-    base, chunks, questions = embedded
-    everything = played.material.questions
-    chosen = held_out(everything, played.gate_share)
-    row_of_question = {question.text: row for row, question in enumerate(everything)}
-    before = questions[[row_of_question[question.text] for question in chosen]]
-    trained = load_encoder(decision.uri, base.model.get_max_seq_length() or 128)
-    return rank_shifts(
-        chosen,
-        before,
-        trained.encode([question.text for question in chosen]),
-        chunks,
-        {chunk.chunk_id: row for row, chunk in enumerate(played.material.chunks)},
-    )
+def _shifts(told: Told, model: str) -> tuple[RankShift, ...]:
+    """Ranks of the right chunks by the base model and by the trained one, in the folder `model`."""
+    chosen = held_out(told.material.questions, SCALES[told.options.scale].gate_share)
+    texts = [question.text for question in chosen]
+    before = np.stack([told.embedded.query[text] for text in texts])
+    after = load_encoder(model, _MAX_SEQ_LENGTH).encode(texts)
+    return rank_shifts(chosen, before, after, told.embedded.chunks, told.index)
 
 
 def _scraped_recall(trainer: Scraped) -> tuple[float, float] | None:
-    metric, k = _METRIC
-    found = [
-        trainer.value(metrics.QUALITY, metric=metric, k=str(k), segment=ALL_SEGMENTS, system=system)
-        for system in ("incumbent", "candidate")
-    ]
-    before, after = found
+    labels = {"metric": DECISIVE[0], "k": str(DECISIVE[1]), "segment": ALL_SEGMENTS}
+    before = trainer.value(metrics.QUALITY, **labels, system="incumbent")
+    after = trainer.value(metrics.QUALITY, **labels, system="candidate")
     return None if before is None or after is None else (before, after)
 
 
 def _funnel(
-    played: Played, readings: Readings, registry: ModelRegistry, decision: Decision | None
-) -> tuple[TimedStep, ...]:
-    searches = len(played.replayed.latencies_ms)
+    told: Told, readings: Readings, registry: ModelRegistry, verdict: ModelEvent | None
+) -> tuple[FunnelStage, ...]:
+    searches, empty = len(told.played.searched.latencies_ms), told.played.searched.zero_results
+    asked = len(told.material.questions)
     jobs = readings.jobs("label")
+    share = f"{jobs.jobs / searches:.0%} of the searches"
     stages = [
-        TimedStep("searches", searches, f"{len(played.material.questions):,} different questions"),
-        TimedStep(
-            "with results",
-            searches - played.replayed.zero_results,
-            f"{played.replayed.zero_results:,} found nothing",
-        ),
-        TimedStep("sampled for grading", jobs.jobs, f"{jobs.jobs / searches:.0%} of the searches"),
-        TimedStep("different questions", jobs.queries, f"{jobs.pairs:,} pairs, each graded once"),
-        TimedStep("answered", readings.relevant_queries(), "a relevant chunk among their results"),
+        FunnelStage("searches", searches, f"{asked:,} different questions"),
+        FunnelStage("with results", searches - empty, f"{empty:,} found nothing"),
+        FunnelStage("sampled for grading", jobs.jobs, share),
+        FunnelStage("different questions", jobs.queries, f"{jobs.pairs:,} pairs, each graded once"),
+        FunnelStage("answered", readings.relevant_queries(), "a relevant chunk in their results"),
     ]
-    report = registry.report(decision.verdict.model_id) if decision else None
+    report = registry.report(verdict.model_id) if verdict else None
     card = report.get("data") if report else None
     if isinstance(card, dict):
         trained, held = (int(card[group][part]) for group, part in (_CARD_TRAINED, _CARD_HELD_OUT))
-        stages.append(TimedStep("trained on", trained, "the held-out share is left out"))
-        stages.append(TimedStep("held out", held, "decide about the promotion"))
+        stages.append(FunnelStage("trained on", trained, "the held-out share is left out"))
+        stages.append(FunnelStage("held out", held, "decide about the promotion"))
     return tuple(stages)

@@ -1,13 +1,13 @@
-"""Embedding corpus and questions while the stack starts: the longest step of preparation."""
+"""Embedding corpus and queries while the stack starts: the longest step of preparation."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ragwheel.demo.search import Vectors
-from ragwheel.models.encoder import TextEncoder, load_encoder
+from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.errors import RagwheelError
 
@@ -16,14 +16,28 @@ class EmbeddingStoppedError(RagwheelError):
     """Somebody called `stop` before all vectors were there."""
 
 
-class Embedding(threading.Thread):
-    """Vectors of all chunks and questions, made in a thread of their own.
-
-    Chunk vectors go through the trainer's cache, so that the corpus is embedded once.
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors by the base model.
 
     Attributes:
-        done: texts embedded so far.
-        total: texts to embed.
+        chunks: one row per chunk, in their order.
+        query: the vector of each query, by its text.
+    """
+
+    encoder: TextEncoder
+    chunks: Vectors
+    query: Mapping[str, Vectors]
+
+
+class Embedding(threading.Thread):
+    """Vectors of all chunks and queries, made in a thread of their own.
+
+    All go through the trainer's cache, so that each text is embedded once.
+
+    Attributes:
+        done: tokens embedded so far.
+        total: tokens to embed; 0 until the model is loaded.
     """
 
     def __init__(
@@ -32,31 +46,30 @@ class Embedding(threading.Thread):
         max_seq_length: int,
         cache_dir: Path,
         chunks: Sequence[str],
-        questions: Sequence[str],
+        queries: Sequence[str],
     ) -> None:
         super().__init__(name="demo-embedding")
-        self.done = 0
-        self.total = len(chunks) + len(questions)
+        self.done = self.total = 0
         self._load = (base_model, max_seq_length)
         self._cache = VectorCache(cache_dir)
         self._chunks = chunks
-        self._questions = questions
+        self._queries = list(dict.fromkeys(queries))
+        self._before = 0
         self._cancelled = threading.Event()
         self._error: BaseException | None = None
-        self._encoder: TextEncoder | None = None
-        self._chunk_vectors: Vectors | None = None
-        self._question_vectors: Vectors | None = None
+        self._result: Embedded | None = None
 
     def run(self) -> None:
         """Embed everything, unless told to stop."""
         try:
-            self._encoder = load_encoder(*self._load)
-            self._chunk_vectors = self._cache.embed(
-                self._encoder, self._chunks, progress=self._note
-            )
-            self._question_vectors = self._encoder.encode(
-                self._questions, progress=lambda done, _: self._note(len(self._chunks) + done, 0)
-            )
+            encoder = load_encoder(*self._load)
+            of_chunks, of_queries = map(encoder.tokens, (self._chunks, self._queries))
+            self.total = int(of_chunks.sum() + of_queries.sum())
+            chunks = self._cache.embed(encoder, self._chunks, progress=self._note)
+            self._before = int(of_chunks.sum())
+            queries = self._cache.embed(encoder, self._queries, side="query", progress=self._note)
+            by_text = dict(zip(self._queries, queries, strict=True))
+            self._result = Embedded(encoder, chunks, by_text)
         except Exception as error:  # noqa: BLE001 - handed to the thread that asks for the result
             self._error = error
 
@@ -66,19 +79,19 @@ class Embedding(threading.Thread):
         if self.is_alive():
             self.join()
 
-    def result(self) -> tuple[TextEncoder, Vectors, Vectors]:
-        """(encoder, chunk vectors, question vectors) once the thread has ended.
+    def result(self) -> Embedded:
+        """All vectors, once the thread has ended.
 
         Raises:
             Whatever ended the thread early.
         """
         if self._error is not None:
             raise self._error
-        if self._encoder is None or self._chunk_vectors is None or self._question_vectors is None:
+        if self._result is None:
             raise RuntimeError("the embedding is not finished")
-        return self._encoder, self._chunk_vectors, self._question_vectors
+        return self._result
 
     def _note(self, done: int, _total: int) -> None:
-        self.done = done
+        self.done = self._before + done
         if self._cancelled.is_set():
             raise EmbeddingStoppedError("the embedding of the corpus was stopped")

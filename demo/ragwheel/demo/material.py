@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ragwheel.demo.corpus import CorpusChunk
 from ragwheel.demo.options import Scale
-from ragwheel.demo.traffic import CorpusQuestion
+from ragwheel.demo.searches import CorpusQuestion
 from ragwheel.stack.llm import gold_json
 
 

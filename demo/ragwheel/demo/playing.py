@@ -11,21 +11,23 @@ from datetime import UTC, datetime
 from ragwheel.backends import kafka
 from ragwheel.client import Hit, RagwheelClient
 from ragwheel.demo.behaviour import CONTEXT_SIZE, react
-from ragwheel.demo.broken import BrokenEvent
-from ragwheel.demo.search import Found, SearchService, Vectors
-from ragwheel.demo.traffic import Search
+from ragwheel.demo.broken import BrokenEvent, broken_events
+from ragwheel.demo.search import Found, SearchService
+from ragwheel.demo.searches import Search
+from ragwheel.models.encoder import Vectors
 from ragwheel.schemas.settings import KafkaSettings
-from ragwheel.schemas.topics import TopicName
+from ragwheel.schemas.topics import SERVICE_TOPICS, TopicName
 
 SERVICE = "stdlib-search"
 EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 RESULTS = 20
 _EVERY = 50
+_FLUSH_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
-    """What was played.
+class Searched:
+    """What the searches brought.
 
     Attributes:
         latencies_ms: of every search.
@@ -38,7 +40,27 @@ class Replayed:
     answer_in_results: int
 
 
-def replay(
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What a run knows of its traffic by itself.
+
+    Attributes:
+        sent: messages that the broker confirmed, per service topic.
+        copies: events among them that were sent before.
+        broken: messages among them that must be set aside.
+        delivered: events that the client delivered.
+        lost: events that the client could not deliver.
+    """
+
+    searched: Searched
+    sent: Mapping[TopicName, int]
+    copies: Mapping[TopicName, int]
+    broken: tuple[BrokenEvent, ...]
+    delivered: int
+    lost: int
+
+
+def play_searches(
     client: RagwheelClient,
     service: SearchService,
     searches: Sequence[Search],
@@ -46,18 +68,17 @@ def replay(
     index_version: str,
     rng: random.Random,
     on_progress: Callable[[int], None],
-) -> Replayed:
+) -> Searched:
     """Search, and report each search through the client.
 
     Args:
-        vector_of: query vector by question text. All spellings share it: the model's tokenizer
-            folds case and white space.
+        vector_of: query vector by text, as typed.
         on_progress: called with the number of searches done, now and then.
     """
     latencies: list[float] = []
     empty = answered = 0
     for number, search in enumerate(searches, 1):
-        found = service.search(vector_of[search.question.text], RESULTS, search.package)
+        found = service.search(vector_of[search.text], RESULTS, search.package)
         latencies.append(found.latency_ms)
         empty += not found.chunks
         rank = found.rank_of(search.question.chunk_id)
@@ -66,7 +87,33 @@ def replay(
         _tell(client, search, query_id, found, rank, index_version, rng)
         if number % _EVERY == 0:
             on_progress(number)
-    return Replayed(tuple(latencies), empty, answered)
+    return Searched(tuple(latencies), empty, answered)
+
+
+def finish(
+    client: RagwheelClient,
+    settings: KafkaSettings,
+    searched: Searched,
+    repeated: Sequence[Search],
+) -> Played:
+    """What else a service sends: some events twice, some broken; then wait for confirmations.
+
+    Args:
+        repeated: searches whose events are sent twice.
+    """
+    copies = send_twice(client, repeated)
+    broken = tuple(broken_events(datetime.now(UTC)))
+    sent_broken = send_broken(settings, broken)
+    client.flush(_FLUSH_S)
+    stats = client.stats()
+    return Played(
+        searched,
+        {name: stats.topics[name].delivered + sent_broken[name] for name in SERVICE_TOPICS},
+        copies,
+        broken,
+        stats.total.delivered,
+        lost=stats.total.failed + stats.total.dropped + stats.total.invalid,
+    )
 
 
 def send_twice(

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ragwheel.demo.result import (
-    Comparison,
-    DeadLetterSample,
-    Interval,
-    LabelSummary,
-    Verdict,
-)
-from ragwheel.schemas.events import Role
+from ragwheel.demo.outcome import METRICS, Comparison, DeadLetterSample, LabelSummary
+from ragwheel.measuring.intervals import Interval
+from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
+from ragwheel.schemas.events import ModelEvent, Role
+from ragwheel.schemas.topics import TopicName
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-_RELEVANT_GRADE = 2
-
+#: The topics of service traffic, in the order of `_LANDED`.
+_TRAFFIC: tuple[TopicName, ...] = ("queries", "retrievals", "feedback", "chunks")
 _LANDED = """
 SELECT
     (SELECT count() FROM v_queries),
     (SELECT count() FROM v_retrievals),
     (SELECT count() FROM v_feedback),
     (SELECT count() FROM v_index_entries),
-    (SELECT count() FROM v_retrievals WHERE empty(chunk_hashes))
+    (SELECT count() FROM v_retrievals WHERE empty(chunk_hashes)),
+    (SELECT count() - uniqExact(label_id) FROM v_labels)
 """
 _JOBS = """
 SELECT uniqExact(job_id), uniqExact(query_hash), uniqExact(query_hash, chunk_hash), count()
@@ -55,14 +55,19 @@ FROM v_dead_letters
 GROUP BY topic, reason
 ORDER BY topic, reason
 """
-_DUPLICATE_LABELS = "SELECT count() - uniqExact(label_id) FROM v_labels"
-_MODEL = """
-SELECT event_id, action, reason, model_id, incumbent_id, triplets, labels, uri
+_VERDICT = """
+SELECT
+    event_id, model_id, incumbent_id, base_model, action, reason, triplets, labels, uri,
+    toUnixTimestamp(ts)
 FROM v_models
 WHERE action IN ('promoted', 'shadow', 'refused')
 ORDER BY ts
 LIMIT 1
 """
+_VERDICT_FIELDS = (
+    "event_id", "model_id", "incumbent_id", "base_model", "action", "reason", "triplets", "labels",
+    "uri", "ts",
+)  # fmt: skip
 _METRICS = """
 SELECT metric, k, segment, system, value, ci_low, ci_high, queries
 FROM v_model_metrics
@@ -72,13 +77,17 @@ WHERE event_id = {event:String}
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """Rows as readers see them."""
+    """Rows as readers see them.
 
-    queries: int
-    retrievals: int
-    feedback: int
-    chunks: int
+    Attributes:
+        rows: per topic of service traffic.
+        zero_results: retrievals without a result.
+        duplicate_labels: labels that a reader would see twice. Must be 0.
+    """
+
+    rows: Mapping[TopicName, int]
     zero_results: int
+    duplicate_labels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +105,6 @@ class Jobs:
     asked: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The first verdict of the trainer, and where its model lies."""
-
-    event_id: str
-    verdict: Verdict
-    uri: str
-
-
 class Readings:
     """Questions to ClickHouse. Not thread-safe: one client, one reader."""
 
@@ -112,8 +112,9 @@ class Readings:
         self._client = client
 
     def landed(self) -> Landed:
-        """How many rows of service traffic there are."""
-        return Landed(*map(int, self._rows(_LANDED)[0]))
+        """What there is of service traffic."""
+        *counts, zero_results, duplicates = map(int, self._rows(_LANDED)[0])
+        return Landed(dict(zip(_TRAFFIC, counts, strict=True)), zero_results, duplicates)
 
     def jobs(self, role: Role) -> Jobs:
         """What was put to the grader."""
@@ -125,21 +126,17 @@ class Readings:
 
     def relevant_queries(self) -> int:
         """Queries with at least one chunk graded relevant."""
-        return int(self._rows(_RELEVANT, grade=_RELEVANT_GRADE)[0][0])
-
-    def duplicate_labels(self) -> int:
-        """Labels that a reader would see twice. Must be 0."""
-        return int(self._rows(_DUPLICATE_LABELS)[0][0])
+        return int(self._rows(_RELEVANT, grade=RELEVANT_GRADE)[0][0])
 
     def labels(self, role: Role) -> LabelSummary:
         """Statuses, grades and cost of one role."""
         rows = self._rows(_LABELS, role=role)
-        by_status: dict[str, int] = {}
-        by_grade: dict[int, int] = {}
+        by_status: Counter[str] = Counter()
+        by_grade: Counter[int] = Counter()
         for status, grade, count, *_ in rows:
-            by_status[status] = by_status.get(status, 0) + count
+            by_status[status] += count
             if grade is not None:
-                by_grade[int(grade)] = by_grade.get(int(grade), 0) + count
+                by_grade[int(grade)] += count
         began = min((row[4] for row in rows), default=None)
         ended = max((row[5] for row in rows), default=None)
         return LabelSummary(
@@ -155,15 +152,13 @@ class Readings:
         """Counts per topic and reason, with an example."""
         return tuple(DeadLetterSample(*row) for row in self._rows(_DEAD_LETTERS))
 
-    def decision(self) -> Decision | None:
-        """The first verdict, None while there is none."""
-        rows = self._rows(_MODEL)
-        if not rows:
-            return None
-        event_id, action, reason, model_id, incumbent_id, triplets, labels, uri = rows[0]
-        held_out = max((row.queries for row in self.comparisons(event_id)), default=0)
-        verdict = Verdict(action, reason, model_id, incumbent_id, triplets, labels, held_out)
-        return Decision(event_id, verdict, uri)
+    def verdict(self) -> ModelEvent | None:
+        """The first verdict of the trainer, None while there is none."""
+        for row in self._rows(_VERDICT):
+            *values, ts = row
+            at = datetime.fromtimestamp(int(ts), UTC)
+            return ModelEvent(**dict(zip(_VERDICT_FIELDS, (*values, at), strict=True)))
+        return None
 
     def comparisons(self, event_id: str) -> tuple[Comparison, ...]:
         """Before and after of one verdict."""
@@ -171,10 +166,6 @@ class Readings:
 
     def _rows(self, sql: str, **parameters: object) -> Sequence[Sequence[Any]]:
         return self._client.query(sql, parameters=parameters).result_rows
-
-
-#: What the table of a run shows, in its order.
-SHOWN = (("recall", 1), ("recall", 5), ("recall", 10), ("mrr", 10))
 
 
 def pivot(rows: Sequence[Sequence[Any]]) -> tuple[Comparison, ...]:
@@ -187,7 +178,7 @@ def pivot(rows: Sequence[Sequence[Any]]) -> tuple[Comparison, ...]:
         )
     found = []
     for segment in sorted({segment for _, _, segment in cells}):
-        for metric, k in SHOWN:
+        for metric, k in METRICS:
             systems = cells.get((metric, k, segment), {})
             if {"incumbent", "candidate", "delta"} <= systems.keys():
                 found.append(

@@ -12,13 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-import orjson
-
 from ragwheel.demo.loop import Turn
 from ragwheel.demo.options import DemoOptions
 from ragwheel.demo.report.page import html_report
 from ragwheel.demo.summary import summary
-from ragwheel.demo.terminal import Console
+from ragwheel.demo.terminal import Terminal
 from ragwheel.schemas.errors import RagwheelError
 
 REPORT_FILE = "report.html"
@@ -35,35 +33,30 @@ def run(options: DemoOptions, out: TextIO | None = None) -> int:
         0 when everything worked and the improvement is proven; 1 when something does not fit;
         130 after Ctrl-C; the error's own status when a step failed.
     """
-    console = Console(sys.stdout if out is None else out)
+    terminal = Terminal(sys.stdout if out is None else out)
     home = options.home / f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}"
     home.mkdir(parents=True)
-    _prepare_libraries()
-    console.say(f"One turn of the wheel, scale {options.scale}. Everything of this run: {home}")
+    _set_up_libraries()
+    terminal.say(f"One turn of the wheel, scale {options.scale}. Everything of this run: {home}")
     try:
         with _kept(home, everything=options.keep):
-            result = Turn(options, home, console).play()
-            result = replace(result, steps=tuple(console.steps))
+            result = Turn(options, home, terminal).play()
+            result = replace(result, steps=tuple(terminal.steps))
             report = home / REPORT_FILE
             report.write_text(html_report(result), encoding="utf-8")
-            (home / RESULT_FILE).write_bytes(
-                orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
-            )
+            (home / RESULT_FILE).write_bytes(result.as_json())
     except KeyboardInterrupt:
-        console.say("Interrupted; every process was stopped.")
+        terminal.say("Interrupted; every process was stopped.")
         return INTERRUPTED
     except RagwheelError as error:
-        console.say(f"✗ {error}")
-        console.say(f"  The logs of this run are in {home / 'logs'}.")
+        terminal.say(f"✗ {error}", style="red")
+        terminal.say(f"  The logs of this run are in {home / 'logs'}.")
         return error.exit_code
-    console.say("")
-    console.say(summary(result))
-    console.say("")
-    console.say(f"Report: {report}")
+    terminal.say("", *summary(result), "", f"Report: {report}")
     return 1 if result.problems else 0
 
 
-def _prepare_libraries() -> None:
+def _set_up_libraries() -> None:
     """Settings of libraries, for this process and the stack's; whoever set one keeps it."""
     # Their progress bars would tear our lines apart.
     os.environ.setdefault("TQDM_DISABLE", "1")

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from ragwheel.schemas.metrics import Metric
 
 _TIMEOUT_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One value of one time series."""
-
-    name: str
-    labels: Mapping[str, str]
-    value: float
 
 
 class Scraped:
@@ -29,15 +19,11 @@ class Scraped:
     def __init__(self, samples: tuple[Sample, ...] = ()) -> None:
         self._samples = samples
 
-    def samples(self, metric: Metric) -> Iterator[Sample]:
-        """Every time series of a metric."""
-        return (sample for sample in self._samples if sample.name == metric.name)
-
     def value(self, metric: Metric, /, **labels: str) -> float | None:
         """The value with exactly these labels, None when it is not there."""
-        for sample in self.samples(metric):
-            if sample.labels == labels:
-                return sample.value
+        for sample in self._samples:
+            if sample.name == metric.name and sample.labels == labels:
+                return float(sample.value)
         return None
 
 
@@ -52,10 +38,5 @@ def scrape(port: int) -> Scraped:
 
 def parse(text: str) -> Scraped:
     """Samples of the text format."""
-    return Scraped(
-        tuple(
-            Sample(sample.name, dict(sample.labels), sample.value)
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        )
-    )
+    families = text_string_to_metric_families(text)
+    return Scraped(tuple(sample for family in families for sample in family.samples))

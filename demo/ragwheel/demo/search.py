@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
+from ragwheel.models.encoder import Vectors
 
 
 @dataclass(frozen=True, slots=True)

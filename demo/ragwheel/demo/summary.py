@@ -1,35 +1,26 @@
-"""The table that a run ends with, for the terminal. Pure: a result in, text out."""
+"""The tables that a run ends with, for the terminal. Pure: a result in, what to print out."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ragwheel.demo.result import ALL_SEGMENTS, Comparison, DemoResult, Interval
-from ragwheel.demo.text_table import text_table
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ragwheel.demo.outcome import Comparison, DemoResult, overall
+from ragwheel.measuring.intervals import Interval
+from ragwheel.trainers.evaluation import ALL_SEGMENTS
 
 
-def summary(result: DemoResult) -> str:
+def summary(result: DemoResult) -> Iterator[RenderableType]:
     """Accounts, labels, quality, the verdict in words."""
-    return "\n".join(_lines(result))
-
-
-def _lines(result: DemoResult) -> Iterator[str]:
-    yield "Events"
-    yield text_table(
+    yield from _table(
+        "Events",
         ("topic", "sent", "produced", "landed", "dead-lettered", "in flight", "unaccounted"),
-        [
-            (
-                row.topic,
-                "" if row.sent is None else f"{row.sent:,}",
-                f"{row.produced:,}",
-                f"{row.landed:,}",
-                f"{row.dead_lettered:,}",
-                f"{row.in_flight:,}",
-                f"{row.unaccounted:,}",
-            )
-            for row in result.accounts
-        ],
+        account_rows(result),
     )
     counts: Counter[str] = Counter()
     for one in result.dead_letters:
@@ -40,16 +31,48 @@ def _lines(result: DemoResult) -> Iterator[str]:
     yield ""
     yield from _labels(result)
     if result.judged:
-        yield ""
         yield from _quality(result)
     yield ""
     yield from _verdict(result)
 
 
-def _labels(result: DemoResult) -> Iterator[str]:
+def _table(
+    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1
+) -> Iterator[RenderableType]:
+    """The title, then columns of text, then columns of figures.
+
+    Args:
+        words: how many leading columns are text.
+    """
+    yield Text(title, "bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, collapse_padding=True)
+    for number, name in enumerate(head):
+        table.add_column(name, justify="left" if number < words else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    yield table
+
+
+def account_rows(result: DemoResult) -> list[tuple[str, ...]]:
+    """One row per topic: name, sent, produced, landed, dead-lettered, in flight, unaccounted."""
+    return [
+        (
+            row.topic,
+            f"{result.sent[row.topic]:,}" if row.topic in result.sent else "",
+            f"{row.produced:,}",
+            f"{row.landed:,}",
+            f"{row.dead_lettered:,}",
+            f"{row.in_flight:,}",
+            f"{row.unaccounted:,}",
+        )
+        for row in result.accounts
+    ]
+
+
+def _labels(result: DemoResult) -> Iterator[RenderableType]:
     statuses = sorted({status for one in result.labels for status in one.by_status})
-    yield "Labels"
-    yield text_table(
+    yield from _table(
+        "Labels",
         ("role", *statuses, "grade 0", "1", "2", "3", "not paid again", "cost (demo price)"),
         [
             (
@@ -64,49 +87,47 @@ def _labels(result: DemoResult) -> Iterator[str]:
     )
     if result.verdict is not None:
         yield f"  triplets trained on: {result.verdict.triplets:,}"
+    yield ""
 
 
-def _quality(result: DemoResult) -> Iterator[str]:
-    yield (
-        "Quality on held-out questions, before → after with 95 % intervals "
-        "(true: by what the demo knows)"
-    )
-    truth = {(row.metric, row.k, row.segment): row for row in result.truth}
+def _quality(result: DemoResult) -> Iterator[RenderableType]:
     judged = sorted(result.judged, key=lambda row: (row.segment != ALL_SEGMENTS, row.segment))
-    yield text_table(
+    yield from _table(
+        "Quality on held-out questions, before → after with 95 % intervals "
+        "(true: by what the demo knows)",
         ("segment", "metric", "before", "after", "difference", "relative", "queries", "true"),
         [
             (
-                "all" if row.segment == ALL_SEGMENTS else row.segment,
+                row.group,
                 row.name,
                 _interval(row.before),
                 _interval(row.after),
                 _interval(row.delta, sign="+"),
                 f"{row.relative:+.1%}",
                 f"{row.queries:,}",
-                _short(truth.get((row.metric, row.k, row.segment))),
+                _short(result.true(row)),
             )
             for row in judged
         ],
-        left=2,
+        words=2,
     )
     if result.prometheus is not None:
         before, after = result.prometheus
         yield f"  Prometheus, from the trainer's /metrics: recall@10 {before:.3f} → {after:.3f}"
 
 
-def _verdict(result: DemoResult) -> Iterator[str]:
+def _verdict(result: DemoResult) -> Iterator[RenderableType]:
     if result.verdict is not None:
-        yield f"Verdict: {result.verdict.action}. {result.verdict.reason}"
-    truth = result.of("truth", "recall", 10)
+        style = "bold green" if result.verdict.action == "promoted" else "bold"
+        yield Text(f"Verdict: {result.verdict.action}. {result.verdict.reason}", style)
+    truth = overall(result.truth)
     if truth is not None:
         yield (
             f"True recall@10 over {truth.queries:,} held-out questions, whose functions were never "
-            f"trained on: {truth.before.value:.3f} → {truth.after.value:.3f} "
-            f"({truth.relative:+.1%})."
+            f"trained on: {_short(truth)} ({truth.relative:+.1%})."
         )
     yield result.grader
-    yield from (f"✗ {problem}" for problem in result.problems)
+    yield from (Text(f"✗ {problem}", "red") for problem in result.problems)
 
 
 def _interval(one: Interval, sign: str = "") -> str:

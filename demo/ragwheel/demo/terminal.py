@@ -2,84 +2,123 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from ragwheel.demo.result import Step
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
 
-#: A log file gets a progress line this often, a terminal is redrawn this often.
+from ragwheel.demo.outcome import Step
+
+#: A log file gets a progress line this often.
 _LOG_INTERVAL_S = 5.0
-_REDRAW_INTERVAL_S = 0.1
 _NAME_WIDTH = 22
+#: Lines and tables are as wide as they are, except where a terminal is redrawn.
+_LOG_WIDTH = 1_000
 
 
-class Console:
+class Terminal:
     """Writes progress and remembers how long each step took.
 
-    Not thread-safe: one thread tells the story.
+    Not thread-safe: one thread tells the story. NO_COLOR is honoured; with CI in the environment a
+    terminal is written to like a log.
 
     Args:
-        out: where to write; a terminal is redrawn with carriage returns, anything else is not.
+        out: where to write.
         now: monotonic seconds.
     """
 
     def __init__(self, out: TextIO, now: Callable[[], float] = time.monotonic) -> None:
-        self._out = out
+        self._console = Console(file=out, markup=False, highlight=False, emoji=False)
+        self._page = Console(file=out, markup=False, highlight=False, emoji=False, width=_LOG_WIDTH)
+        self._live = self._console.is_interactive and not os.environ.get("CI")
+        if not self._live:
+            self._console = self._page
         self._now = now
-        self._live = out.isatty()
-        self._drawn = 0
-        self._told_at = 0.0
+        self._told_at = self._began = now()
         self._name = ""
-        self._began = now()
+        self._bar = self._new_bar()
+        self._task = self._bar.add_task("")
         self.steps: list[Step] = []
 
-    def say(self, text: str = "") -> None:
-        """Write whole lines."""
-        self._erase()
-        self._out.write(text + "\n")
-        self._out.flush()
+    def say(self, *what: RenderableType, style: str | None = None) -> None:
+        """Write between steps. Lines are never broken, so that paths can be copied."""
+        for one in what:
+            self._page.print(one, style=style, soft_wrap=not isinstance(one, Table))
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time a step; `progress` and `done` belong to the innermost one."""
+        """Time a step; `progress` and `done` belong to it."""
         self._name, self._began = name, self._now()
         self._told_at = self._began
+        self._bar = self._new_bar()
+        self._task = self._bar.add_task(f"{name:<{_NAME_WIDTH}}", total=None, text="")
         try:
-            yield
+            with self._bar:
+                yield
         finally:
             self.steps.append(Step(name, self._now() - self._began))
-            self._erase()
 
-    def progress(self, text: str) -> None:
-        """Replace the live line; in a log, write a line every few seconds."""
+    def progress(self, text: str, done: int = 0, total: int = 0, unit: str = "") -> None:
+        """Replace the live line; in a log, write a line every few seconds.
+
+        Args:
+            done: how much of `total` is done, if that can be counted; with it come speed and time
+                left, by what the last half minute brought.
+            unit: what is counted.
+        """
+        if total:
+            self._bar.update(self._task, completed=done, total=total)
+        text = "; ".join(filter(None, (self._counted(done, total, unit), text)))
+        self._bar.update(self._task, text=text)
         now = self._now()
-        if now - self._told_at < (_REDRAW_INTERVAL_S if self._live else _LOG_INTERVAL_S):
-            return
-        self._told_at = now
-        line = self._line("·", text, now)
-        if self._live:
-            width = shutil.get_terminal_size().columns - 1
-            self._out.write("\r" + line[:width].ljust(min(self._drawn, width)))
-            self._drawn = len(line[:width])
-        else:
-            self._out.write(line + "\n")
-        self._out.flush()
+        if not self._live and now - self._told_at >= _LOG_INTERVAL_S:
+            self._told_at = now
+            self._line("·", text)
 
     def done(self, text: str) -> None:
         """The step's result, which stays."""
-        self.say(self._line("✓", text, self._now()))
+        self._line("✓", text, style="green")
 
-    def failed(self, text: str) -> None:
-        """What went wrong, which stays."""
-        self.say(self._line("✗", text, self._now()))
+    def time_left(self) -> float | None:
+        """Seconds until the step's count reaches its total, None while nobody can tell."""
+        return self._bar.tasks[0].time_remaining
 
-    def _line(self, mark: str, text: str, now: float) -> str:
-        return f"{mark} {self._name:<{_NAME_WIDTH}} {now - self._began:5.1f} s  {text}"
+    def _counted(self, done: int, total: int, unit: str) -> str:
+        if not total:
+            return ""
+        text = f"{done:,} of {total:,} {unit}".rstrip()
+        speed, left = self._bar.tasks[0].speed, self.time_left()
+        if not speed or not left:
+            return text
+        return f"{text} ({speed:,.0f}/s, {in_words(left)} left)"
 
-    def _erase(self) -> None:
-        if self._drawn:
-            self._out.write("\r" + " " * self._drawn + "\r")
-            self._drawn = 0
+    def _line(self, mark: str, text: str, style: str | None = None) -> None:
+        """One row, whose text is broken below itself where the window is narrow."""
+        row = Table.grid()
+        row.add_column(style=style, no_wrap=True)
+        row.add_column()
+        elapsed = self._now() - self._began
+        row.add_row(f"{mark} {self._name:<{_NAME_WIDTH}} {elapsed:5.1f} s  ", text)
+        self._console.print(row)
+
+    def _new_bar(self) -> Progress:
+        return Progress(
+            SpinnerColumn(finished_text=" "),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[text]}", markup=False),
+            console=self._console,
+            get_time=self._now,
+            transient=True,
+            disable=not self._live,
+        )
+
+
+def in_words(seconds: float) -> str:
+    """`40 s`, `3 min`."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

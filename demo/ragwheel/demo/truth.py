@@ -5,19 +5,19 @@ The product cannot know this. The demo can, and uses it to check what the gate c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ragwheel.demo.result import ALL_SEGMENTS, Comparison, Interval, RankShift
-from ragwheel.demo.search import Vectors
-from ragwheel.demo.traffic import CorpusQuestion
+from ragwheel.demo.outcome import METRICS, Comparison
+from ragwheel.demo.search import IndexedChunk
+from ragwheel.demo.searches import CorpusQuestion
 from ragwheel.measuring.intervals import intervals
+from ragwheel.models.encoder import Vectors
 from ragwheel.schemas.identity import query_hash
+from ragwheel.trainers.evaluation import ALL_SEGMENTS, RankShift
 from ragwheel.trainers.split import part_of
-
-_METRICS = (("recall", 1), ("recall", 5), ("recall", 10), ("mrr", 10))
 
 
 def ranks_of(queries: Vectors, chunks: Vectors, answers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -48,8 +48,8 @@ def compare(shifts: Sequence[RankShift], seed: int) -> tuple[Comparison, ...]:
         before = _figures([shift.before for shift in chosen])
         after = _figures([shift.after for shift in chosen])
         columns = np.concatenate([before, after, after - before], axis=1)
-        found = [Interval(one.value, one.low, one.high) for one in intervals(columns, seed)]
-        size = len(_METRICS)
+        found = intervals(columns, seed)
+        size = len(METRICS)
         rows += [
             Comparison(
                 metric,
@@ -60,7 +60,7 @@ def compare(shifts: Sequence[RankShift], seed: int) -> tuple[Comparison, ...]:
                 delta=found[2 * size + index],
                 queries=len(chosen),
             )
-            for index, (metric, k) in enumerate(_METRICS)
+            for index, (metric, k) in enumerate(METRICS)
         ]
     return tuple(rows)
 
@@ -69,7 +69,7 @@ def _figures(ranks: Sequence[int]) -> NDArray[np.float64]:
     """One row per question, one column per metric."""
     position = np.array(ranks, dtype=np.float64)
     return np.stack(
-        [(position <= k) / (position if metric == "mrr" else 1.0) for metric, k in _METRICS],
+        [(position <= k) / (position if metric == "mrr" else 1.0) for metric, k in METRICS],
         axis=1,
     )
 
@@ -91,23 +91,31 @@ def rank_shifts(
     before: Vectors,
     after: Vectors,
     chunks: Vectors,
-    row_of_chunk: Mapping[str, int],
+    index: Sequence[IndexedChunk],
 ) -> tuple[RankShift, ...]:
     """Where the answer of each question stood and stands among all chunks.
 
     Args:
         before: vectors of the questions by the base model; `after` by the trained one.
         chunks: vectors of all chunks, the same for both: training moves the query side only.
-        row_of_chunk: row in `chunks` by chunk id.
+        index: the chunk of each row of `chunks`.
     """
+    row_of_chunk = {chunk.chunk_id: row for row, chunk in enumerate(index)}
     answers = np.array([row_of_chunk[question.chunk_id] for question in questions], np.int64)
-    ranks = zip(
-        questions,
-        ranks_of(before, chunks, answers).tolist(),
-        ranks_of(after, chunks, answers).tolist(),
-        strict=True,
-    )
     return tuple(
-        RankShift(question.text, question.chunk_id, question.segment, old, new)
-        for question, old, new in ranks
+        RankShift(
+            question.text,
+            query_hash(question.text),
+            index[answer].content_hash,
+            question.segment,
+            old,
+            new,
+        )
+        for question, answer, old, new in zip(
+            questions,
+            answers,
+            ranks_of(before, chunks, answers).tolist(),
+            ranks_of(after, chunks, answers).tolist(),
+            strict=True,
+        )
     )

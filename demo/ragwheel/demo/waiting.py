@@ -1,15 +1,14 @@
-"""Waiting for a stage of the loop: progress, an estimate, a deadline, and what to do about it."""
+"""Waiting for a stage of the loop: progress, a deadline, and what to do when it does not come."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ragwheel.demo.terminal import Console
+from ragwheel.demo.terminal import Terminal
 from ragwheel.schemas.errors import RagwheelError
 from ragwheel.stack.processes import last_lines
 
@@ -29,18 +28,28 @@ class Checked(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Standing:
     """How far a stage is.
 
     Attributes:
-        done: the stage is over.
-        text: for the person who waits.
+        over: it has happened.
+        text: for the person who waits, beside the count.
+        count: (done, total), where it can be counted.
+        unit: what is counted.
         hopeless: it will not happen; waiting longer is a waste of time.
     """
 
-    done: bool
-    text: str
+    over: bool
+    text: str = ""
+    count: tuple[int, int] = (0, 0)
+    unit: str = ""
     hopeless: bool = False
+
+    def __str__(self) -> str:
+        """`5 of 9 pairs; the text`."""
+        done, total = self.count
+        counted = f"{done:,} of {total:,} {self.unit}".rstrip() if total else ""
+        return "; ".join(filter(None, (counted, self.text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +60,18 @@ class Awaited:
         goal: as a noun phrase, "all labels".
         process: who does the work; its log is shown when it does not happen.
         advice: what to do when it does not happen.
+        poll: how it stands now.
     """
 
     goal: str
     process: str
     advice: str
+    poll: Callable[[], Standing]
 
 
 def wait_for(
     awaited: Awaited,
-    poll: Callable[[], Progress],
-    console: Console,
+    terminal: Terminal,
     stack: Checked,
     *,
     log_path: Path,
@@ -69,59 +79,31 @@ def wait_for(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str:
-    """Block until `poll` says that the stage is over.
+    """Block until the stage is over.
 
     Args:
         log_path: log of the process that does the work.
         timeout_s: longest wait.
 
     Returns:
-        The text of the last progress.
+        How it stood at last, in words.
 
     Raises:
         DemoFailedError: the time ran out, or it is hopeless; with the log's end and the advice.
         ProcessFailedError: a process of the stack is gone for good.
     """
     began = clock()
-    deadline = began + timeout_s
     while True:
         stack.check()
-        progress = poll()
-        if progress.done:
-            return progress.text
-        if progress.hopeless or clock() > deadline:
+        standing = awaited.poll()
+        if standing.over:
+            return str(standing)
+        waited = clock() - began
+        if standing.hopeless or waited > timeout_s:
             lines = "".join(f"\n    {line}" for line in last_lines(log_path, _LOG_LINES))
             raise DemoFailedError(
-                f"{awaited.goal}: not there after {clock() - began:.0f} s ({progress.text}). "
+                f"{awaited.goal}: not there after {waited:.0f} s ({standing}). "
                 f"{awaited.advice}" + (f"\n  log {log_path}:{lines}" if lines else "")
             )
-        console.progress(progress.text)
+        terminal.progress(standing.text, *standing.count, standing.unit)
         sleep(_POLL_S)
-
-
-@dataclass(slots=True)
-class Rate:
-    """Speed of something that is counted, over the last seconds.
-
-    Attributes:
-        window_s: how far back it looks.
-    """
-
-    window_s: float = 10.0
-    _seen: deque[tuple[float, int]] = field(default_factory=deque)
-
-    def per_second(self, count: int, now: float) -> float:
-        """Note a count and return the current speed, 0 while it is unknown."""
-        self._seen.append((now, count))
-        while now - self._seen[0][0] > self.window_s and len(self._seen) > 2:
-            self._seen.popleft()
-        began, first = self._seen[0]
-        return (count - first) / (now - began) if now > began else 0.0
-
-    def describe(self, count: int, total: int, now: float) -> str:
-        """`1,200 of 3,000 (240/s, 8 s left)`."""
-        speed = self.per_second(count, now)
-        text = f"{count:,} of {total:,}"
-        if speed <= 0 or count >= total:
-            return text
-        return f"{text} ({speed:,.0f}/s, {(total - count) / speed:.0f} s left)"

@@ -71,7 +71,7 @@ def test_on_a_terminal_each_stage_is_a_bar_with_its_unit() -> None:
     for stage, done in (("embed", 10), ("train", 1), ("train", 5)):
         StageBars(bars)(stage, done, 10)
     told = [(bar.description, bar.completed, bar.total) for bar in bars.tasks]
-    assert told == [("embedding, text", 10, 10), ("training, batch", 5, 10)]
+    assert told == [("embedding, token", 10, 10), ("training, batch", 5, 10)]
 
 
 def test_in_a_pipe_progress_is_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ragwheel.demo.result import (
+from ragwheel.accounting.accounts import TopicAccount
+from ragwheel.demo.outcome import (
     Comparison,
     DeadLetterSample,
     DemoResult,
-    Interval,
+    FunnelStage,
     LabelSummary,
-    RankShift,
     Step,
-    TimedStep,
-    TopicAccount,
-    Verdict,
 )
+from ragwheel.measuring.intervals import Interval
+from ragwheel.schemas.events import ModelEvent
+from ragwheel.schemas.identity import content_hash, query_hash
+from ragwheel.trainers.evaluation import RankShift
 
 
 def comparison(metric: str, k: int, segment: str, before: float, delta: float) -> Comparison:
@@ -41,12 +42,34 @@ def comparisons(before: float) -> tuple[Comparison, ...]:
     )
 
 
+def shift(query: str, chunk_id: str, segment: str, before: int, after: int) -> RankShift:
+    return RankShift(query, query_hash(query), content_hash(chunk_id), segment, before, after)
+
+
+CHUNK_IDS = {
+    content_hash(chunk_id): chunk_id for chunk_id in ("shutil:copy<tree>", "os:walk", "re:match")
+}
 SHIFTS = (
-    RankShift("Was at twenty & is at five.", "shutil:copy<tree>", "files", 20, 5),
-    RankShift("Was at the top and stays.", "os:walk", "files", 1, 1),
-    RankShift("Fell out of the first ten.", "re:match", "text", 3, 40),
-    RankShift("Was hopeless.", "re:sub", "text", 900, 450),
+    shift("Was at twenty & is at five.", "shutil:copy<tree>", "files", 20, 5),
+    shift("Was at the top and stays.", "os:walk", "files", 1, 1),
+    shift("Fell out of the first ten.", "re:match", "text", 3, 40),
+    shift("Was hopeless.", "re:sub", "text", 900, 450),
 )
+
+
+def verdict(action: str = "promoted", reason: str = "recall@10 rose.") -> ModelEvent:
+    return ModelEvent.model_validate(
+        {
+            "event_id": "0" * 32,
+            "model_id": "m1",
+            "base_model": "base",
+            "action": action,
+            "reason": reason,
+            "triplets": 24_000,
+            "labels": 69_000,
+            "ts": datetime(2026, 11, 23, 9, 5, tzinfo=UTC),
+        }
+    )
 
 
 def result(problems: tuple[str, ...] = ()) -> DemoResult:
@@ -57,13 +80,14 @@ def result(problems: tuple[str, ...] = ()) -> DemoResult:
         grader="The demo grader stands in for an LLM.",
         chunks=6_000,
         funnel=(
-            TimedStep("searches", 8_000),
-            TimedStep("sampled", 4_800, "60 %"),
-            TimedStep("trained on", 9),
+            FunnelStage("searches", 8_000),
+            FunnelStage("sampled", 4_800, "60 %"),
+            FunnelStage("trained on", 9),
         ),
+        sent={"queries": 8_050},
         accounts=(
-            TopicAccount("queries", 8_050, 8_040, 10, 0, 0, 8_050),
-            TopicAccount("labels", 70_000, 70_000, 0, 0, 0),
+            TopicAccount("queries", produced=8_050, landed=8_040, dead_lettered=10),
+            TopicAccount("labels", produced=70_000, landed=70_000),
         ),
         dead_letters=(DeadLetterSample("queries", "not_utf8", 3, "byte 7 is <not> UTF-8"),),
         labels=(
@@ -76,7 +100,8 @@ def result(problems: tuple[str, ...] = ()) -> DemoResult:
         judged=comparisons(0.6),
         truth=comparisons(0.5),
         shifts=SHIFTS,
-        verdict=Verdict("promoted", "recall@10 rose.", "m1", "base", 24_000, 69_000, 300),
+        chunk_ids=CHUNK_IDS,
+        verdict=verdict(),
         prometheus=(0.7, 0.78),
         steps=(Step("corpus", 6.0), Step("training", 60.0)),
         search_latency_ms=(2.0, 5.0),

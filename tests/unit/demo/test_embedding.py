@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.unit.trainers.trainer_world import NOON, TruthfulJudge, make_world, save_base_model
 
 from ragwheel.demo import embedding as demo
 from ragwheel.demo.embedding import Embedding, EmbeddingStoppedError
-from ragwheel.models.encoder import Progress, Vectors
+from ragwheel.models.encoder import Progress, TextEncoder, Tokens, Vectors, load_encoder
+from ragwheel.models.manifest import TrainConfig
+from ragwheel.models.registry import ModelRegistry
+from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.settings import TrainerSettings
+from ragwheel.trainers.cycle import Parts, run_cycle
 
 
 class Encoder:
@@ -27,15 +34,20 @@ class Encoder:
         self.go_on = threading.Event()
         self.go_on.set()
 
+    def tokens(self, texts: Sequence[str]) -> Tokens:
+        return np.array([len(text) for text in texts], np.int64)
+
     def encode(
         self, texts: Sequence[str], prompt: str = "", progress: Progress | None = None
     ) -> Vectors:
-        for number, text in enumerate(texts, 1):
+        done = 0
+        for text in texts:
             self.texts.append(text)
             self.began.set()
             assert self.go_on.wait(10)
+            done += len(text)
             if progress is not None:
-                progress(number, len(texts))
+                progress(done, sum(map(len, texts)))
         return np.array([[len(text), 1] for text in texts], np.float32)
 
 
@@ -46,30 +58,75 @@ def encoder(monkeypatch: pytest.MonkeyPatch) -> Encoder:
     return one
 
 
-def embedding(folder: Path, chunks: Sequence[str], questions: Sequence[str]) -> Embedding:
-    return Embedding("base", 128, folder, chunks, questions)
+def embedding(folder: Path, chunks: Sequence[str], queries: Sequence[str]) -> Embedding:
+    return Embedding("base", 128, folder, chunks, queries)
 
 
 def test_vectors_come_in_the_order_of_the_texts_and_progress_reaches_the_end(
     encoder: Encoder, tmp_path: Path
 ) -> None:
-    thread = embedding(tmp_path, ["a", "four", "xx"], ["what?"])
+    thread = embedding(tmp_path, ["a", "four", "xx"], ["what?", "WHAT?!", "what?"])
     thread.start()
     thread.join(10)
 
-    _, chunks, questions = thread.result()
-    assert chunks[:, 0].tolist() == [1, 4, 2]
-    assert questions[:, 0].tolist() == [5]
-    assert (thread.done, thread.total) == (4, 4)
+    embedded = thread.result()
+    assert embedded.chunks[:, 0].tolist() == [1, 4, 2]
+    assert {text: vector[0] for text, vector in embedded.query.items()} == {"what?": 5, "WHAT?!": 6}
+    assert (thread.done, thread.total) == (18, 18), "characters here, tokens with a real model"
 
 
-def test_the_trainer_finds_the_chunks_in_its_cache(encoder: Encoder, tmp_path: Path) -> None:
+def test_no_text_is_embedded_twice(encoder: Encoder, tmp_path: Path) -> None:
     for _ in range(2):
         thread = embedding(tmp_path, ["a", "four"], ["what?"])
         thread.start()
         thread.join(10)
 
-    assert sorted(encoder.texts) == ["a", "four", "what?", "what?"], "chunks once"
+    assert sorted(encoder.texts) == ["a", "four", "what?"]
+
+
+def test_the_trainer_finds_every_chunk_and_query_that_the_demo_embedded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    base = save_base_model(tmp_path / "base")
+    world = make_world(base, questions=200, chunks=150)
+    settings = TrainerSettings(
+        base_model=base,
+        model_dir=tmp_path / "models",
+        vector_cache_dir=tmp_path / "vectors",
+        gate_share=0.3,
+        max_seq_length=64,
+    )
+    embedded: Counter[str] = Counter()
+    encode = TextEncoder.encode
+
+    def counted(
+        self: TextEncoder,
+        texts: Sequence[str],
+        prompt: str = "",
+        progress: Progress | None = None,
+    ) -> Vectors:
+        if next(self.model.parameters()).equal(untrained):
+            embedded.update(texts)
+        return encode(self, texts, prompt, progress)
+
+    untrained = next(load_encoder(base, 64).model.parameters())
+    monkeypatch.setattr(TextEncoder, "encode", counted)
+    chunks, queries = world.corpus().texts, [each.query for each in world.sampled_queries()]
+    thread = Embedding(base, 64, settings.vector_cache_dir, chunks, queries)
+    thread.start()
+    thread.join(60)
+    thread.result()
+    parts = Parts(
+        store=world,
+        judge=TruthfulJudge(world),
+        registry=ModelRegistry(settings.model_dir),
+        cache=VectorCache(settings.vector_cache_dir),
+        publish=lambda event: None,
+        now=lambda: NOON,
+    )
+    run_cycle(parts, settings, TrainConfig(epochs=1, max_seq_length=64))
+
+    assert embedded == Counter([*chunks, *queries]), "the base model saw each text once"
 
 
 def test_stopping_ends_it_after_the_batch_under_way(encoder: Encoder, tmp_path: Path) -> None:

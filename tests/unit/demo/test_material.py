@@ -6,14 +6,11 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.unit.demo.demo_results import comparison, comparisons
 
-from ragwheel.demo.collecting import verdict_problems
 from ragwheel.demo.corpus import CorpusChunk
 from ragwheel.demo.material import Material, choose, group_of, write_gold
 from ragwheel.demo.options import SCALES, Scale
-from ragwheel.demo.readings import Decision, pivot
-from ragwheel.demo.result import Verdict
+from ragwheel.demo.readings import pivot
 from ragwheel.demo.scrape import parse
 from ragwheel.demo.truth import held_out
 from ragwheel.demo.watching import last_message, threshold
@@ -130,44 +127,6 @@ def test_rows_of_metrics_become_comparisons_of_three_systems() -> None:
     assert (row.before.value, row.after.value, row.delta.low) == (0.6, 0.7, 0.05)
 
 
-def decision(action: str = "promoted") -> Decision:
-    return Decision("event", Verdict(action, "because", "m", "base", 1, 1, 1), "uri")
-
-
-def test_a_proven_and_published_promotion_is_no_problem() -> None:
-    judged, truth = comparisons(0.6), comparisons(0.5)
-
-    assert list(verdict_problems(decision(), judged, truth, (0.7, 0.78))) == []
-
-
-def test_a_refusal_is_a_problem_of_the_run() -> None:
-    problems = verdict_problems(
-        decision("refused"), comparisons(0.6), comparisons(0.5), (0.7, 0.78)
-    )
-
-    assert list(problems) == ["nothing was promoted (refused): because"]
-
-
-def test_an_improvement_that_the_truth_does_not_prove_is_a_problem() -> None:
-    truth = (comparison("recall", 10, "*", 0.5, 0.01),)
-
-    problems = list(verdict_problems(decision(), comparisons(0.6), truth, (0.7, 0.78)))
-
-    assert len(problems) == 1
-    assert "not proven" in problems[0]
-
-
-def test_metrics_must_say_what_clickhouse_says() -> None:
-    judged, truth = comparisons(0.6), comparisons(0.5)
-
-    assert "no recall@10" in "".join(verdict_problems(decision(), judged, truth, None))
-    assert "(0.7, 0.9)" in "".join(verdict_problems(decision(), judged, truth, (0.7, 0.9)))
-
-
-def test_no_verdict_is_one_problem() -> None:
-    assert list(verdict_problems(None, (), (), None)) == ["the trainer reached no verdict"]
-
-
 def test_metrics_are_read_by_their_labels() -> None:
     scraped = parse(
         "# TYPE ragwheel_train_queries_available gauge\n"
@@ -180,13 +139,26 @@ def test_metrics_are_read_by_their_labels() -> None:
 
     assert scraped.value(metrics.TRAIN_CYCLES, verdict="failed") == 2.0
     assert scraped.value(metrics.TRAIN_CYCLES, verdict="promoted") is None
-    assert threshold(scraped) == "12 of 100 answered queries that start the training"
+    assert threshold(scraped) == "training starts at 100 answered queries, 12 are there"
     assert threshold(parse("")) == "the trainer has not counted yet"
 
 
 def test_the_last_message_of_a_log_is_shown_without_its_head(tmp_path: Path) -> None:
     log = tmp_path / "trainer.log"
-    assert last_message(log) == "nothing yet"
+    assert last_message(log) == "nothing from the log yet"
 
-    log.write_text("2026-11-23 09:00:00 INFO    ragwheel.trainers.process: train: 30 of 120\n")
-    assert last_message(log) == "train: 30 of 120"
+    log.write_text(
+        "2026-11-23 09:00:00 INFO    ragwheel.trainers.process: training: batch 30 of 120\n"
+    )
+    assert last_message(log) == "training: batch 30 of 120"
+
+
+def test_what_libraries_say_about_their_folders_is_not_shown(tmp_path: Path) -> None:
+    log = tmp_path / "trainer.log"
+    log.write_text(
+        "2026-11-23 09:00:00 INFO    ragwheel.trainers.process: training: batch 120 of 120\n"
+        "2026-11-23 09:00:01 INFO    sentence_transformers.base.model: Saving model to /m/.new-1\n"
+        "Traceback: not a line of ours\n"
+    )
+
+    assert last_message(log) == "training: batch 120 of 120"

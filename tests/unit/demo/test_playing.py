@@ -12,9 +12,10 @@ from tests.fake_producer import FakeProducer
 from ragwheel.backends import kafka
 from ragwheel.client import RagwheelClient
 from ragwheel.demo.behaviour import CONTEXT_SIZE
-from ragwheel.demo.playing import RESULTS, Replayed, replay, send_twice
-from ragwheel.demo.search import IndexedChunk, SearchService, Vectors
-from ragwheel.demo.traffic import CorpusQuestion, plan
+from ragwheel.demo.playing import RESULTS, Searched, play_searches, send_twice
+from ragwheel.demo.search import IndexedChunk, SearchService
+from ragwheel.demo.searches import CorpusQuestion, plan
+from ragwheel.models.encoder import Vectors
 from ragwheel.schemas.events import FeedbackEvent, QueryEvent, RetrievalEvent
 
 _COUNT = 60
@@ -37,12 +38,13 @@ def producer(monkeypatch: pytest.MonkeyPatch) -> FakeProducer:
     return fake
 
 
-def play(client: RagwheelClient, *, blind: bool = False) -> Replayed:
+def play(client: RagwheelClient, *, blind: bool = False) -> Searched:
     """Play `SEARCHES` on an index that knows all answers, or on one that finds them by chance."""
     chunks = unit_vectors(1)
     questions = unit_vectors(2) if blind else chunks
-    vector_of = {question.text: questions[n] for n, question in enumerate(QUESTIONS)}
-    return replay(
+    row_of = {question: row for row, question in enumerate(QUESTIONS)}
+    vector_of = {search.text: questions[row_of[search.question]] for search in SEARCHES}
+    return play_searches(
         client,
         SearchService(CHUNKS, chunks),
         SEARCHES,
@@ -108,7 +110,7 @@ def test_feedback_belongs_to_shown_chunks_of_its_own_query(producer: FakeProduce
         assert one.chunk_id is None or one.chunk_id in shown[one.query_id]
 
 
-def test_a_seed_repeats_a_replay_event_by_event(producer: FakeProducer) -> None:
+def test_a_seed_repeats_a_run_event_by_event(producer: FakeProducer) -> None:
     def content(record: object) -> dict[str, object]:
         assert isinstance(record, QueryEvent | RetrievalEvent | FeedbackEvent)
         return record.model_dump(exclude={"ts", "event_id", "latency_ms"})

@@ -11,8 +11,8 @@ from tests.unit.demo.demo_results import result
 
 from ragwheel.demo import run as demo
 from ragwheel.demo.options import DemoOptions
-from ragwheel.demo.result import DemoResult
-from ragwheel.demo.terminal import Console
+from ragwheel.demo.outcome import DemoResult
+from ragwheel.demo.terminal import Terminal
 from ragwheel.demo.waiting import DemoFailedError
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.stack.processes import ProcessFailedError
@@ -29,17 +29,17 @@ def play(
     homes: list[Path] = []
 
     class Turn:
-        def __init__(self, options: DemoOptions, home: Path, console: Console) -> None:
+        def __init__(self, options: DemoOptions, home: Path, terminal: Terminal) -> None:
             homes.append(home)
-            self._console = console
+            self._terminal = terminal
 
         def play(self) -> DemoResult:
             for name in ("logs/intake.log", "kafka/log", "models/m/weights", "gold.json"):
                 path = homes[0] / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text("x")
-            with self._console.step("corpus"):
-                self._console.done("a step")
+            with self._terminal.step("corpus"):
+                self._terminal.done("a step")
             if isinstance(outcome, BaseException):
                 raise outcome
             return outcome
@@ -65,12 +65,12 @@ def test_a_good_run_ends_with_the_table_the_report_and_status_0(
     assert left(home) == ["logs", "report.html", "result.json"]
 
 
-def test_steps_of_the_console_are_in_the_report(
+def test_steps_of_the_run_are_in_the_report(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     _, _, home = play(monkeypatch, tmp_path, result())
 
-    assert ">corpus</text>" in (home / "report.html").read_text()
+    assert ">corpus</span>" in (home / "report.html").read_text()
 
 
 def test_the_result_is_kept_for_programs_too(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
+import random
 from pathlib import Path
 
 import pytest
 
-from ragwheel.demo.accounts import account_problems, dead_letter_problems
-from ragwheel.demo.result import DeadLetterSample, TopicAccount
-from ragwheel.demo.terminal import Console
-from ragwheel.demo.text_table import text_table
-from ragwheel.demo.waiting import Awaited, DemoFailedError, Progress, Rate, wait_for
+from ragwheel.demo.terminal import Terminal
+from ragwheel.demo.waiting import Awaited, DemoFailedError, Standing, wait_for
+from ragwheel.models.encoder import batches_by_length
 
 
 class Clock:
@@ -27,9 +26,20 @@ class Clock:
         self.now += seconds
 
 
-class Terminal(io.StringIO):
+ERASE_LINE = "\x1b[2K"
+
+
+class Window(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+@pytest.fixture(autouse=True)
+def ordinary_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What CI or the developer's shell says about terminals must not decide."""
+    for name in ("CI", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
 
 
 class Stack:
@@ -40,63 +50,98 @@ class Stack:
         self.checks += 1
 
 
-def test_a_log_gets_a_line_every_few_seconds_and_no_carriage_returns() -> None:
+def test_a_log_gets_a_line_every_few_seconds_and_no_control_characters() -> None:
     clock, out = Clock(), io.StringIO()
-    console = Console(out, clock)
+    terminal = Terminal(out, clock)
 
-    with console.step("labels"):
+    with terminal.step("labels"):
         for count in range(60):
             clock.sleep(0.2)
-            console.progress(f"{count} of 60")
-        console.done("60 of 60")
+            terminal.progress(f"{count} of 60")
+        terminal.done("60 of 60")
 
     lines = out.getvalue().splitlines()
-    assert "\r" not in out.getvalue()
+    assert out.getvalue().isprintable() or not set("\r\x1b") & set(out.getvalue())
     assert len(lines) == 3, "12 seconds: two lines of progress and the result"
     assert lines[-1] == "✓ labels                  12.0 s  60 of 60"
 
 
-def test_a_terminal_sees_one_line_that_is_redrawn_and_then_replaced() -> None:
-    clock, out = Clock(), Terminal()
-    console = Console(out, clock)
-
-    with console.step("labels"):
+def tell(clock: Clock, out: io.StringIO) -> str:
+    """A step with some progress; what was written."""
+    terminal = Terminal(out, clock)
+    with terminal.step("labels"):
         for count in range(3):
             clock.sleep(0.2)
-            console.progress(f"{count} of 3")
-        console.done("3 of 3")
+            terminal.progress(f"{count} of 3")
+        terminal.done("3 of 3")
+    return out.getvalue()
 
-    assert out.getvalue().count("\n") == 1
-    assert out.getvalue().count("\r") == 5, "three drawings, and one erasure before the result"
+
+def test_a_terminal_sees_one_line_that_is_redrawn_and_then_erased(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = tell(Clock(), Window())
+
+    assert "3 of 3" in text
+    assert text.rstrip().endswith(ERASE_LINE), "the live line is gone in the end"
+
+
+@pytest.mark.parametrize(("name", "value"), [("CI", "true"), ("TERM", "dumb")])
+def test_a_terminal_that_nobody_looks_at_gets_plain_lines(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    text = tell(Clock(), Window())
+
+    assert ERASE_LINE not in text
+    assert text.count("\n") == 1
+
+
+def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    green = "\x1b[32m"
+    assert green in tell(Clock(), Window())
+
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    assert green not in tell(Clock(), Window())
+
+
+def test_long_lines_are_not_broken_in_a_log() -> None:
+    out = io.StringIO()
+    path = "/a/long/way" * 30
+
+    Terminal(out).say(f"Report: {path}")
+
+    assert out.getvalue() == f"Report: {path}\n"
 
 
 def test_steps_remember_how_long_they_took_also_when_they_fail() -> None:
     clock = Clock()
-    console = Console(io.StringIO(), clock)
+    terminal = Terminal(io.StringIO(), clock)
 
     def fail() -> None:
-        with console.step("training"):
+        with terminal.step("training"):
             clock.sleep(7)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
 
-    assert [(step.name, step.seconds) for step in console.steps] == [("training", 7.0)]
+    assert [(step.name, step.seconds) for step in terminal.steps] == [("training", 7.0)]
 
 
 def test_waiting_ends_when_the_stage_is_over_and_looks_after_the_stack(tmp_path: Path) -> None:
     clock, stack = Clock(), Stack()
     counts = iter([3, 6, 9])
 
-    def poll() -> Progress:
+    def poll() -> Standing:
         count = next(counts)
-        return Progress(count == 9, f"{count} of 9")
+        return Standing(count == 9, "almost", (count, 9), "pairs")
 
     text = wait_for(
-        Awaited("all labels", "grader", "Look there."),
-        poll,
-        Console(io.StringIO(), clock),
+        Awaited("all labels", "grader", "Look there.", poll),
+        Terminal(io.StringIO(), clock),
         stack,
         log_path=tmp_path / "grader.log",
         timeout_s=60,
@@ -104,7 +149,7 @@ def test_waiting_ends_when_the_stage_is_over_and_looks_after_the_stack(tmp_path:
         sleep=clock.sleep,
     )
 
-    assert text == "9 of 9"
+    assert text == "9 of 9 pairs; almost"
     assert stack.checks == 3
 
 
@@ -117,9 +162,13 @@ def test_waiting_too_long_says_how_far_it_came_what_to_do_and_what_the_log_says(
 
     with pytest.raises(DemoFailedError) as failed:
         wait_for(
-            Awaited("all labels", "grader", "Check the key of the grader."),
-            lambda: Progress(False, "5 of 9"),
-            Console(io.StringIO(), clock),
+            Awaited(
+                "all labels",
+                "grader",
+                "Check the key of the grader.",
+                lambda: Standing(False, count=(5, 9)),
+            ),
+            Terminal(io.StringIO(), clock),
             Stack(),
             log_path=log,
             timeout_s=30,
@@ -134,50 +183,42 @@ def test_waiting_too_long_says_how_far_it_came_what_to_do_and_what_the_log_says(
     assert "the key was refused" in message
 
 
-def test_a_rate_tells_speed_and_time_left_from_the_last_seconds() -> None:
-    rate = Rate(window_s=10)
+def test_a_count_tells_speed_and_time_left_from_the_last_half_minute() -> None:
+    clock, out = Clock(), io.StringIO()
+    terminal = Terminal(out, clock)
 
-    assert rate.describe(0, 1_000, 0.0) == "0 of 1,000"
-    rate.describe(10, 1_000, 10.0)
-    assert rate.describe(110, 1_000, 12.0) == "110 of 1,000 (50/s, 18 s left)"
-    assert rate.describe(1_000, 1_000, 13.0) == "1,000 of 1,000"
+    with terminal.step("labels"):
+        for done in (0, 10, 310, 610):
+            terminal.progress("the rest follows", done, 1_000, "pairs")
+            clock.sleep(6)
 
-
-def test_tables_align_words_left_and_figures_right() -> None:
-    table = text_table(("topic", "landed"), [("queries", "8,000"), ("models", "1")])
-
-    assert table.splitlines() == [
-        "  topic    landed",
-        "  ───────  ──────",
-        "  queries   8,000",
-        "  models        1",
-    ]
+    assert (
+        out.getvalue()
+        .splitlines()[-1]
+        .endswith("610 of 1,000 pairs (50/s, 8 s left); the rest follows")
+    )
 
 
-def test_balanced_books_raise_no_problem() -> None:
-    rows = [TopicAccount("queries", 10, 9, 1, 0, 0, 10), TopicAccount("labels", 5, 5, 0, 0, 0)]
+@pytest.mark.parametrize("seed", range(5))
+def test_the_predicted_total_is_right_from_a_tenth_of_the_work_on(seed: int) -> None:
+    """Long texts first, a cost proportional to tokens: texts per second would be off tenfold."""
+    rng = random.Random(seed)
+    texts = ["x" * length for length in sorted(rng.choices(range(20, 1_000), k=6_000))]
+    batches = list(batches_by_length(texts, 128))
+    tokens = [sum(min(128, len(texts[row]) // 3 + 2) for row in batch) for batch in batches]
+    total, speed = sum(tokens), 3_000.0
+    clock = Clock()
+    terminal = Terminal(io.StringIO(), clock)
+    predicted = []
+    with terminal.step("embedding"):
+        terminal.progress("", 0, total, "tokens")
+        began, done = clock.now, 0
+        for batch in tokens:
+            clock.sleep(batch / speed)
+            done += batch
+            terminal.progress("", done, total, "tokens")
+            if done >= total / 10:
+                predicted.append(clock.now - began + (terminal.time_left() or 0.0))
 
-    assert list(account_problems(rows)) == []
-
-
-def test_each_fault_in_the_books_is_named_with_its_topic() -> None:
-    rows = [TopicAccount("queries", 10, 6, 1, 2, 1, sent=12)]
-
-    assert list(account_problems(rows)) == [
-        "queries: 1 messages are unaccounted for",
-        "queries: 2 messages are still in flight",
-        "queries: 12 messages were sent and confirmed, but the broker counts 10",
-    ]
-
-
-def test_dead_letters_must_be_exactly_those_that_were_sent_broken() -> None:
-    found = [
-        DeadLetterSample("queries", "malformed_json", 2, ""),
-        DeadLetterSample("labels", "invalid_field", 1, ""),
-    ]
-
-    assert list(dead_letter_problems({("queries", "malformed_json"): 2}, found[:1])) == []
-    assert list(dead_letter_problems({("queries", "malformed_json"): 3}, found)) == [
-        "labels: 1 dead letters with the reason invalid_field, expected 0",
-        "queries: 2 dead letters with the reason malformed_json, expected 3",
-    ]
+    true = total / speed
+    assert 0.8 * true < min(predicted) <= max(predicted) < 1.2 * true

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.unit.demo.demo_results import shift
 
-from ragwheel.demo.result import RankShift
 from ragwheel.demo.search import IndexedChunk, SearchService
-from ragwheel.demo.truth import compare, ranks_of
+from ragwheel.demo.searches import CorpusQuestion
+from ragwheel.demo.truth import compare, rank_shifts, ranks_of
 
 CHUNKS = [IndexedChunk(f"{name}.part:f", f"{n:032x}") for n, name in enumerate("abcd")]
 VECTORS = np.array([[1, 0], [0.8, 0.6], [0, 1], [-1, 0]], dtype=np.float32)
@@ -56,10 +57,10 @@ def test_a_tie_counts_against_the_answer() -> None:
 
 def test_figures_are_means_over_questions_and_segments() -> None:
     shifts = [
-        RankShift("q1", "c1", "text", before=20, after=5),
-        RankShift("q2", "c2", "text", before=1, after=1),
-        RankShift("q3", "c3", "files", before=2, after=11),
-        RankShift("q4", "c4", "files", before=50, after=10),
+        shift("q1", "c1", "text", before=20, after=5),
+        shift("q2", "c2", "text", before=1, after=1),
+        shift("q3", "c3", "files", before=2, after=11),
+        shift("q4", "c4", "files", before=50, after=10),
     ]
     rows = {(row.metric, row.k, row.segment): row for row in compare(shifts, seed=1)}
 
@@ -72,7 +73,7 @@ def test_figures_are_means_over_questions_and_segments() -> None:
 
 
 def test_intervals_cover_the_value_and_shrink_with_more_questions() -> None:
-    few = [RankShift(f"q{n}", "c", "text", 1 + n % 20, 1 + n % 9) for n in range(40)]
+    few = [shift(f"q{n}", "c", "text", 1 + n % 20, 1 + n % 9) for n in range(40)]
     row_few = compare(few, seed=1)[2]
     row_many = compare(few * 16, seed=1)[2]
 
@@ -82,3 +83,12 @@ def test_intervals_cover_the_value_and_shrink_with_more_questions() -> None:
     width_few = row_few.delta.high - row_few.delta.low
     width_many = row_many.delta.high - row_many.delta.low
     assert 3 < width_few / width_many < 5, "16 times the questions, a quarter of the width"
+
+
+def test_a_shift_names_the_answer_by_its_hash() -> None:
+    question = CorpusQuestion("where is c?", "text", "c.part:f")
+
+    (found,) = rank_shifts([question], QUERY[None, :], VECTORS[2:3], VECTORS, CHUNKS)
+
+    assert (found.query, found.segment, found.chunk_hash) == ("where is c?", "text", f"{2:032x}")
+    assert (found.before, found.after) == (3, 1)

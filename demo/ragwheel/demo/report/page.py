@@ -1,56 +1,123 @@
-"""The report of a demo run: one HTML file that needs nothing else. Pure: a result in, text out."""
+"""The report of a demo run: one HTML file that needs nothing else. Pure: a result in, text out.
+
+Words and layout are in `page.html`, the plots in `plots.html`, colours in `style.css`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from html import escape
-from importlib.resources import files
+import math
+from pathlib import Path
 
-from ragwheel.demo.report import sections
-from ragwheel.demo.result import DemoResult
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>ragwheel: one turn of the wheel</title>
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
+from ragwheel.demo.outcome import DECISIVE, Comparison, DemoResult, LabelSummary, overall
+from ragwheel.demo.report.ranks import clipped, jittered, pick_examples
+from ragwheel.demo.summary import account_rows
+from ragwheel.measuring.intervals import Interval
+from ragwheel.trainers.evaluation import ALL_SEGMENTS
+
+_ACTIONS = {
+    "promoted": "the new model was promoted",
+    "shadow": "the new model runs in shadow",
+    "refused": "the new model was refused",
+}
 
 
 def html_report(result: DemoResult) -> str:
     """The whole page."""
-    style = files("ragwheel.demo.report").joinpath("style.css").read_text("utf-8")
-    return _PAGE.format(style=style, body="\n".join(_body(result)))
-
-
-def _body(result: DemoResult) -> Iterator[str]:
-    yield from sections.opening(result)
-    yield from sections.quality(result)
-    yield from sections.rank_shift(result)
-    yield from sections.funnel(result)
-    yield from sections.labels(result)
-    yield from sections.accounts(result)
-    yield from sections.time_spent(result)
-    yield from _closing(result)
-
-
-def _closing(result: DemoResult) -> Iterator[str]:
-    yield (
-        f"<footer><p>{escape(result.grader)} Set <code>RAGWHEEL_LLM_BASE_URL</code> and "
-        "<code>RAGWHEEL_LLM_API_KEY</code> (and the two model names) to put a real one in its "
-        "place. Everything else in this run is the product itself: Apache Kafka, the ClickHouse "
-        "engine, the <code>openai</code> client over HTTP, all-MiniLM-L6-v2.</p>"
-        f"<p>Started {result.started_at:%Y-%m-%d %H:%M:%S} UTC, scale {escape(result.scale)}, "
-        f"seed {result.seed}.</p></footer>"
+    folder = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
+    environment.filters |= {
+        "thousands": "{:,}".format,
+        "px": "{:.1f}".format,
+        "three": "{:.3f}".format,
+        "signed": "{:+.3f}".format,
+        "percent": "{:+.1%}".format,
+        "clipped": clipped,
+    }
+    environment.globals |= {"log": math.log, "bounds": _bounds}
+    rows = sorted(result.judged, key=lambda row: (row.segment != ALL_SEGMENTS, row.segment))
+    statuses = sorted({status for one in result.labels for status in one.by_status})
+    return environment.get_template("page.html").render(
+        result=result,
+        style=(folder / "style.css").read_text("utf-8"),
+        headline=_headline(result),
+        truth=overall(result.truth),
+        decisive=[row for row in rows if (row.metric, row.k) == DECISIVE],
+        tables=[
+            [_quality_cells(result, row) for row in rows if (row.group == "all") == whole]
+            for whole in (True, False)
+        ],
+        rose=sum(shift.after < shift.before for shift in result.shifts),
+        fell=sum(shift.after > shift.before for shift in result.shifts),
+        accounts=account_rows(result),
+        dead_letters=[
+            (one.topic, one.reason, f"{one.count:,}", clipped(one.detail, 110))
+            for one in result.dead_letters
+        ],
+        statuses=statuses,
+        labels=[
+            (
+                one.role,
+                *(f"{one.by_status.get(status, 0):,}" for status in statuses),
+                f"{one.cached_pairs:,}",
+                f"${one.cost_usd:.2f}",
+                f"{one.total / one.seconds:,.0f}" if one.seconds else "",
+            )
+            for one in result.labels
+        ],
+        grades=_grades,
+        steps=[
+            (step, 85 * sum(each.seconds for each in result.steps[:at]) / (result.seconds or 1))
+            for at, step in enumerate(result.steps)
+        ],
+        examples=pick_examples(result.shifts),
+        points=jittered(result.shifts),
+    )
+
+
+def _headline(result: DemoResult) -> str:
+    judged = overall(result.judged)
+    if result.verdict is None or judged is None:
+        return "The run did not reach a verdict."
+    return (
+        f"Recall@10 on held-out questions: {judged.before.value:.3f} → {judged.after.value:.3f} "
+        f"({judged.relative:+.1%}); {_ACTIONS.get(result.verdict.action, result.verdict.action)}."
+    )
+
+
+def _quality_cells(result: DemoResult, row: Comparison) -> list[str]:
+    true = result.true(row)
+    return [
+        row.group,
+        row.name,
+        *(_plus_minus(one) for one in (row.before, row.after)),
+        _plus_minus(row.delta, "+"),
+        f"{row.relative:+.1%}",
+        *([_plus_minus(one) for one in (true.before, true.after)] if true else ["", ""]),
+        _plus_minus(true.delta, "+") if true else "",
+    ]
+
+
+def _grades(summary: LabelSummary) -> list[tuple[str, int]]:
+    """(CSS class, labels) per grade, and of those without one."""
+    counts = [(f"g{grade}", count) for grade, count in sorted(summary.by_grade.items())]
+    return [*counts, ("none", summary.total - sum(summary.by_grade.values()))]
+
+
+def _plus_minus(one: Interval, sign: str = "") -> str:
+    """The value and half the width of its interval: what a table has room for."""
+    return f"{one.value:{sign}.3f} ± {(one.high - one.low) / 2:.3f}"
+
+
+def _bounds(rows: list[Comparison]) -> tuple[int, int]:
+    """The tenths between which all intervals lie."""
+    intervals = [one for row in rows for one in (row.before, row.after)]
+    low = math.floor(10 * min(one.low for one in intervals))
+    return max(0, low), min(10, math.ceil(10 * max(one.high for one in intervals)))

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from ragwheel.demo.behaviour import CONTEXT_SIZE, react
-from ragwheel.demo.traffic import UNINDEXED_PACKAGES, CorpusQuestion, plan, respell
+from ragwheel.demo.searches import UNINDEXED_PACKAGES, CorpusQuestion, plan, respell
 from ragwheel.schemas.identity import canonical_query
 
 QUESTIONS = tuple(

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Literal
 
-System = Literal["incumbent", "candidate"]
-#: The segment that stands for all traffic.
-ALL_SEGMENTS = "*"
+import orjson
 
+from ragwheel.accounting.accounts import TopicAccount
+from ragwheel.measuring.intervals import Interval
+from ragwheel.schemas.events import ModelEvent, Role
+from ragwheel.schemas.topics import TopicName
+from ragwheel.trainers.evaluation import ALL_SEGMENTS, RankShift
 
-@dataclass(frozen=True, slots=True)
-class TopicAccount:
-    """What became of a topic's messages.
-
-    Attributes:
-        produced: messages that the broker holds or held.
-        sent: messages that this run knows to have sent; None for topics that ragwheel fills itself.
-    """
-
-    topic: str
-    produced: int
-    landed: int
-    dead_lettered: int
-    in_flight: int
-    unaccounted: int
-    sent: int | None = None
+#: What is shown of the quality, in its order.
+METRICS = (("recall", 1), ("recall", 5), ("recall", 10), ("mrr", 10))
+#: The improvement that a run has to show.
+DECISIVE = ("recall", 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +33,7 @@ class LabelSummary:
         seconds: from the first to the last of these labels.
     """
 
-    role: str
+    role: Role
     by_status: Mapping[str, int]
     by_grade: Mapping[int, int]
     cost_usd: float
@@ -54,15 +44,6 @@ class LabelSummary:
     def total(self) -> int:
         """Labels of any status."""
         return sum(self.by_status.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A figure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,33 +71,24 @@ class Comparison:
         return f"{'MRR' if self.metric == 'mrr' else self.metric}@{self.k}"
 
     @property
+    def group(self) -> str:
+        """The segment, as people call it."""
+        return "all" if self.segment == ALL_SEGMENTS else self.segment
+
+    @property
     def relative(self) -> float:
         """Improvement relative to before; 0 when there was nothing to improve on."""
         return self.delta.value / self.before.value if self.before.value else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class RankShift:
-    """Where the right chunk of a held-out question stood, and stands now. 1 is the top."""
-
-    query: str
-    chunk_id: str
-    segment: str
-    before: int
-    after: int
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gate said."""
-
-    action: str
-    reason: str
-    model_id: str
-    incumbent_id: str
-    triplets: int
-    labels: int
-    held_out: int
+def overall(
+    rows: Sequence[Comparison], metric: str = DECISIVE[0], k: int = DECISIVE[1]
+) -> Comparison | None:
+    """A metric over all segments, None where it was not measured."""
+    for row in rows:
+        if (row.metric, row.k, row.segment) == (metric, k, ALL_SEGMENTS):
+            return row
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +110,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class TimedStep:
+class FunnelStage:
     """How much is left at one stage of the way from searches to training."""
 
     name: str
@@ -152,11 +124,15 @@ class DemoResult:
 
     Attributes:
         chunks: size of the index.
+        sent: messages that this run knows to have sent, per topic; ragwheel fills the others.
         judged: what the gate measured with the judge's labels.
         truth: the same metrics by what the demo knows and the product does not: the function that
             each held-out question was written for.
         shifts: every held-out question, by the truth.
+        chunk_ids: names of the chunks in `shifts`, by hash.
+        verdict: what the trainer announced, None when it did not.
         prometheus: recall@10 as scraped from the trainer's /metrics: incumbent, candidate.
+        search_latency_ms: median, and what 95 % of the searches stay under.
         grader: what graded, in words.
         problems: why the run counts as failed; empty when all went well.
     """
@@ -166,30 +142,37 @@ class DemoResult:
     seed: int
     grader: str
     chunks: int
-    funnel: Sequence[TimedStep]
+    funnel: Sequence[FunnelStage]
+    sent: Mapping[TopicName, int]
     accounts: Sequence[TopicAccount]
     dead_letters: Sequence[DeadLetterSample]
     labels: Sequence[LabelSummary]
     judged: Sequence[Comparison]
     truth: Sequence[Comparison]
     shifts: Sequence[RankShift]
-    verdict: Verdict | None
+    chunk_ids: Mapping[str, str]
+    verdict: ModelEvent | None
     prometheus: tuple[float, float] | None
-    steps: Sequence[Step]
+    steps: Sequence[Step] = ()
     search_latency_ms: tuple[float, float] = (0.0, 0.0)
-    problems: Sequence[str] = field(default_factory=tuple)
+    problems: Sequence[str] = ()
 
     @property
     def seconds(self) -> float:
         """Duration of the whole run."""
         return sum(step.seconds for step in self.steps)
 
-    def of(
-        self, kind: Literal["judged", "truth"], metric: str, k: int, segment: str = ALL_SEGMENTS
-    ) -> Comparison | None:
-        """One comparison, or None where it was not measured."""
-        rows = self.judged if kind == "judged" else self.truth
-        for row in rows:
-            if (row.metric, row.k, row.segment) == (metric, k, segment):
-                return row
-        return None
+    def true(self, row: Comparison) -> Comparison | None:
+        """The same metric in the same segment by the truth."""
+        wanted = (row.metric, row.k, row.segment)
+        return next((t for t in self.truth if (t.metric, t.k, t.segment) == wanted), None)
+
+    def as_json(self) -> bytes:
+        """All figures, for programs."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        values["accounts"] = [
+            {**asdict(row), "unaccounted": row.unaccounted, "sent": self.sent.get(row.topic)}
+            for row in self.accounts
+        ]
+        values["verdict"] = self.verdict and self.verdict.model_dump(mode="json")
+        return orjson.dumps(values, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
