@@ -140,7 +140,6 @@ class Turn:
             "RAGWHEEL_GATE_SHARE": str(scale.gate_share),
             "RAGWHEEL_GATE_MIN_QUERIES": str(scale.gate_min_queries),
             "RAGWHEEL_JUDGE_DEPTH": str(scale.judge_depth),
-            **scale.settings,
         }
         stack = LocalStack(
             self._home, env=settings, llm=self._llm, on_progress=self._terminal.progress
@@ -239,7 +238,7 @@ class Turn:
             awaited,
             self._terminal,
             stack,
-            log_path=stack.home.log_path(awaited.process),
+            log_path=stack.home.log_path(awaited.process) if awaited.process else None,
             timeout_s=self._scale.wait_s,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -28,12 +28,9 @@ class Scale:
         gate_share: share of queries held out for the gate.
         gate_min_queries: fewest judged queries for a promotion.
         judge_depth: top-k of both systems that is pooled and judged.
-        wait_s: longest wait for any single stage, seconds: it ends a stage that hangs, not one
-            that is slow.
-        settings: further `RAGWHEEL_` settings of the processes, by variable name.
+        wait_s: longest wait for any change in a stage, seconds.
     """
 
-    name: ScaleName
     chunks: int
     questions: int
     searches: int
@@ -45,13 +42,11 @@ class Scale:
     gate_min_queries: int
     judge_depth: int
     wait_s: float
-    settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 SCALES: Mapping[ScaleName, Scale] = MappingProxyType(
     {
         "full": Scale(
-            name="full",
             chunks=6_000,
             questions=5_000,
             searches=8_000,
@@ -65,7 +60,6 @@ SCALES: Mapping[ScaleName, Scale] = MappingProxyType(
             wait_s=600.0,
         ),
         "small": Scale(
-            name="small",
             chunks=2_000,
             questions=1_400,
             searches=1_800,

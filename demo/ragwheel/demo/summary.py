@@ -11,17 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ragwheel.demo.outcome import Comparison, DemoResult, overall
+from ragwheel.demo.report.tables import account_table, label_table
 from ragwheel.measuring.intervals import Interval
 from ragwheel.trainers.evaluation import ALL_SEGMENTS
 
 
 def summary(result: DemoResult) -> Iterator[RenderableType]:
     """Accounts, labels, quality, the verdict in words."""
-    yield from _table(
-        "Events",
-        ("topic", "sent", "produced", "landed", "dead-lettered", "in flight", "unaccounted"),
-        account_rows(result),
-    )
+    yield from _table("Events", *account_table(result))
     counts: Counter[str] = Counter()
     for one in result.dead_letters:
         counts[one.reason] += one.count
@@ -53,38 +50,8 @@ def _table(
     yield table
 
 
-def account_rows(result: DemoResult) -> list[tuple[str, ...]]:
-    """One row per topic: name, sent, produced, landed, dead-lettered, in flight, unaccounted."""
-    return [
-        (
-            row.topic,
-            f"{result.sent[row.topic]:,}" if row.topic in result.sent else "",
-            f"{row.produced:,}",
-            f"{row.landed:,}",
-            f"{row.dead_lettered:,}",
-            f"{row.in_flight:,}",
-            f"{row.unaccounted:,}",
-        )
-        for row in result.accounts
-    ]
-
-
 def _labels(result: DemoResult) -> Iterator[RenderableType]:
-    statuses = sorted({status for one in result.labels for status in one.by_status})
-    yield from _table(
-        "Labels",
-        ("role", *statuses, "grade 0", "1", "2", "3", "not paid again", "cost (demo price)"),
-        [
-            (
-                one.role,
-                *(f"{one.by_status.get(status, 0):,}" for status in statuses),
-                *(f"{one.by_grade.get(grade, 0):,}" for grade in range(4)),
-                f"{one.cached_pairs:,}",
-                f"${one.cost_usd:.2f}",
-            )
-            for one in result.labels
-        ],
-    )
+    yield from _table("Labels", *label_table(result))
     if result.verdict is not None:
         yield f"  triplets trained on: {result.verdict.triplets:,}"
     yield ""

@@ -16,6 +16,8 @@ from ragwheel.demo.outcome import Step
 
 #: A log file gets a progress line this often.
 _LOG_INTERVAL_S = 5.0
+#: Speed and time left are those of the last minute.
+_SPEED_S = 60.0
 _NAME_WIDTH = 22
 #: Lines and tables are as wide as they are, except where a terminal is redrawn.
 _LOG_WIDTH = 1_000
@@ -68,7 +70,7 @@ class Terminal:
 
         Args:
             done: how much of `total` is done, if that can be counted; with it come speed and time
-                left, by what the last half minute brought.
+                left, by what the last minute brought.
             unit: what is counted.
         """
         if total:
@@ -114,6 +116,7 @@ class Terminal:
             TextColumn("{task.fields[text]}", markup=False),
             console=self._console,
             get_time=self._now,
+            speed_estimate_period=_SPEED_S,
             transient=True,
             disable=not self._live,
         )

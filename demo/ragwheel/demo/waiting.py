@@ -58,7 +58,7 @@ class Awaited:
 
     Attributes:
         goal: as a noun phrase, "all labels".
-        process: who does the work; its log is shown when it does not happen.
+        process: who does the work, "" for this one; its log is shown when it does not happen.
         advice: what to do when it does not happen.
         poll: how it stands now.
     """
@@ -74,7 +74,7 @@ def wait_for(
     terminal: Terminal,
     stack: Checked,
     *,
-    log_path: Path,
+    log_path: Path | None,
     timeout_s: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
@@ -82,8 +82,8 @@ def wait_for(
     """Block until the stage is over.
 
     Args:
-        log_path: log of the process that does the work.
-        timeout_s: longest wait.
+        log_path: log of the process that does the work, if it has one.
+        timeout_s: longest wait without any change: it ends what hangs, not what is slow.
 
     Returns:
         How it stood at last, in words.
@@ -92,15 +92,19 @@ def wait_for(
         DemoFailedError: the time ran out, or it is hopeless; with the log's end and the advice.
         ProcessFailedError: a process of the stack is gone for good.
     """
-    began = clock()
+    began = moved_at = clock()
+    last = None
     while True:
         stack.check()
         standing = awaited.poll()
         if standing.over:
             return str(standing)
+        if standing != last:
+            last, moved_at = standing, clock()
         waited = clock() - began
-        if standing.hopeless or waited > timeout_s:
-            lines = "".join(f"\n    {line}" for line in last_lines(log_path, _LOG_LINES))
+        if standing.hopeless or clock() - moved_at > timeout_s:
+            log = last_lines(log_path, _LOG_LINES) if log_path else []
+            lines = "".join(f"\n    {line}" for line in log)
             raise DemoFailedError(
                 f"{awaited.goal}: not there after {waited:.0f} s ({standing}). "
                 f"{awaited.advice}" + (f"\n  log {log_path}:{lines}" if lines else "")

@@ -31,7 +31,7 @@ def embedded(embedding: Embedding) -> Awaited:
 
     return Awaited(
         "vectors of the corpus",
-        "trainer",
+        "",
         "The machine is busier than this run expects: try again, or use --scale small.",
         poll,
     )

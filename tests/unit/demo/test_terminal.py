@@ -183,7 +183,29 @@ def test_waiting_too_long_says_how_far_it_came_what_to_do_and_what_the_log_says(
     assert "the key was refused" in message
 
 
-def test_a_count_tells_speed_and_time_left_from_the_last_half_minute() -> None:
+def test_a_stage_that_is_slow_is_waited_for_as_long_as_it_moves(tmp_path: Path) -> None:
+    clock = Clock()
+    counts = iter(range(1_000))
+
+    def poll() -> Standing:
+        count = next(counts)
+        return Standing(count == 200, count=(count, 200), unit="pairs")
+
+    text = wait_for(
+        Awaited("all labels", "grader", "Look there.", poll),
+        Terminal(io.StringIO(), clock),
+        Stack(),
+        log_path=tmp_path / "grader.log",
+        timeout_s=30,
+        clock=clock,
+        sleep=clock.sleep,
+    )
+
+    assert text == "200 of 200 pairs"
+    assert clock.now == 200, "100 seconds"
+
+
+def test_a_count_tells_speed_and_time_left_from_the_last_minute() -> None:
     clock, out = Clock(), io.StringIO()
     terminal = Terminal(out, clock)
 

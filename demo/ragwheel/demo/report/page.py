@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ragwheel.demo.outcome import DECISIVE, Comparison, DemoResult, LabelSummary, overall
 from ragwheel.demo.report.ranks import clipped, jittered, pick_examples
-from ragwheel.demo.summary import account_rows
+from ragwheel.demo.report.tables import account_table, label_table
 from ragwheel.measuring.intervals import Interval
 from ragwheel.trainers.evaluation import ALL_SEGMENTS
 
@@ -43,7 +43,6 @@ def html_report(result: DemoResult) -> str:
     }
     environment.globals |= {"log": math.log, "bounds": _bounds}
     rows = sorted(result.judged, key=lambda row: (row.segment != ALL_SEGMENTS, row.segment))
-    statuses = sorted({status for one in result.labels for status in one.by_status})
     return environment.get_template("page.html").render(
         result=result,
         style=(folder / "style.css").read_text("utf-8"),
@@ -56,22 +55,12 @@ def html_report(result: DemoResult) -> str:
         ],
         rose=sum(shift.after < shift.before for shift in result.shifts),
         fell=sum(shift.after > shift.before for shift in result.shifts),
-        accounts=account_rows(result),
+        accounts=account_table(result),
         dead_letters=[
             (one.topic, one.reason, f"{one.count:,}", clipped(one.detail, 110))
             for one in result.dead_letters
         ],
-        statuses=statuses,
-        labels=[
-            (
-                one.role,
-                *(f"{one.by_status.get(status, 0):,}" for status in statuses),
-                f"{one.cached_pairs:,}",
-                f"${one.cost_usd:.2f}",
-                f"{one.total / one.seconds:,.0f}" if one.seconds else "",
-            )
-            for one in result.labels
-        ],
+        labels=label_table(result),
         grades=_grades,
         steps=[
             (step, 85 * sum(each.seconds for each in result.steps[:at]) / (result.seconds or 1))
