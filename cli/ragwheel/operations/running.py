@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
-import psutil  # type: ignore[import-untyped] # it brings no types
 from pydantic import computed_field
 
 #: Where a stack lives when nobody says otherwise, relative to the working directory.
@@ -138,10 +137,7 @@ def holder_of(lock: Path) -> int | None:
 
 def start_of(pid: int) -> float | None:
     """When a process started, in seconds after boot; None if there is none."""
-    try:
-        return float(psutil.Process(pid).create_time() - psutil.boot_time())
-    except psutil.Error:
-        return None
+    return _look(pid)[0]
 
 
 def is_running(pid: int, started: float | None = None) -> bool:
@@ -150,10 +146,18 @@ def is_running(pid: int, started: float | None = None) -> bool:
     Args:
         started: its `start_of`; a process that started at another time got its id after it.
     """
-    now = start_of(pid)
-    if now is None or (started is not None and abs(now - started) > _SAME_START_S):
-        return False
+    now, zombie = _look(pid)
+    same = started is None or (now is not None and abs(now - started) <= _SAME_START_S)
+    return now is not None and same and not zombie
+
+
+def _look(pid: int) -> tuple[float | None, bool]:
+    # Here, because most commands find no stack to ask about.
+    import psutil  # type: ignore[import-untyped] # it brings no types
+
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+        process = psutil.Process(pid)
+        started = float(process.create_time() - psutil.boot_time())
+        return started, process.status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return None, False
