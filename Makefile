@@ -10,6 +10,15 @@ TORCH_BACKEND ?=
 UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
 ARGS ?=
+# Processes that run the tests; they share one Kafka and one ClickHouse.
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest -n $(WORKERS)
+# The first mypy of a clone takes over a minute of one core and shares nothing with the tests: both
+# run at once. What it says is shown when the tests have ended, and only if it failed.
+TYPES_LOG := .mypy_cache/last.txt
+BESIDE_TYPES := mkdir -p .mypy_cache; $(BIN)/mypy >$(TYPES_LOG) 2>&1 & types=$$!; \
+	trap "kill $$types" INT TERM
+AND_TYPES := tests=$$?; wait $$types || { cat $(TYPES_LOG); exit 1; }; exit $$tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system-tools demo test check format unit integration wheel bench lock \
@@ -45,20 +54,18 @@ demo: setup ## run the whole loop once on real traffic and write a report (under
 test: setup system-tools ## lint, types and the whole suite: what CI runs
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
-	@$(BIN)/pytest $(ARGS)
+	@$(BESIDE_TYPES); $(PYTEST) $(ARGS); $(AND_TYPES)
 
 check: setup ## the fast part: lint, types, unit tests
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
-	@$(BIN)/pytest tests/unit $(ARGS)
+	@$(BESIDE_TYPES); $(PYTEST) tests/unit $(ARGS); $(AND_TYPES)
 
 unit: setup ## unit tests only
-	@$(BIN)/pytest tests/unit $(ARGS)
+	@$(PYTEST) tests/unit $(ARGS)
 
 integration: setup system-tools ## contract and integration tests (real Kafka, embedded ClickHouse)
-	@$(BIN)/pytest tests/contract tests/integration $(ARGS)
+	@$(PYTEST) tests/contract tests/integration $(ARGS)
 
 wheel: setup system-tools ## build the wheel into dist and run it, and what the images hold, outside this tree
 	@$(BIN)/python -m hatchling build --target wheel

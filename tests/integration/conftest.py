@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.children import end, module, spawn
 from tests.integration.panel_queries import Prometheus, running_prometheus
 
 from ragwheel.operations.running import StackState, read_state
 
 #: Longest that the small demo may take on a busy machine, seconds.
 DEMO_TIMEOUT_S = 840.0
-_STOP_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +50,10 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoRun]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAGWHEEL_")}
     if "RAGWHEEL_CACHE_DIR" in os.environ:
         env["RAGWHEEL_CACHE_DIR"] = os.environ["RAGWHEEL_CACHE_DIR"]
-    command = [sys.executable, "-m", "ragwheel.cli", "demo", "--scale", "small"]
+    command = module("ragwheel.cli", "demo", "--scale", "small")
     with ExitStack() as cleanup:
-        with output.open("wb") as file:
-            demo = subprocess.Popen(
-                [*command, "--home", str(homes / "runs")],
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=env,
-            )
-        cleanup.callback(_end, demo)
+        demo = spawn([*command, "--home", str(homes / "runs")], output, env)
+        cleanup.callback(end, demo)
         deadline = time.monotonic() + DEMO_TIMEOUT_S
         state = _await_stack(demo, homes / "runs", deadline)
         started = time.time()
@@ -91,14 +84,3 @@ def _await_stack(demo: subprocess.Popen[bytes], homes: Path, deadline: float) ->
                 return state
         time.sleep(0.2)
     return None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """The demo ends its children itself; a second signal would only shorten that."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 import orjson
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
+from tests.children import end, module, spawn
 
 from ragwheel.backends import kafka
 from ragwheel.backends.positions import Broker
@@ -114,15 +114,13 @@ class TestLlm:
 def running_llm(folder: Path) -> Iterator[TestLlm]:
     """Start the test LLM on a free port."""
     port_file = folder / "llm-port"
-    command = [sys.executable, "-m", "ragwheel.stack.llm", "--port-file", str(port_file)]
-    with (folder / "llm.log").open("wb") as log:
-        process = subprocess.Popen(command, stderr=log)
+    command = module("ragwheel.stack.llm", "--port-file", str(port_file))
+    process = spawn(command, folder / "llm.log")
     try:
         wait_until(port_file.exists, "the test LLM listens")
         yield TestLlm(int(port_file.read_text()))
     finally:
-        process.terminate()
-        process.wait(10)
+        end(process)
 
 
 @dataclass
@@ -135,12 +133,8 @@ class GraderProcess:
 
     def start(self) -> None:
         """Start; does not wait until it is ready."""
-        with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "ragwheel.grading"],
-                env={**os.environ, **self.environment},
-                stderr=log,
-            )
+        environment = {**os.environ, **self.environment}
+        self.process = spawn(module("ragwheel.grading"), self.log_path, environment)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -156,8 +150,10 @@ class GraderProcess:
 
     def end(self) -> None:
         """Leave nothing behind."""
-        if self.process is not None and self.process.poll() is None:
-            self.kill()
+        if self.process is not None:
+            if self.process.poll() is None:
+                self.kill()
+            end(self.process)
 
     @property
     def log(self) -> str:

@@ -154,19 +154,18 @@ def test_the_end_of_a_service_is_not_held_up_by_a_dead_broker(
         "import ragwheel.client.kafka as s; old = s.KafkaTransport.close\n"
         "def close(self, *a):\n"
         "    left = old(self, *a); total = ragwheel.stats().total\n"
-        "    print(left, total.failed, total.pending, time.monotonic() - t < 3)\n"
+        "    print(left, total.failed, total.pending, time.monotonic() - t < 30)\n"
         "s.KafkaTransport.close = close\n"
     )
-    began_s = time.monotonic()
     result = script(
         code,
         broker,
         RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS=dead_address,
         RAGWHEEL_CLIENT_FLUSH_TIMEOUT_S="0.5",
+        RAGWHEEL_CLIENT_MESSAGE_TIMEOUT_S="300",
     )
     assert result.returncode == 0
     assert result.stdout == "100 100 0 True\n", result.stderr
-    assert time.monotonic() - began_s < 20
 
 
 def test_a_dead_broker_is_said_in_one_line_and_costs_the_caller_nothing(
@@ -181,7 +180,8 @@ def test_a_dead_broker_is_said_in_one_line_and_costs_the_caller_nothing(
     for _ in range(500):
         with client.query("x") as query:
             query.retrieved(HITS)
-    assert time.monotonic() - began_s < 1.0
+    # A wait for the broker in each of the 1000 calls would show, however short.
+    assert time.monotonic() - began_s < 10.0
     wait_until(lambda: client.stats().total.failed == 1000)
     assert client.stats().total == TopicStats(queued=1000, failed=1000)
     (line,) = caplog.messages
@@ -199,7 +199,7 @@ def test_a_queue_that_is_full_drops_at_once(dead_address: str) -> None:
     began_s = time.monotonic()
     for _ in range(200):
         client.emit_retrieval("q", "x", large)
-    assert time.monotonic() - began_s < 2.0
+    assert time.monotonic() - began_s < 20.0  # no wait for room in 200 calls
     stats = client.stats().topics["retrievals"]
     assert stats.queued + stats.dropped == 200
     assert 5 <= stats.queued <= 12  # 100 kB each in 1 MiB
@@ -256,9 +256,9 @@ def test_a_forked_child_that_sends_nothing_ends_promptly(broker: MockKafka) -> N
         "child = os.fork()\n"
         "if child:\n"
         "    t = time.monotonic(); _, status = os.waitpid(child, 0)\n"
-        "    print(status, time.monotonic() - t < 3)\n"
+        "    print(status, time.monotonic() - t < 30)\n"
     )
-    result = script(code, broker)
+    result = script(code, broker, RAGWHEEL_CLIENT_FLUSH_TIMEOUT_S="60")
     assert (result.returncode, result.stdout) == (0, "0 True\n"), result.stderr
     assert query_ids(broker) == ["q-1"]
 

@@ -15,7 +15,7 @@ from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import SERVICE_TOPICS, TOPICS, TopicName
 from ragwheel.stack.kafka import KafkaBroker
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
 HITS = [(f"c-{n}", 1.0 / n, f"text {n}") for n in range(1, 21)]
 

@@ -123,6 +123,7 @@ def test_a_dead_process_leaves_panels_empty_rather_than_at_zero(tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("demo")
 @pytest.mark.timeout(900)
 def test_every_panel_shows_data_of_the_running_demo(demo_run: DemoRun) -> None:
     require_prometheus()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from tests.children import end, module, spawn
 from tests.integration.conftest import DemoRun
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -20,19 +19,6 @@ _ENVIRONMENT = {
     name: value for name, value in os.environ.items() if not name.startswith("RAGWHEEL_LLM")
 }
 _LINUX = Path("/proc/self/environ").exists()
-
-
-def start(home: Path, out: Path) -> subprocess.Popen[bytes]:
-    with out.open("wb") as file:
-        return subprocess.Popen(
-            [sys.executable, "-m", "ragwheel.cli", "demo", "--scale", "small",
-             "--home", str(home)],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env=_ENVIRONMENT,
-            # Background jobs of a shell ignore Ctrl-C, and would hand that down.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )  # fmt: skip
 
 
 def left_behind(home: Path) -> list[str]:
@@ -57,6 +43,7 @@ def turn(demo_run: DemoRun) -> tuple[int, str, Path, dict[str, Any]]:
     return demo_run.exit_status, demo_run.output, demo_run.home, orjson.loads(result.read_bytes())
 
 
+@pytest.mark.xdist_group("demo")
 @pytest.mark.timeout(900)
 def test_the_loop_ends_with_a_promotion_that_the_truth_confirms(
     turn: tuple[int, str, Path, dict[str, Any]],
@@ -75,6 +62,7 @@ def test_the_loop_ends_with_a_promotion_that_the_truth_confirms(
     assert truth["queries"] >= 200
 
 
+@pytest.mark.xdist_group("demo")
 @pytest.mark.timeout(900)
 def test_every_message_of_every_topic_is_accounted_for(
     turn: tuple[int, str, Path, dict[str, Any]],
@@ -93,6 +81,7 @@ def test_every_message_of_every_topic_is_accounted_for(
     assert sum(row["dead_lettered"] for row in accounts.values()) == 13, "those that were broken"
 
 
+@pytest.mark.xdist_group("demo")
 @pytest.mark.timeout(900)
 def test_every_sampled_pair_has_one_label_and_equal_questions_are_paid_for_once(
     turn: tuple[int, str, Path, dict[str, Any]],
@@ -108,6 +97,7 @@ def test_every_sampled_pair_has_one_label_and_equal_questions_are_paid_for_once(
     assert training["cached_pairs"] > 0
 
 
+@pytest.mark.xdist_group("demo")
 @pytest.mark.timeout(900)
 def test_the_report_is_written_and_nothing_else_is_left(
     turn: tuple[int, str, Path, dict[str, Any]],
@@ -127,7 +117,8 @@ def test_the_report_is_written_and_nothing_else_is_left(
 @pytest.mark.skipif(not _LINUX, reason="looks into /proc")
 def test_ctrl_c_in_the_middle_leaves_no_process_behind(tmp_path: Path) -> None:
     out = tmp_path / "out.txt"
-    process = start(tmp_path / "runs", out)
+    command = module("ragwheel.cli", "demo", "--scale", "small", "--home", str(tmp_path / "runs"))
+    process = spawn(command, out, _ENVIRONMENT)
     try:
         deadline = time.monotonic() + 120
         while "✓ stack" not in out.read_text() and time.monotonic() < deadline:
@@ -137,9 +128,7 @@ def test_ctrl_c_in_the_middle_leaves_no_process_behind(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130, out.read_text()
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        end(process)
 
     text = out.read_text()
     assert "Interrupted; every process was stopped." in text

@@ -18,7 +18,7 @@ from ragwheel.schemas import tables
 from ragwheel.schemas.events import GradingJob, Label
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from ragwheel.schemas.events import Label
 from ragwheel.schemas.settings import KafkaSettings, load
 from ragwheel.stack.kafka import KafkaBroker
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from ragwheel.schemas.events import Label
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.stack.processes import free_port
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from ragwheel.schemas.limits import MAX_EVENT_BYTES
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.schemas.topics import TOPICS
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
 GOOD = wire.encode(retrieval())
 DAY = NOW.date().isoformat().encode()

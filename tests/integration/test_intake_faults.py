@@ -34,7 +34,7 @@ from ragwheel.stack.clickhouse import ClickHouseFront
 from ragwheel.stack.kafka import KafkaBroker
 from ragwheel.stack.processes import ProcessFailedError
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_a_terminated_process_finishes_commits_and_leaves_at_once(rig: IntakeRig
     assert "intake ended" in rig.log()
     # The group is empty now: the next worker need not wait for a session of 60 s to expire.
     rig.start()
-    accounts = rig.settle(deadline_s=10)
+    accounts = rig.settle(deadline_s=40)
     assert (accounts["queries"].landed, accounts["queries"].unaccounted) == (50, 0)
 
 

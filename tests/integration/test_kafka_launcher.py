@@ -14,13 +14,14 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from tests.servers import SharedKafka
 
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.limits import MAX_MESSAGE_BYTES
 from ragwheel.stack.kafka import KafkaBroker
 from ragwheel.stack.processes import ProcessFailedError
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
 _QUIET: dict[str, Any] = {"logger": logging.getLogger("rdkafka.test"), "log_level": 2}
 
@@ -31,11 +32,11 @@ def broker(tmp_path: Path) -> Iterator[KafkaBroker]:
         yield started
 
 
-def admin(broker: KafkaBroker) -> AdminClient:
+def admin(broker: KafkaBroker | SharedKafka) -> AdminClient:
     return AdminClient({"bootstrap.servers": broker.bootstrap_servers, **_QUIET})
 
 
-def create_topic(broker: KafkaBroker, name: str) -> None:
+def create_topic(broker: KafkaBroker | SharedKafka, name: str) -> None:
     client = admin(broker)  # held: the futures fail when their client is collected
     for created in client.create_topics([NewTopic(name, 2)]).values():
         created.result(timeout=20)
@@ -94,7 +95,7 @@ def test_messages_topics_identity_and_port_survive_a_clean_restart_and_a_kill(
 
 
 def test_a_second_broker_runs_beside_it_with_its_own_data(
-    kafka_broker: KafkaBroker, topic_prefix: str, tmp_path: Path
+    kafka_broker: SharedKafka, topic_prefix: str, tmp_path: Path
 ) -> None:
     with KafkaBroker(tmp_path / "other") as other:
         assert other.bootstrap_servers != kafka_broker.bootstrap_servers
@@ -103,21 +104,21 @@ def test_a_second_broker_runs_beside_it_with_its_own_data(
 
 
 def test_data_in_use_is_refused_by_name(
-    kafka_broker: KafkaBroker, monkeypatch: pytest.MonkeyPatch
+    kafka_broker: SharedKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ragwheel.stack.kafka.broker._DATA_LOCK_TIMEOUT_S", 0.2)
     with pytest.raises(ConfigError, match=f"another broker is running on {kafka_broker.data_dir}"):
         KafkaBroker(kafka_broker.data_dir).start()
 
 
-def test_a_port_in_use_is_refused_by_number(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
+def test_a_port_in_use_is_refused_by_number(kafka_broker: SharedKafka, tmp_path: Path) -> None:
     port = int(kafka_broker.bootstrap_servers.rpartition(":")[2])
     with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: the port is in use"):
         KafkaBroker(tmp_path / "other", port=port).start()
 
 
 def test_unknown_topics_are_errors_and_large_messages_pass_up_to_the_registrys_bound(
-    kafka_broker: KafkaBroker, topic_prefix: str
+    kafka_broker: SharedKafka, topic_prefix: str
 ) -> None:
     large = f"{topic_prefix}large"
     create_topic(kafka_broker, large)

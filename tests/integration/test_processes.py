@@ -23,7 +23,7 @@ from ragwheel.stack.processes import (
     port_is_free,
 )
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
 # A child that cannot be talked into ending, with a grandchild in its process group.
 _STUBBORN = """

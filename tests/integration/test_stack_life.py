@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.children import end, module, spawn
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.operations.overview import table_rows
@@ -83,14 +84,12 @@ class Up:
         home.mkdir(parents=True, exist_ok=True)
         self._output = home.with_suffix(".output")
         options = [part for name in without for part in ("--without", name)]
-        with self._output.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "ragwheel.cli", "up", "--home", str(home), *options],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=clean_environment(**(env or {})),
-                start_new_session=True,
-            )
+        self._output.unlink(missing_ok=True)
+        self.process = spawn(
+            module("ragwheel.cli", "up", "--home", str(home), *options),
+            self._output,
+            clean_environment(**(env or {})),
+        )
 
     @property
     def output(self) -> str:
@@ -136,8 +135,7 @@ def start() -> Iterator[Callable[..., Up]]:
 
     yield start_one
     for up in started:
-        if up.process.poll() is None:
-            up.end(signal.SIGTERM)
+        end(up.process)
 
 
 @pytest.fixture(scope="module")
@@ -255,6 +253,7 @@ def test_a_killed_worker_comes_back(stack: Up) -> None:
     assert "grader ended by SIGKILL; restart 1" in stack.output
 
 
+@pytest.mark.slow
 def test_a_second_home_runs_beside_the_first_and_keeps_its_data_over_restarts(
     stack: Up, start: Callable[..., Up], folder: Path
 ) -> None:

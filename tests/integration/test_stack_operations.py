@@ -17,7 +17,7 @@ from ragwheel.schemas.settings import (
     load,
 )
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
 
 def test_a_group_that_nobody_joined_has_no_members(

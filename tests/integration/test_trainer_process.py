@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.children import end, module, spawn
 from tests.unit.models.test_registry import add
 from tests.unit.trainers.trainer_world import World, make_world, save_base_model
 
@@ -193,19 +194,16 @@ def test_the_process_trains_asks_the_judge_and_publishes_its_verdict(
 ) -> None:
     wheel.land(traffic(world))
     wheel.turn(world)
-    with (tmp_path / "trainer.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ragwheel.trainers"], env=environment(settings), stderr=log
-        )
+    log = tmp_path / "trainer.log"
+    process = spawn(module("ragwheel.trainers"), log, environment(settings))
     try:
         ended = wait_until(lambda: bool(wheel.models) or process.poll() is not None)
-        assert ended, (tmp_path / "trainer.log").read_text()
+        assert ended, log.read_text()
         process.send_signal(signal.SIGTERM)
         status = process.wait(30)
     finally:
-        process.kill()
-        process.wait()
-    text = (tmp_path / "trainer.log").read_text()
+        end(process)
+    text = log.read_text()
     assert status == 0, text
     [event] = wheel.models
     registry = ModelRegistry(settings.model_dir)

@@ -153,7 +153,7 @@ def is_running(pid: int, started: float | None = None) -> bool:
 
 def _look(pid: int) -> tuple[float | None, bool]:
     # Here, because most commands find no stack to ask about.
-    import psutil  # type: ignore[import-untyped] # it brings no types
+    import psutil
 
     try:
         process = psutil.Process(pid)

@@ -10,8 +10,7 @@ from urllib.parse import unquote, urlsplit
 import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
-
-from ragwheel.stack.clickhouse import ClickHouseFront
+from tests.servers import Servers
 
 # http://user:password@host:port of a server on which databases may be created and dropped.
 _REAL = os.environ.get("RAGWHEEL_TEST_CLICKHOUSE_URL", "")
@@ -20,15 +19,9 @@ NewClient = Callable[[], Client]
 
 
 @pytest.fixture(scope="session", params=["embedded", *(["server"] if _REAL else [])])
-def clickhouse_url(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def clickhouse_url(request: pytest.FixtureRequest, servers: Servers) -> str:
     """Address of the implementation under test."""
-    if request.param == "server":
-        yield _REAL
-        return
-    with ClickHouseFront(tmp_path_factory.mktemp("clickhouse")) as front:
-        yield front.url()
+    return _REAL if request.param == "server" else servers.clickhouse().url()
 
 
 def open_client(url: str, database: str) -> Client:

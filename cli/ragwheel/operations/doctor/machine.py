@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped] # ships no type information
+import psutil
 
 from ragwheel.operations.doctor.finding import Finding, fail, ok, warn
 
