@@ -18,7 +18,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tests.servers import OwnServers, Servers, ServersOfController, SharedClickHouse, SharedKafka
+from tests.rigs.servers import (
+    OwnServers,
+    Servers,
+    ServersOfController,
+    SharedClickHouse,
+    SharedKafka,
+)
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tests.packaging import IMAGES, ROOT, folders_of_image
+from tests.rigs.packaging import IMAGES, ROOT, folders_of_image
 
 from ragwheel.operations.workers import KINDS
 

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.packaging import ROOT, built
+from tests.rigs.packaging import ROOT, built
 
 
 def _contents(wheel: Path) -> dict[str, bytes]:

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import OperationalError
-from tests.examples import examples, query
-from tests.mock_kafka import MockKafka
+from tests.rigs.examples import examples, query
+from tests.rigs.mock_kafka import MockKafka
 from tests.unit.intake.fakes import POISON, FakeInserts, FakeOutlet
 
 from ragwheel.backends.clickhouse import connect

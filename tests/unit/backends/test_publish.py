@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
-from tests.examples import query
-from tests.scripted_producer import FATAL, ScriptedProducer
+from tests.rigs.examples import query
+from tests.rigs.scripted_producer import FATAL, ScriptedProducer
 
 from ragwheel.backends.publish import AsyncPublisher, Outgoing, Publisher
 from ragwheel.schemas import wire

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.fake_producer import FakeProducer
+from tests.rigs.fake_producer import FakeProducer
 
 from ragwheel.backends import kafka
 from ragwheel.client import RagwheelClient

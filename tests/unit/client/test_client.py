@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
-from tests.fake_producer import FakeProducer
+from tests.rigs.fake_producer import FakeProducer
 
 from ragwheel.backends import kafka
 from ragwheel.client import Hit, RagwheelClient, TopicStats

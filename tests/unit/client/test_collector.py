@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
-from tests.fake_producer import FakeProducer
+from tests.rigs.fake_producer import FakeProducer
 
 from ragwheel.client import RagwheelClient
 from ragwheel.client.collector import register

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.fake_producer import FakeProducer
+from tests.rigs.fake_producer import FakeProducer
 
 from ragwheel.client import Hit, RagwheelClient, TopicStats, current_query
 from ragwheel.schemas.events import FeedbackEvent, QueryEvent, RetrievalEvent

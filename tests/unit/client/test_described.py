@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 from pydantic import ValidationError
-from tests.fake_producer import FakeProducer
+from tests.rigs.fake_producer import FakeProducer
 
 import ragwheel.client
 from ragwheel.client import RagwheelClient, TopicStats

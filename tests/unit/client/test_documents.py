@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fake_producer import FakeProducer
+from tests.rigs.fake_producer import FakeProducer
 
 import ragwheel.client
 from ragwheel.backends import kafka

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from tests.fake_producer import FakeProducer
+from tests.rigs.fake_producer import FakeProducer
 from tests.unit.client.transport_contract import Line, TransportContract
 
 import ragwheel.client as ragwheel

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.trainers.trainer_world import NOON, TruthfulJudge, make_world, save_base_model
+from tests.rigs.trainer_world import NOON, TruthfulJudge, make_world, save_base_model
 
 from ragwheel.demo import embedding as demo
 from ragwheel.demo.embedding import Embedding, EmbeddingStoppedError

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from tests.fake_producer import FakeProducer
+from tests.rigs.fake_producer import FakeProducer
 
 from ragwheel.backends import kafka
 from ragwheel.client import RagwheelClient

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.examples import NOW
+from tests.rigs.examples import NOW
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.gauges import Freshness

@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 from confluent_kafka import KafkaError, Producer
-from tests.examples import retrieval
-from tests.scripted_producer import ScriptedProducer
+from tests.rigs.examples import retrieval
+from tests.rigs.scripted_producer import ScriptedProducer
 
 from ragwheel.backends.publish import Publisher
 from ragwheel.intake.outlet import KafkaOutlet, job_message, letter_message

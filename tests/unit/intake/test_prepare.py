@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.examples import NOW, examples, message, query, retrieval
+from tests.rigs.examples import NOW, examples, message, query, retrieval
 
 from ragwheel.intake.prepare import Acceptance, prepare, reject
 from ragwheel.intake.sampling import SamplingPolicy

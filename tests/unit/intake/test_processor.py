@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.examples import NOW, TEXT, examples, message, query, retrieval
+from tests.rigs.examples import NOW, TEXT, examples, message, query, retrieval
 from tests.unit.intake.fakes import POISON, FakeInserts, FakeOutlet
 
 from ragwheel.backends.publish import Outgoing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from tests.examples import examples, message
+from tests.rigs.examples import examples, message
 
 from ragwheel.intake.readers import READERS
 from ragwheel.schemas import deadletters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from tests.examples import NOW, TEXT, retrieval
+from tests.rigs.examples import NOW, TEXT, retrieval
 
 from ragwheel.intake.sampling import SamplingPolicy, is_sampled, job_of, threshold
 from ragwheel.schemas import identity

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.unit.trainers.trainer_world import save_base_model
+from tests.rigs.trainer_world import save_base_model
 
 from ragwheel.models.encoder import TextEncoder, batches_by_length, load_encoder
 from ragwheel.schemas.errors import ConfigError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.trainers.trainer_world import NOON
+from tests.rigs.trainer_world import NOON
 
 from ragwheel.models.manifest import Manifest, TrainConfig
 from ragwheel.models.registry import ModelRegistry, RegistryError

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.packaging import DOCKERFILE, IMAGES, PROJECT_FILES, folders_of_image
+from tests.rigs.packaging import DOCKERFILE, IMAGES, PROJECT_FILES, folders_of_image
 from tests.unit.observability.promql import ROOT, RULES_DIR
 
 from ragwheel.schemas.settings import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.examples import NOW, query
+from tests.rigs.examples import NOW, query
 
 from ragwheel.operations import redeliver
 from ragwheel.operations.redeliver import Conditions, Replay, Selection, command_fix, plan, replay

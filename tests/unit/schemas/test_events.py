@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from tests.examples import NOW, examples
+from tests.rigs.examples import NOW, examples
 
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import Candidate, Event, Record, RetrievalEvent

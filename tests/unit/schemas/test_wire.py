@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import orjson
 import pytest
-from tests.examples import NOW, examples
+from tests.rigs.examples import NOW, examples
 
 from ragwheel.schemas import wire
 from ragwheel.schemas.errors import InvalidEventError

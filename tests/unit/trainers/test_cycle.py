@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.unit.trainers.trainer_world import (
+from tests.rigs.trainer_world import (
     JUDGE,
     LABELER,
     NOON,

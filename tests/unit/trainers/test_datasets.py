@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from tests.unit.trainers.trainer_world import NOON
+from tests.rigs.trainer_world import NOON
 
 from ragwheel.schemas import identity
 from ragwheel.trainers.datasets import Snapshot, build_snapshot, leaks, triplets

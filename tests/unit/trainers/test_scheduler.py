@@ -7,7 +7,7 @@ from threading import Event
 from typing import cast
 
 import pytest
-from tests.unit.trainers.trainer_world import NOON, World
+from tests.rigs.trainer_world import NOON, World
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.measuring.intervals import Interval

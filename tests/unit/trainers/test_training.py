@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from tests.unit.trainers.trainer_world import save_base_model
+from tests.rigs.trainer_world import save_base_model
 
 from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
 from ragwheel.models.manifest import TrainConfig

@@ -3,7 +3,7 @@
 One process owns the data (chDB allows no second one) and answers on loopback, so that every other
 process uses the same `clickhouse-connect` client as in production. Start it with `ClickHouseFront`
 or `python -m ragwheel.stack.clickhouse`. What it promises is the contract suite in
-tests/contract/clickhouse, which also runs against a real server.
+tests/contract/stack, which also runs against a real server.
 
 It trusts whoever can reach its port, like a ClickHouse whose `default` user has no password:
 credentials are accepted and ignored, and a query may read files that this user may read. It

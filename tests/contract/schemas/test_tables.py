@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 from clickhouse_connect.driver.client import Client
 from pydantic import BaseModel
-from tests.examples import HASH, TEXT, examples, query, retrieval
+from tests.rigs.examples import HASH, TEXT, examples, query, retrieval
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate, pending

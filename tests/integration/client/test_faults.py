@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 
 import pytest
-from tests.mock_kafka import MockKafka
+from tests.rigs.mock_kafka import MockKafka
 
 from ragwheel.client import RagwheelClient, TopicStats
 from ragwheel.schemas import wire

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.integration.grading_rig import (
+from tests.rigs.grading import (
     JUDGE,
     LABELER,
     SESSION_S,

@@ -8,8 +8,8 @@ from urllib.request import urlopen
 
 import pytest
 from confluent_kafka import TopicPartition
-from tests.examples import NOW, examples, query, retrieval
-from tests.intake_rig import IntakeRig
+from tests.rigs.examples import NOW, examples, query, retrieval
+from tests.rigs.intake import IntakeRig
 
 from ragwheel.accounting.ledger import AccountReader, Groups, read_accounts
 from ragwheel.backends import kafka

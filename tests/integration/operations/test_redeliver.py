@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.mock_kafka import MockKafka
+from tests.rigs.mock_kafka import MockKafka
 
 from ragwheel.operations.redeliver import Replay, send
 from ragwheel.schemas import deadletters

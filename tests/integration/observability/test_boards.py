@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.conftest import DemoRun
-from tests.integration.panel_queries import (
+from tests.rigs.demo import DemoRun
+from tests.rigs.panels import (
     Prometheus,
     panel_queries,
     require_prometheus,

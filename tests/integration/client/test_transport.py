@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.integration.test_client_kafka import read
-from tests.mock_kafka import MockKafka
+from tests.integration.client.test_kafka import read
+from tests.rigs.mock_kafka import MockKafka
 from tests.unit.client.transport_contract import Line, TransportContract
 
 from ragwheel.backends import kafka

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.examples import query, retrieval
-from tests.intake_rig import IntakeRig
+from tests.rigs.examples import query, retrieval
+from tests.rigs.intake import IntakeRig
 
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect

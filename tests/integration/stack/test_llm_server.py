@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from tests.integration.grading_rig import TestLlm, running_llm
+from tests.rigs.grading import TestLlm, running_llm
 
 pytestmark = pytest.mark.integration
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 from confluent_kafka import Consumer, Message
-from tests.examples import NOW, examples, query, retrieval
-from tests.intake_rig import IntakeRig
+from tests.rigs.examples import NOW, examples, query, retrieval
+from tests.rigs.intake import IntakeRig
 
 from ragwheel.backends import kafka
 from ragwheel.operations import redeliver

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from tests.children import end, module, spawn
+from tests.rigs.children import end, module, spawn
 
 from ragwheel.backends import kafka
 from ragwheel.backends.positions import Broker

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
-from tests.servers import Servers
+from tests.rigs.servers import Servers
 
 # http://user:password@host:port of a server on which databases may be created and dropped.
 _REAL = os.environ.get("RAGWHEEL_TEST_CLICKHOUSE_URL", "")

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.children import end, module, spawn
+from tests.rigs.children import end, module, spawn
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.operations.overview import table_rows

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.panel_queries import Prometheus, require_prometheus
-from tests.packaging import (
+from tests.rigs.packaging import (
     IMAGES,
     PROJECT_FILES,
     ROOT,
@@ -22,6 +21,7 @@ from tests.packaging import (
     folders_of_image,
     installed,
 )
+from tests.rigs.panels import Prometheus, require_prometheus
 
 from ragwheel.operations.running import running_state
 from ragwheel.operations.workers import KINDS

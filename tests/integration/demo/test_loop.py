@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.children import end, module, spawn
-from tests.integration.conftest import DemoRun
+from tests.rigs.children import end, module, spawn
+from tests.rigs.demo import DemoRun
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

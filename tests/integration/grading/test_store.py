@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.client import Client
-from tests.integration.grading_rig import Rig, job, pairs, running_llm, wait_until
+from tests.rigs.grading import Rig, job, pairs, running_llm, wait_until
 
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect

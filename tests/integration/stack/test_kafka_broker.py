@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from tests.servers import SharedKafka
+from tests.rigs.servers import SharedKafka
 
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.limits import MAX_MESSAGE_BYTES

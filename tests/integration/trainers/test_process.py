@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.children import end, module, spawn
+from tests.rigs.children import end, module, spawn
+from tests.rigs.trainer_world import World, make_world, save_base_model
 from tests.unit.models.test_registry import add
-from tests.unit.trainers.trainer_world import World, make_world, save_base_model
 
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from tests.mock_kafka import MockKafka
+from tests.rigs.mock_kafka import MockKafka
 
 from ragwheel.backends.publish import AsyncPublisher, Outgoing, Publisher
 from ragwheel.schemas.errors import UnavailableError

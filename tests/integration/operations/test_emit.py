@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from tests.mock_kafka import MockKafka
+from tests.rigs.mock_kafka import MockKafka
 
 from ragwheel.operations.emit import emit_lines
 from ragwheel.schemas.errors import InvalidEventError, UnavailableError
