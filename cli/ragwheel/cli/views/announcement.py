@@ -15,7 +15,7 @@ from ragwheel.operations.running import ProcessState
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What runs where. `pid` holds the stack; `env` leads others to it and has no secrets."""
+    """What runs where. `pid` holds the stack; `env` leads others to it."""
 
     home: str
     pid: int
