@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragwheel.operations.running import running_pid
-from ragwheel.schemas.errors import ConfigError, TransientError, UnavailableError
+from ragwheel.schemas.errors import ConfigError, TransientError
 
 _POLL_S = 0.05
 
@@ -33,15 +33,12 @@ def stop_stack(home: Path, timeout_s: float = 60.0) -> Stopped:
     a file, and that somebody else has meanwhile, is not.
 
     Raises:
-        UnavailableError: a stack is just starting; nothing was done.
         ConfigError: it belongs to another user.
         TransientError: it did not end in time.
     """
     pid = running_pid(home)
     if pid is None:
         return Stopped(str(home), None)
-    if pid == 0:
-        raise UnavailableError(f"a stack is just starting in {home}: try again in some seconds")
     try:
         os.kill(pid, signal.SIGTERM)
     except PermissionError:

@@ -22,7 +22,7 @@ from ragwheel.demo.material import Material
 from ragwheel.demo.options import SCALES, DemoOptions
 from ragwheel.demo.outcome import DECISIVE, DemoResult, FunnelStage
 from ragwheel.demo.playing import Played
-from ragwheel.demo.readings import Readings
+from ragwheel.demo.readings import Jobs, Readings
 from ragwheel.demo.scrape import Scraped
 from ragwheel.demo.search import IndexedChunk
 from ragwheel.demo.truth import compare, held_out, rank_shifts
@@ -61,8 +61,13 @@ def collect(
     accounts: AccountReader,
     trainer: Scraped,
     registry: ModelRegistry,
+    answered: int,
 ) -> DemoResult:
-    """Read everything back and name what does not fit; durations are the caller's."""
+    """Read everything back and name what does not fit; durations are the caller's.
+
+    Args:
+        answered: queries with a relevant label.
+    """
     played, seed = told.played, told.options.seed
     balance = tuple(accounts.read())
     dead_letters = readings.dead_letters()
@@ -79,7 +84,7 @@ def collect(
         seed=seed,
         grader=told.grader,
         chunks=len(told.index),
-        funnel=_funnel(told, readings, registry, verdict),
+        funnel=_funnel(told, readings.jobs("label"), answered, registry, verdict),
         sent=played.sent,
         accounts=balance,
         dead_letters=dead_letters,
@@ -122,18 +127,17 @@ def _scraped_recall(trainer: Scraped) -> tuple[float, float] | None:
 
 
 def _funnel(
-    told: Told, readings: Readings, registry: ModelRegistry, verdict: ModelEvent | None
+    told: Told, jobs: Jobs, answered: int, registry: ModelRegistry, verdict: ModelEvent | None
 ) -> tuple[FunnelStage, ...]:
     searches, empty = len(told.played.searched.latencies_ms), told.played.searched.zero_results
     asked = len(told.material.questions)
-    jobs = readings.jobs("label")
     share = f"{jobs.jobs / searches:.0%} of the searches"
     stages = [
         FunnelStage("searches", searches, f"{asked:,} different questions"),
         FunnelStage("with results", searches - empty, f"{empty:,} found nothing"),
         FunnelStage("sampled for grading", jobs.jobs, share),
         FunnelStage("different questions", jobs.queries, f"{jobs.pairs:,} pairs, each graded once"),
-        FunnelStage("answered", readings.relevant_queries(), "a relevant chunk in their results"),
+        FunnelStage("answered", answered, "a relevant chunk in their results"),
     ]
     report = registry.report(verdict.model_id) if verdict else None
     card = report.get("data") if report else None

@@ -39,6 +39,7 @@ from ragwheel.schemas.settings import (
 )
 from ragwheel.stack import DemoLlm, ExternalLlm, LocalStack
 from ragwheel.stack.composition import choose_llm, ragwheel_settings
+from ragwheel.trainers.store import WheelReader
 
 INDEX_VERSION = f"stdlib-{platform.python_version()}"
 #: The trainer looks at its threshold this often, seconds: a person is waiting.
@@ -93,6 +94,7 @@ class Turn:
                     accounts,
                     self._trainer(stack),
                     ModelRegistry(stack.home.model_dir),
+                    WheelReader(client).count_answered(),
                 )
 
     def _prepare(self) -> tuple[Material, tuple[Search, ...]]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ragwheel.demo.outcome import METRICS, Comparison, DeadLetterSample, LabelSummary
 from ragwheel.measuring.intervals import Interval
-from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
 from ragwheel.schemas.events import ModelEvent, Role
 from ragwheel.schemas.topics import TopicName
 
@@ -44,11 +43,6 @@ FROM v_labels
 WHERE role = {role:String}
 GROUP BY status, grade
 """
-_RELEVANT = """
-SELECT uniqExact(query_hash)
-FROM v_labels
-WHERE role = 'label' AND status = 'graded' AND grade >= {grade:UInt8}
-"""
 _DEAD_LETTERS = """
 SELECT topic, reason, count(), any(detail)
 FROM v_dead_letters
@@ -58,16 +52,12 @@ ORDER BY topic, reason
 _VERDICT = """
 SELECT
     event_id, model_id, incumbent_id, base_model, action, reason, triplets, labels, uri,
-    toUnixTimestamp(ts)
+    toUnixTimestamp(ts) AS seconds
 FROM v_models
 WHERE action IN ('promoted', 'shadow', 'refused')
 ORDER BY ts
 LIMIT 1
 """
-_VERDICT_FIELDS = (
-    "event_id", "model_id", "incumbent_id", "base_model", "action", "reason", "triplets", "labels",
-    "uri", "ts",
-)  # fmt: skip
 _METRICS = """
 SELECT metric, k, segment, system, value, ci_low, ci_high, queries
 FROM v_model_metrics
@@ -124,10 +114,6 @@ class Readings:
         """Labels of any status so far."""
         return int(self._rows(_LABEL_COUNT, role=role)[0][0])
 
-    def relevant_queries(self) -> int:
-        """Queries with at least one chunk graded relevant."""
-        return int(self._rows(_RELEVANT, grade=RELEVANT_GRADE)[0][0])
-
     def labels(self, role: Role) -> LabelSummary:
         """Statuses, grades and cost of one role."""
         rows = self._rows(_LABELS, role=role)
@@ -154,10 +140,9 @@ class Readings:
 
     def verdict(self) -> ModelEvent | None:
         """The first verdict of the trainer, None while there is none."""
-        for row in self._rows(_VERDICT):
-            *values, ts = row
-            at = datetime.fromtimestamp(int(ts), UTC)
-            return ModelEvent(**dict(zip(_VERDICT_FIELDS, (*values, at), strict=True)))
+        for row in self._client.query(_VERDICT).named_results():
+            at = datetime.fromtimestamp(row.pop("seconds"), UTC)
+            return ModelEvent(**row, ts=at)
         return None
 
     def comparisons(self, event_id: str) -> tuple[Comparison, ...]:

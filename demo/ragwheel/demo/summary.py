@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ragwheel.demo.outcome import Comparison, DemoResult, overall
-from ragwheel.demo.report.tables import account_table, label_table
+from ragwheel.demo.report.cells import account_table, label_table
 from ragwheel.measuring.intervals import Interval
 from ragwheel.trainers.evaluation import ALL_SEGMENTS
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from ragwheel.operations.down import Stopped, stop_stack
-from ragwheel.schemas.errors import TransientError, UnavailableError
-from ragwheel.stack.home import Home
+from ragwheel.schemas.errors import TransientError
 
 #: Holds a home as `ragwheel up` does; the second argument says what SIGTERM does to it.
 _HOLDER = """
@@ -71,14 +70,3 @@ def test_a_stack_that_does_not_end_is_told_with_its_process(
     with pytest.raises(TransientError, match=f"kill -9 {holder.pid}"):
         stop_stack(tmp_path, timeout_s=0.2)
     assert holder.poll() is None
-
-
-def test_a_stack_that_is_just_starting_is_left_alone(tmp_path: Path) -> None:
-    home = Home(tmp_path)
-    home.acquire()
-    (tmp_path / "lock").write_text("", encoding="utf-8")  # taken, and not signed yet
-    try:
-        with pytest.raises(UnavailableError, match="just starting"):
-            stop_stack(tmp_path)
-    finally:
-        home.release()

@@ -11,8 +11,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ragwheel.demo.outcome import DECISIVE, Comparison, DemoResult, LabelSummary, overall
+from ragwheel.demo.report.cells import account_table, label_table
 from ragwheel.demo.report.ranks import clipped, jittered, pick_examples
-from ragwheel.demo.report.tables import account_table, label_table
 from ragwheel.measuring.intervals import Interval
 from ragwheel.trainers.evaluation import ALL_SEGMENTS
 
