@@ -78,7 +78,7 @@ Connection = Annotated[
 """`--home` of commands that talk to a broker or database; see `connection.connect_to`."""
 StackHome = Annotated[Path | None, home_option("folder of the stack")]
 """`--home` of commands that concern the local stack alone."""
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="show what would be done, change nothing")]
 _Debug = Annotated[
     bool, typer.Option("--debug", help="show tracebacks and the log of every library")

@@ -20,7 +20,7 @@ from ragwheel.cli.commands.topics import Topics
 from ragwheel.cli.commands.version import Version
 from ragwheel.cli.views.announcement import Announcement
 from ragwheel.cli.views.findings import Examination
-from ragwheel.cli.views.registry import Models
+from ragwheel.cli.views.models import Models
 from ragwheel.cli.views.verdict import Training
 from ragwheel.operations.down import Stopped
 from ragwheel.operations.emit import EmitReport

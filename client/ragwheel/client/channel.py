@@ -14,7 +14,7 @@ from ragwheel.client.candidates import Fields
 from ragwheel.client.complaints import Complaints
 from ragwheel.client.forks import reset_after_fork
 from ragwheel.client.guard import calling_line
-from ragwheel.client.kafka import KafkaTransport
+from ragwheel.client.kafka_transport import KafkaTransport
 from ragwheel.client.stats import ClientStats, Counters, Outcome
 from ragwheel.client.transport import Transport
 from ragwheel.schemas.errors import ConfigError, InvalidEventError

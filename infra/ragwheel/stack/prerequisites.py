@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ragwheel.operations.doctor.finding import Finding, fail, ok, warn
-from ragwheel.operations.doctor.probe import ProbeError, run_probe
+from ragwheel.operations.doctor.trial import ProbeError, run_probe
 from ragwheel.schemas.errors import DependencyError
 from ragwheel.stack.kafka.broker import java_path
 from ragwheel.stack.kafka.jars import default_cache_dir

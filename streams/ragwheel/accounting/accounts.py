@@ -19,7 +19,7 @@ from pydantic import computed_field
 
 from ragwheel.schemas.topics import TopicName
 
-Interval = tuple[int, int]
+OffsetRange = tuple[int, int]
 """First and last offset, both inclusive."""
 
 
@@ -38,7 +38,7 @@ class PartitionFacts:
     low: int
     high: int
     committed: int | None
-    covered: Sequence[Interval] = ()
+    covered: Sequence[OffsetRange] = ()
     dead_lettered: int = 0
     ledger_is_whole: bool = True
 
@@ -76,9 +76,9 @@ class TopicAccount:
         return self.uncovered + self.ungraded_jobs
 
 
-def union(intervals: Iterable[Interval]) -> list[Interval]:
+def union(intervals: Iterable[OffsetRange]) -> list[OffsetRange]:
     """The same offsets as the fewest intervals, in order: overlaps count once."""
-    merged: list[Interval] = []
+    merged: list[OffsetRange] = []
     for first, last in sorted(intervals):
         if merged and first <= merged[-1][1] + 1:
             merged[-1] = (merged[-1][0], max(merged[-1][1], last))

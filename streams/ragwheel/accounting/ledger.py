@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ragwheel.accounting.accounts import Interval, PartitionFacts, TopicAccount, account, union
+from ragwheel.accounting.accounts import OffsetRange, PartitionFacts, TopicAccount, account, union
 from ragwheel.backends.positions import Broker
 from ragwheel.schemas.limits import MAX_BATCH_ROWS
 from ragwheel.schemas.settings import AccountsSettings, KafkaSettings
@@ -74,7 +74,7 @@ class AccountReader:
         self._broker = Broker(settings)
         self._client = client
         self._groups = groups
-        self._covered: dict[Partition, list[Interval]] = {}
+        self._covered: dict[Partition, list[OffsetRange]] = {}
         self._oldest: dict[Partition, datetime] = {}
         self._graded_until: dict[int, int] = {}
 
@@ -137,7 +137,7 @@ class AccountReader:
             _LEDGER,
             parameters={"places": ["", *floors], "floors": [0, *floors.values()]},
         ).result_rows
-        fresh: dict[Partition, list[Interval]] = {}
+        fresh: dict[Partition, list[OffsetRange]] = {}
         for topic, partition, first, last, at in found:
             place = Partition(topic, partition)
             fresh.setdefault(place, []).append((first, last))

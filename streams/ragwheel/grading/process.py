@@ -24,7 +24,7 @@ from ragwheel.grading.endpoint.request import RequestShape
 from ragwheel.grading.endpoint.retry import RetryPolicy
 from ragwheel.grading.grader import LlmGrader
 from ragwheel.grading.handling import GradingWorker
-from ragwheel.grading.logs import quiet_libraries
+from ragwheel.grading.quiet import quiet_libraries
 from ragwheel.grading.spending import Spending
 from ragwheel.grading.store import LabelReader
 from ragwheel.grading.window import OrderedWindow

@@ -151,7 +151,7 @@ def test_the_end_of_a_service_is_not_held_up_by_a_dead_broker(
         "import ragwheel.client as ragwheel, time, atexit\n"
         "for n in range(100): ragwheel.emit_query('x')\n"
         "t = time.monotonic(); atexit.register(lambda: None)\n"
-        "import ragwheel.client.kafka as s; old = s.KafkaTransport.close\n"
+        "import ragwheel.client.kafka_transport as s; old = s.KafkaTransport.close\n"
         "def close(self, *a):\n"
         "    left = old(self, *a); total = ragwheel.stats().total\n"
         "    print(left, total.failed, total.pending, time.monotonic() - t < 30)\n"

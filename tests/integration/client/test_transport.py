@@ -14,7 +14,7 @@ from tests.unit.client.transport_contract import Line, TransportContract
 
 from ragwheel.backends import kafka
 from ragwheel.client.complaints import Complaints
-from ragwheel.client.kafka import KafkaTransport
+from ragwheel.client.kafka_transport import KafkaTransport
 from ragwheel.client.stats import Counters
 from ragwheel.schemas import wire
 from ragwheel.schemas.events import Record

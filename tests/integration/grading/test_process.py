@@ -54,7 +54,7 @@ def _grades(labels: list[Label]) -> dict[tuple[str, str], int | None]:
 
 
 @pytest.mark.slow
-def test_every_fault_of_the_llm_ends_in_the_right_grade_and_the_books_agree(rig: Rig) -> None:
+def test_every_fault_of_the_llm_ends_in_the_right_grade_and_the_accounts_agree(rig: Rig) -> None:
     jobs = [job(number) for number in range(60)]
     rig.llm.configure(
         script=[{"kind": kind, "seconds": 0.2} for kind in ("hang", "rate_limit", "disconnect")],

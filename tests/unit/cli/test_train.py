@@ -9,7 +9,7 @@ import pytest
 from rich.progress import Progress
 
 from ragwheel.cli.output import show
-from ragwheel.cli.views import registry as registry_view
+from ragwheel.cli.views import models as registry_view
 from ragwheel.cli.views import verdict
 from ragwheel.cli.views.verdict import StageBars, StageLines, stages
 from ragwheel.measuring.intervals import Interval

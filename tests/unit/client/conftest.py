@@ -24,7 +24,7 @@ def producer(monkeypatch: pytest.MonkeyPatch) -> FakeProducer:
     """Stands in for every producer that a client opens."""
     fake = FakeProducer()
     monkeypatch.setattr(kafka, "producer", lambda *_, **__: fake)
-    monkeypatch.setattr("ragwheel.client.kafka.Thread", _StillThread)
+    monkeypatch.setattr("ragwheel.client.kafka_transport.Thread", _StillThread)
     return fake
 
 

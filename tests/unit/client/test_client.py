@@ -179,7 +179,7 @@ def test_a_bad_call_is_counted_and_logged_and_nothing_else(
     assert producer.sent == []
     (line,) = caplog.messages
     assert words in line
-    assert "test_client.py:" in line  # the service's own line, where it can be mended
+    assert "test_client.py:" in line  # the service's own line, where it can be fixed
 
 
 def test_a_bad_chunk_does_not_spoil_the_others(

@@ -1,4 +1,4 @@
-"""A wrong setting stops a process with one line that says which and how to mend it."""
+"""A wrong setting stops a process with one line that says which and how to fix it."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_a_worker_that_lived_long_enough_starts_from_zero(bench: Bench) -> None:
     assert bench.worker.restarts == 3 * POLICY.max_restarts
 
 
-def test_a_wrong_setting_is_told_at_once_since_no_restart_mends_it(bench: Bench) -> None:
+def test_a_wrong_setting_is_told_at_once_since_no_restart_repairs_it(bench: Bench) -> None:
     with pytest.raises(ConfigError, match="a setting is wrong"):
         bench.die(ConfigError.exit_code)
 

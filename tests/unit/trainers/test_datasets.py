@@ -8,7 +8,7 @@ import pytest
 from tests.rigs.trainer_world import NOON
 
 from ragwheel.schemas import identity
-from ragwheel.trainers.datasets import Snapshot, build_snapshot, leaks, triplets
+from ragwheel.trainers.datasets import Snapshot, build_snapshot, leaks
 from ragwheel.trainers.records import GradedPair, SampledQuery
 from ragwheel.trainers.split import draw_order, part_of
 
@@ -54,7 +54,6 @@ def test_grades_become_positives_negatives_and_ignored() -> None:
     # Grade 1 and the ungraded c3 are neither.
     assert example.ignored == ("c2", "c3")
     assert found.card.ungraded_pairs == 1
-    assert list(triplets(found.train)) == [(train.query, "c0", "c1")]
 
 
 def test_grade_two_is_a_positive_and_a_query_without_any_is_no_example() -> None:

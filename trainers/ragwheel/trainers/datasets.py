@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
@@ -137,14 +137,6 @@ def build_snapshot(
         *(each.query_hash for each in parts["gate"]),
     )
     return Snapshot(snapshot_id, train, dev, tuple(parts["gate"]), card)
-
-
-def triplets(examples: Iterable[TrainingExample]) -> Iterator[tuple[str, str, str]]:
-    """(query, positive chunk hash, negative chunk hash), every combination of an example."""
-    for example in examples:
-        for positive, _ in example.positives:
-            for negative in example.negatives:
-                yield example.query, positive, negative
 
 
 def leaks(snapshot: Snapshot, pairs: Iterable[GradedPair]) -> list[str]:

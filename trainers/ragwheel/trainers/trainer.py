@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]
+CycleProgress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
 
@@ -53,7 +53,7 @@ class Trainer:
         settings: TrainerSettings,
         *,
         stop: Event | None = None,
-        progress: Progress | None = None,
+        progress: CycleProgress | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         """Connects to ClickHouse.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragwheel.cli.command import Command, Connection, Json
+from ragwheel.cli.command import Command, Connection, JsonFlag
 
 if TYPE_CHECKING:
     from ragwheel.operations.doctor.finding import Finding
@@ -17,7 +17,7 @@ def run(
     quick: Annotated[
         bool, typer.Option("--quick", help="skip what takes seconds: torch and the base model")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
     from ragwheel.cli.connection import addresses_are_set, connect_to

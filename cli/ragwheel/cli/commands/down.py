@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ragwheel.cli.command import Command, Json, StackHome
+from ragwheel.cli.command import Command, JsonFlag, StackHome
 
 
-def run(home: StackHome = None, as_json: Json = False) -> int:
+def run(home: StackHome = None, as_json: JsonFlag = False) -> int:
     from ragwheel.cli.output import report, tell
     from ragwheel.operations.down import stop_stack
     from ragwheel.operations.running import choose_home, running_pid

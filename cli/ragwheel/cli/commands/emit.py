@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ragwheel.cli.command import Command, Connection, Json
+from ragwheel.cli.command import Command, Connection, JsonFlag
 
 
 def run(
@@ -16,7 +16,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="check the events, send nothing")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
     from ragwheel.cli.connection import connect_to

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ragwheel.cli.command import Command, Connection, DryRun, Json
+from ragwheel.cli.command import Command, Connection, DryRun, JsonFlag
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def run(
     allow_data: Annotated[
         bool, typer.Option("--allow-data", help="also apply migrations that move data")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
     from ragwheel.backends.clickhouse import connect

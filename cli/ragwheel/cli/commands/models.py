@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ragwheel.cli.command import Command, Connection, Json
+from ragwheel.cli.command import Command, Connection, JsonFlag
 
 
 def run(
@@ -17,7 +17,7 @@ def run(
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="why, for the record of a rollback")
     ] = "rolled back by hand",
-    as_json: Json = False,
+    as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
     from ragwheel.cli.connection import connect_to
@@ -40,7 +40,7 @@ def run(
         )
         return 0
 
-    from ragwheel.cli.views.registry import Models, tables
+    from ragwheel.cli.views.models import Models, tables
     from ragwheel.models.registry import ModelRegistry
     from ragwheel.operations.models import registry_lines
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from ragwheel.cli.command import Command, Connection, DryRun, Json
+from ragwheel.cli.command import Command, Connection, DryRun, JsonFlag
 
 if TYPE_CHECKING:
     from ragwheel.operations.redeliver import ReplayReport
@@ -51,7 +51,7 @@ def run(
         bool, typer.Option("--force", help="send also what intake would dead-letter again")
     ] = False,
     dry_run: DryRun = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
     import shlex

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ragwheel.cli.command import Command, Connection, Json
+from ragwheel.cli.command import Command, Connection, JsonFlag
 
 
-def run(as_json: Json = False, home: Connection = None) -> int:
+def run(as_json: JsonFlag = False, home: Connection = None) -> int:
     from ragwheel.cli.connection import connect_to
     from ragwheel.cli.output import report
     from ragwheel.operations.extras import require_extra

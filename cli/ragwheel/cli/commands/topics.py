@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ragwheel.cli.command import Command, Connection, DryRun, Json
+from ragwheel.cli.command import Command, Connection, DryRun, JsonFlag
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def run(
             metavar="N", help="partitions of each topic that has several (default: as registered)"
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
     from ragwheel.backends.kafka import create_topics, missing_topics, require_broker

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ragwheel.cli.command import Command, Connection, Json
+from ragwheel.cli.command import Command, Connection, JsonFlag
 
 _NOT_DUE = 75  # EX_TEMPFAIL of sysexits.h
 
@@ -15,7 +15,7 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="train even when too little is new since last time")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
     from ragwheel.backends.kafka import require_broker

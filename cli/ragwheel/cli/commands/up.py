@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ragwheel.cli.command import Command, Json, home_option
+from ragwheel.cli.command import Command, JsonFlag, home_option
 
 #: What a service or a shell needs to reach the stack; the rest concerns the workers.
 _EXPORTED = ("RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS", "RAGWHEEL_CLICKHOUSE_URL", "RAGWHEEL_TOPIC_PREFIX")
@@ -28,7 +28,7 @@ def run(
     prometheus: Annotated[
         bool, typer.Option("--prometheus", help="also start the system's Prometheus")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> int:
     from ragwheel.cli.output import report, tell
     from ragwheel.cli.views.announcement import Announcement, tables

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ragwheel.cli.command import Command, Json
+from ragwheel.cli.command import Command, JsonFlag
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Version:
     python: str
 
 
-def run(as_json: Json = False) -> int:
+def run(as_json: JsonFlag = False) -> int:
     import platform
     from importlib.metadata import version
 

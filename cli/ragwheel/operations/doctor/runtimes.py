@@ -6,7 +6,7 @@ import json
 import sys
 
 from ragwheel.operations.doctor.finding import Finding, fail, ok, warn
-from ragwheel.operations.doctor.probe import ProbeError, run_probe
+from ragwheel.operations.doctor.trial import ProbeError, run_probe
 from ragwheel.operations.extras import EXTRAS, install_command, missing_packages
 
 _MODEL_PROBE = """

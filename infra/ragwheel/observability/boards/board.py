@@ -34,7 +34,7 @@ _LINKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PanelRow:
     """A titled group of panels, laid out from left to right and wrapped."""
 
     title: str
@@ -107,7 +107,7 @@ class Dashboard:
     uid: str
     title: str
     description: str
-    rows: tuple[Row, ...]
+    rows: tuple[PanelRow, ...]
     variables: tuple[Variable, ...] = ()
     marks: tuple[Mark, ...] = ()
     window: str = "now-6h"

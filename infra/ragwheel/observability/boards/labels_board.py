@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ragwheel.observability.boards.board import Dashboard, Row
+from ragwheel.observability.boards.board import Dashboard, PanelRow
 from ragwheel.observability.boards.labels_llm import LLM
 from ragwheel.observability.boards.panels import Color, Panel, Target
 from ragwheel.observability.boards.pipeline_board import ALERTS
@@ -29,7 +29,7 @@ def _in_range(name: str, where: str = "") -> str:
 
 _GRADED = _in_range(m.LABELS.name, '{status="graded"}')
 
-_AT_A_GLANCE = Row(
+_AT_A_GLANCE = PanelRow(
     "At a glance (over the chosen time range)",
     (
         Panel(
@@ -113,7 +113,7 @@ _AT_A_GLANCE = Row(
     ),
 )
 
-_LABELS = Row(
+_LABELS = PanelRow(
     "Labels",
     (
         Panel(

@@ -1,13 +1,13 @@
-"""Row of the labels board: the calls that graders make, and what they cost."""
+"""PanelRow of the labels board: the calls that graders make, and what they cost."""
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.board import Row
+from ragwheel.observability.boards.board import PanelRow
 from ragwheel.observability.boards.panels import Panel, Target
 from ragwheel.observability.boards.promql import or_zero, quantile, total_rate
 from ragwheel.schemas import metrics as m
 
-LLM = Row(
+LLM = PanelRow(
     "LLM",
     (
         Panel(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["stat", "timeseries", "table", "bargauge", "gauge"]
+PanelKind = Literal["stat", "timeseries", "table", "bargauge", "gauge"]
 #: Grafana's unit identifiers that we use; `percentunit` takes 1 for 100 %.
 Unit = Literal["none", "short", "percentunit", "s", "currencyUSD", "cps", "rowsps", "reqps"]
 Color = Literal["green", "yellow", "orange", "red", "blue", "purple", "text"]
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _REDUCE: Json = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 #: How each kind is drawn.
-_OPTIONS: Mapping[Kind, Json] = {
+_OPTIONS: Mapping[PanelKind, Json] = {
     "stat": {
         "colorMode": "background",
         "graphMode": "none",
@@ -83,7 +83,7 @@ class Panel:
         hidden_labels: labels that are no column (table only).
     """
 
-    kind: Kind
+    kind: PanelKind
     title: str
     description: str
     queries: tuple[Target, ...]

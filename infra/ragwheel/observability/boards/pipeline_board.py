@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.board import Dashboard, Mark, Row
+from ragwheel.observability.boards.board import Dashboard, Mark, PanelRow
 from ragwheel.observability.boards.panels import Panel, Target
 from ragwheel.observability.boards.pipeline_flow import FLOW, INSERTS
 from ragwheel.observability.boards.pipeline_services import CLIENTS, PROCESSES, TRAFFIC
@@ -17,7 +17,7 @@ ALERTS = Mark(
     color="red",
 )
 
-_AT_A_GLANCE = Row(
+_AT_A_GLANCE = PanelRow(
     "At a glance",
     (
         Panel(
@@ -114,7 +114,7 @@ _AT_A_GLANCE = Row(
     ),
 )
 
-_ACCOUNTS = Row(
+_ACCOUNTS = PanelRow(
     "Accounts: produced = finished + waiting + unaccounted",
     (
         Panel(

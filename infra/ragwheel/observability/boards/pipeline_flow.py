@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.board import Row
+from ragwheel.observability.boards.board import PanelRow
 from ragwheel.observability.boards.panels import Panel, Target
 from ragwheel.observability.boards.promql import or_zero, quantile, total_rate
 from ragwheel.schemas import metrics as m
 
-FLOW = Row(
+FLOW = PanelRow(
     "Flow",
     (
         Panel(
@@ -79,7 +79,7 @@ FLOW = Row(
     ),
 )
 
-INSERTS = Row(
+INSERTS = PanelRow(
     "ClickHouse inserts",
     (
         Panel(

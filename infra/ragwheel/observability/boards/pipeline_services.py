@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.board import Row
+from ragwheel.observability.boards.board import PanelRow
 from ragwheel.observability.boards.panels import Panel, Target
 from ragwheel.observability.boards.promql import or_zero, total_rate
 from ragwheel.schemas import metrics as m
 
-TRAFFIC = Row(
+TRAFFIC = PanelRow(
     "Traffic",
     (
         Panel(
@@ -60,7 +60,7 @@ TRAFFIC = Row(
     ),
 )
 
-CLIENTS = Row(
+CLIENTS = PanelRow(
     "Services (those that export the client's metrics)",
     (
         Panel(
@@ -101,7 +101,7 @@ CLIENTS = Row(
     ),
 )
 
-PROCESSES = Row(
+PROCESSES = PanelRow(
     "Processes",
     (
         Panel(

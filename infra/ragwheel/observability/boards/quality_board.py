@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.board import Dashboard, Mark, Row, Variable
+from ragwheel.observability.boards.board import Dashboard, Mark, PanelRow, Variable
 from ragwheel.observability.boards.panels import Panel, Target
 from ragwheel.observability.boards.pipeline_board import ALERTS
 from ragwheel.observability.boards.promql import or_zero
@@ -47,7 +47,7 @@ def _columns(system: str, title: str) -> tuple[Target, Target, Target]:
     )
 
 
-_AT_A_GLANCE = Row(
+_AT_A_GLANCE = PanelRow(
     "At a glance",
     (
         Panel(
@@ -120,7 +120,7 @@ _AT_A_GLANCE = Row(
     ),
 )
 
-_BEFORE_AND_AFTER = Row(
+_BEFORE_AND_AFTER = PanelRow(
     "Before and after: $metric@$k on held-out queries, with 95% intervals",
     (
         Panel(
@@ -195,7 +195,7 @@ _BEFORE_AND_AFTER = Row(
     ),
 )
 
-_TRAINING = Row(
+_TRAINING = PanelRow(
     "Training",
     (
         Panel(

@@ -2,7 +2,7 @@
 
 import logging
 
-from ragwheel.grading.logs import Repeats
+from ragwheel.grading.quiet import Repeats
 
 
 def _record(logger: str, line: int) -> logging.LogRecord:

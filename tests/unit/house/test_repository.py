@@ -10,10 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-#: Room (first segment below `ragwheel`) → its folder. A room has one home: R1 of docs/house.md.
-SOURCES = {path.name: path for path in sorted(ROOT.glob("*/ragwheel/*")) if path.is_dir()}
+from tests.rigs.house import ROOT, SOURCES
 
 _GROUND = {"schemas", "backends"}
 _WORKERS = {"intake", "grading", "accounting", "trainers"}
