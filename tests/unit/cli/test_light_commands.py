@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,24 +26,41 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize(
-    "command",
-    [["migrate"], ["topics"], ["status"], ["worker", "intake"], ["worker", "accounts"],
-     ["worker", "grader"], ["emit", "--file", os.devnull], ["replay"], ["train"], ["models"],
-     ["down"]],
-    ids=" ".join,
+_COMMANDS = (
+    "migrate", "topics", "status", "worker intake", "worker accounts", "worker grader",
+    f"emit --file {os.devnull}",
+    "replay", "train", "models", "down",
 )  # fmt: skip
-def test_a_production_command_loads_no_module_of_the_local_stack(command: list[str]) -> None:
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """Every command against a dead address, all at once: most of their time is patience."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAGWHEEL_")}
+    started = {
+        command: subprocess.Popen(
+            [sys.executable, "-c", _RUN, *command.split()],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=plain | _NOBODY,
+        )
+        for command in _COMMANDS
+    }
+    yield started
+    for process in started.values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_a_production_command_loads_no_module_of_the_local_stack(
+    running: dict[str, subprocess.Popen[str]], command: str
+) -> None:
     # Against a dead address: commands import late, so `--help` would prove nothing.
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN, *command],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | _NOBODY,
-    )
-    loaded = ast.literal_eval(done.stdout.rpartition("LOADED ")[2].strip())
+    out, errors = running[command].communicate()
+    loaded = ast.literal_eval(out.rpartition("LOADED ")[2].strip())
     assert "ragwheel.cli.main" in loaded
     assert [name for name in loaded if name.startswith(("ragwheel.stack", "ragwheel.demo"))] == []
     # It got as far as the dead address, or to the end.
-    assert done.returncode in (0, 69), done.stderr
+    assert running[command].returncode in (0, 69), errors
