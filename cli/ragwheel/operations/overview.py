@@ -90,13 +90,13 @@ class Overview:
     groups: Sequence[GroupState]
     processes: Sequence[ProcessState]
 
-    @computed_field  # type: ignore[prop-decorator] # pydantic wants it on a property
+    @computed_field
     @property
     def unaccounted(self) -> int:
         """Messages that were declared done and were not. Must be 0."""
         return sum(topic.unaccounted for topic in self.topics)
 
-    @computed_field  # type: ignore[prop-decorator] # pydantic wants it on a property
+    @computed_field
     @property
     def down(self) -> list[str]:
         """Names of processes that should run and do not."""
@@ -104,7 +104,7 @@ class Overview:
             return [process.name for process in self.processes if not process.alive]
         return [group.worker for group in self.groups if group.members == 0]
 
-    @computed_field  # type: ignore[prop-decorator] # pydantic wants it on a property
+    @computed_field
     @property
     def healthy(self) -> bool:
         """Nothing is lost and everything runs."""

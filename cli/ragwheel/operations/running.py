@@ -40,7 +40,7 @@ class ProcessState:
     restarts: int = 0
     started: float | None = None
 
-    @computed_field  # type: ignore[prop-decorator] # pydantic wants it on a property
+    @computed_field
     @property
     def alive(self) -> bool:
         """Whether it runs now."""

@@ -69,7 +69,7 @@ class TopicAccount:
     pending_jobs: int = 0
     ungraded_jobs: int = 0
 
-    @computed_field  # type: ignore[prop-decorator] # pydantic wants it on a property
+    @computed_field
     @property
     def unaccounted(self) -> int:
         """Must be 0: messages that were declared done and were not."""

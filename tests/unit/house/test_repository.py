@@ -193,3 +193,9 @@ def test_make_help_describes_every_target() -> None:
     assert phony
     for target in phony[1].replace("\\\n", " ").split():
         assert f"make {target} " in shown
+
+
+def test_tests_of_a_file_stay_on_one_worker(request: pytest.FixtureRequest) -> None:
+    # What they share is costly to make; pytest-xdist keeps groups together by this ending.
+    spread_out = hasattr(request.config, "workerinput")
+    assert request.node.nodeid.endswith("@tests/unit/house/test_repository.py") == spread_out
