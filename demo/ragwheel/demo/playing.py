@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ragwheel.backends import kafka
+from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.client import Hit, RagwheelClient
 from ragwheel.demo.behaviour import CONTEXT_SIZE, react
 from ragwheel.demo.broken import BrokenEvent, broken_events
@@ -154,11 +154,13 @@ def send_broken(settings: KafkaSettings, events: Sequence[BrokenEvent]) -> Count
 
     Returns:
         Messages sent per topic.
+
+    Raises:
+        UnavailableError: the broker did not take them.
     """
-    producer = kafka.producer(settings)
-    for event in events:
-        producer.produce(kafka.physical(settings, event.topic), event.value, event.key)
-    producer.flush(10)
+    publisher = Publisher(settings)
+    publisher.publish(Outgoing(event.topic, event.key, event.value) for event in events)
+    publisher.close()
     return Counter(event.topic for event in events)
 
 
