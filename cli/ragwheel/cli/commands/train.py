@@ -21,15 +21,16 @@ def run(
     from ragwheel.backends.kafka import require_broker
     from ragwheel.cli.connection import connect_to
     from ragwheel.cli.output import report, tell
-    from ragwheel.cli.views.verdict import Training, stages, tables
     from ragwheel.operations.extras import require_extra
     from ragwheel.schemas.settings import TrainerSettings, load
 
     require_extra("trainers")
+    from ragwheel.cli.views.verdict import Training, stages, tables
+    from ragwheel.trainers.trainer import Trainer
+
     connect_to(home)
     settings = load(TrainerSettings)
     require_broker(settings)
-    from ragwheel.trainers.trainer import Trainer
 
     with stages() as progress, Trainer(settings, progress=progress) as trainer:
         due = trainer.scheduler.progress()
