@@ -282,7 +282,7 @@ def test_a_wrong_setting_is_one_line_that_names_it_and_an_exit_status(
     grader.start()
     assert grader.process is not None
     assert grader.process.wait(40) == status
-    errors = [line for line in grader.log.splitlines() if "ERROR" in line]
+    errors = [line for line in grader.log.splitlines() if "CRITICAL" in line]
     assert len(errors) == 1, grader.log
     assert told in errors[0]
     assert "Traceback" not in grader.log

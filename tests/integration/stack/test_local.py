@@ -299,7 +299,7 @@ def test_ctrl_c_while_starting_leaves_no_process(
 def test_a_server_that_dies_ends_the_stack_with_its_name_and_what_to_do(
     start: Callable[..., Up], tmp_path: Path
 ) -> None:
-    up = start(tmp_path / "home", "kafka", "intake", "grader", "trainer", "llm")
+    up = start(tmp_path / "home", "kafka", "intake", "accounts", "grader", "trainer", "llm")
     up.says("Ctrl-C stops everything")
     clickhouse = up.state.process("clickhouse")
     assert clickhouse is not None
