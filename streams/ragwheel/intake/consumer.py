@@ -65,6 +65,7 @@ class GroupMember:
         self._to_commit: dict[Partition, int] = {}
         self._given_up: set[Partition] = set()
         self._paused = False
+        self._newly_assigned = False
         self._stopping = False
         self._fault: str | None = None
 
@@ -118,6 +119,10 @@ class GroupMember:
                 return
 
     def _fetch(self) -> None:
+        if self._newly_assigned:
+            # What was paused when it was taken away comes back paused, after we resumed the rest.
+            self._newly_assigned = False
+            self._consumer.resume(self._consumer.assignment())
         room = min(_FETCH, self._batch_rows - len(self._buffer))
         wait_s = _POLL_S
         if self._buffer:
@@ -192,6 +197,7 @@ class GroupMember:
                 self._tell(result.error)
 
     def _on_assign(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        self._newly_assigned = True
         _LOG.info("assigned: %s", _shown(partitions))
 
     def _on_revoke(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:

@@ -142,7 +142,7 @@ def test_a_killed_parent_leaves_no_process_behind(
     family = parent(_SLEEPER, _STUBBORN)
     assert len(family.all) == 3
     family.process.send_signal(number)
-    family.process.wait(timeout=30)
+    family.process.wait(timeout=120)
     # The stubborn one and its child fall to SIGKILL after the guardian's grace period.
     assert eventually(family.none_left)
 
@@ -150,7 +150,7 @@ def test_a_killed_parent_leaves_no_process_behind(
 def test_ctrl_c_ends_the_children_and_then_the_parent(parent: Callable[..., Parent]) -> None:
     family = parent(_SLEEPER, _SLEEPER)
     family.process.send_signal(signal.SIGINT)
-    family.process.wait(timeout=30)
+    family.process.wait(timeout=120)
     assert family.none_left(), "the parent ended before its children"
 
 
@@ -166,7 +166,7 @@ def test_a_second_ctrl_c_cuts_the_grace_period_and_orphans_nobody(
     assert is_alive(stubborn)
     began = time.monotonic()
     family.process.send_signal(signal.SIGINT)
-    family.process.wait(timeout=20)
+    family.process.wait(timeout=120)
     assert time.monotonic() - began < 20
     assert eventually(family.none_left, within_s=2)
 

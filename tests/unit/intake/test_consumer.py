@@ -65,10 +65,14 @@ class FakeConsumer:
         self.closed = False
         self.at_end: Callable[[], None] = lambda: None
         self.on_revoke: Callable[[Any, list[TopicPartition]], None] = lambda *_: None
+        self.on_assign: Callable[[Any, list[TopicPartition]], None] = lambda *_: None
 
-    def subscribe(self, topics: list[str], *, on_revoke: Any, **_: Any) -> None:
+    def subscribe(self, topics: list[str], *, on_revoke: Any, on_assign: Any, **_: Any) -> None:
         assert topics == ["t.queries", "t.deadletters"]
-        self.on_revoke = on_revoke
+        self.on_revoke, self.on_assign = on_revoke, on_assign
+
+    def assign(self, *partitions: int) -> Callable[[], None]:
+        return lambda: self.on_assign(self, [TopicPartition("t.queries", p) for p in partitions])
 
     def revoke(self, *partitions: int) -> Callable[[], None]:
         return lambda: self.on_revoke(self, [TopicPartition("t.queries", p) for p in partitions])
@@ -191,6 +195,17 @@ def test_a_partition_revoked_while_its_batch_is_processed_is_not_committed() -> 
     run(consumer, work)
     assert work.batches == [[(0, 7), (1, 3)]]
     assert consumer.committed == [{1: 4}]
+
+
+def test_partitions_that_come_back_after_the_wait_in_which_they_were_taken_flow_again() -> None:
+    # They were paused in the wait and keep that; nothing else would ever resume them.
+    consumer = FakeConsumer(messages(0, 7), lambda: consumer.assign(0)(), messages(0, 8))
+    work = FakeWork()
+    ref: list[GroupMember] = []
+    consumer.polls = [lambda: consumer.revoke(0)()]
+    work.meanwhile = lambda: ref[0].keep_alive()
+    run(consumer, work, ref, rows=1)
+    assert consumer.flow == ["pause", "resume", "resume"]
 
 
 def test_a_failed_commit_is_tried_again_without_new_messages() -> None:
