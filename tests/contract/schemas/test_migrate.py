@@ -279,7 +279,11 @@ def test_a_statement_that_the_server_still_runs_is_a_sign_of_life(
 
     runner = threading.Thread(target=run)
     runner.start()
-    asked = "SELECT query_id FROM system.processes WHERE startsWith(query, '/* ragwheel migrate')"
+    # The server is shared: other tests migrate their own databases there.
+    asked = (
+        "SELECT query_id FROM system.processes WHERE current_database = currentDatabase() "
+        "AND startsWith(query, '/* ragwheel migrate') AND query LIKE '%sleepEachRow%'"
+    )
     while not (found := client.query(asked).result_rows):
         time.sleep(0.05)
     with pytest.raises(UnavailableError, match="applies 0001_slow"):
