@@ -86,4 +86,4 @@ async def test_a_signal_wakes_an_event_loop(number: signal.Signals) -> None:
     stop = asyncio.Event()
     process.on_stop(stop.set)
     signal.raise_signal(number)
-    await asyncio.wait_for(stop.wait(), 10)
+    assert await asyncio.wait_for(stop.wait(), 10)
