@@ -20,16 +20,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ragwheel.accounting.ledger import read_accounts
+from ragwheel.accounting.reader import read_accounts
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
+from ragwheel.backends.positions import Broker
 from ragwheel.backends.publish import Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
+from ragwheel.intake.following import Following
 from ragwheel.intake.gauges import Freshness
 from ragwheel.intake.inserts import ClickHouseInserts
+from ragwheel.intake.offsets import Span
 from ragwheel.intake.outlet import KafkaOutlet
 from ragwheel.intake.prepare import Acceptance, prepare
 from ragwheel.intake.processor import Processor
@@ -126,6 +129,7 @@ def through_intake(
     telemetry = Telemetry()
     member = GroupMember(
         kafka.consumer(settings, "ragwheel-intake"),
+        Following(Broker(settings), "ragwheel-intake"),
         telemetry,
         topics=READERS,
         prefix=settings.topic_prefix,
@@ -137,8 +141,8 @@ def through_intake(
     class Timed(Processor):
         done = 0
 
-        def process(self, messages: Sequence[Received]) -> None:
-            super().process(messages)
+        def process(self, messages: Sequence[Received], spans: Sequence[Span]) -> None:
+            super().process(messages, spans)
             self.done += sum(message.topic == "retrievals" for message in messages)
             if self.done >= count:
                 member.stop()

@@ -15,7 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Producer
 
 from ragwheel.accounting.accounts import TopicAccount
-from ragwheel.accounting.ledger import read_accounts
+from ragwheel.accounting.reader import read_accounts
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.schemas import wire

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import computed_field
 
 from ragwheel.accounting.accounts import TopicAccount
-from ragwheel.accounting.ledger import Groups, read_accounts
+from ragwheel.accounting.reader import Groups, read_accounts
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.positions import Broker
 from ragwheel.operations.running import ProcessState, StackState

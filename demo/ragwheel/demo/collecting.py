@@ -10,7 +10,7 @@ from datetime import datetime
 
 import numpy as np
 
-from ragwheel.accounting.ledger import AccountReader
+from ragwheel.accounting.reader import AccountReader
 from ragwheel.demo.checking import (
     account_problems,
     dead_letter_problems,

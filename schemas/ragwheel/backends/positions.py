@@ -8,7 +8,13 @@ from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 
 from ragwheel.backends import kafka
@@ -65,6 +71,29 @@ class Broker:
             if physical in topics and topics[physical].error is None
             for number in sorted(topics[physical].partitions)
         ]
+
+    def origins(self) -> dict[TopicName, str]:
+        """The incarnation of each topic of the registry that exists: its id on the broker.
+
+        A broker that gives topics no ids (before Kafka 2.8, some that only speak its protocol) is
+        told apart by its cluster's id and the topic's name.
+        """
+
+        def ask() -> dict[TopicName, str]:
+            admin = AdminClient(kafka.connection(self._settings))
+            cluster = admin.list_topics(timeout=_TIMEOUT_S)
+            names = [name for name in self._names if name in cluster.topics]
+            if not names:
+                return {}
+            asked = admin.describe_topics(TopicCollection(names), request_timeout=_TIMEOUT_S)
+            found: dict[TopicName, str] = {}
+            for name, future in asked.items():
+                topic_id = str(future.result(timeout=_TIMEOUT_S + 1).topic_id)
+                has_id = topic_id.strip("A=") != ""  # all zero bits in base64
+                found[self._names[name]] = topic_id if has_id else f"{cluster.cluster_id}/{name}"
+            return found
+
+        return self._ask(ask)
 
     def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Next offset that the group reads, of those partitions with a commit."""

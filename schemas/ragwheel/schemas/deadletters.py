@@ -28,9 +28,14 @@ def dead_letter(
     detail: str,
     timestamp_ms: int,
 ) -> DeadLetter:
-    """Preserve the message at `topic`/`partition`/`offset`; its identity is that position."""
+    """Preserve the message at `topic`/`partition`/`offset`, stored by the broker at `timestamp_ms`.
+
+    These four are its identity; reason and detail are not, so that a message which is refused
+    again, for another reason perhaps, stays one letter.
+    """
+    stored_ms = min(max(timestamp_ms, 0), _LATEST_MS)
     return DeadLetter(
-        dead_letter_id=identity.dead_letter_id(topic, partition, offset),
+        dead_letter_id=identity.dead_letter_id(topic, partition, offset, stored_ms),
         topic=topic,
         partition=partition,
         offset=offset,
@@ -38,7 +43,7 @@ def dead_letter(
         payload=payload,
         reason=reason,
         detail=detail[: limits.MAX_DETAIL_CHARS],
-        ts=datetime.fromtimestamp(min(max(timestamp_ms, 0), _LATEST_MS) / 1000, UTC),
+        ts=datetime.fromtimestamp(stored_ms / 1000, UTC),
     )
 
 
@@ -95,7 +100,7 @@ def from_message(
             payload=value,
             reason=cast(DeadLetterReason, reason),
             detail=found["detail"],
-            timestamp_ms=int(datetime.fromisoformat(found["ts"]).timestamp() * 1000),
+            timestamp_ms=round(datetime.fromisoformat(found["ts"]).timestamp() * 1000),
         )
     except (KeyError, ValueError, OverflowError) as error:
         return dead_letter(

@@ -1,31 +1,37 @@
-"""Deterministic identities: what makes two rows the same row.
+"""Deterministic identities: what makes two things the same thing.
 
-Everything is BLAKE2b (RFC 7693) over length-prefixed fields, so that no concatenation of
-neighbouring fields can collide. Digests are 128 bits in hexadecimal (32 characters) unless said.
-Non-cryptographic hashes are deliberately absent: FNV-1a on sequential ids is up to 170 times
-over-dispersed, which would bias every sample (docs/decisions/0004-sampling-hash.md).
+Names are SHA-256 (FIPS 180-4), cut to 128 bits, in hexadecimal (32 characters): every language has
+it, so a service in Go or Java makes the same names (docs/wire.md; test vectors in
+schemas/examples/identities.json). Fields are length-prefixed, so that no concatenation of
+neighbouring ones can collide. What makes two *rows* one is said in `tables`, in these words.
+
+Samples use BLAKE2b (RFC 7693), which only intake computes. Non-cryptographic hashes are absent:
+FNV-1a on sequential ids is up to 170 times over-dispersed, which would bias every sample
+(docs/decisions/0004-sampling-hash.md).
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 
 import orjson
 
 #: Randomness and thresholds of the OpenTelemetry consistent-probability rule are 56 bits wide.
 RANDOMNESS_BITS = 56
 
+_CHARS = 32
+
 
 def digest(kind: str, *fields: str | bytes) -> str:
-    """128-bit BLAKE2b of `fields`; equal fields of two kinds differ."""
-    hasher = blake2b(digest_size=16, person=kind.encode()[:16])
-    for field in fields:
-        raw = field if isinstance(field, bytes) else field.encode("utf-8", "surrogatepass")
+    """128 bits over `kind` and `fields`, each behind its length in 8 bytes, big-endian."""
+    hasher = sha256()
+    for field in (kind, *fields):
+        raw = field if isinstance(field, bytes) else _utf8(field)
         hasher.update(len(raw).to_bytes(8, "big"))
         hasher.update(raw)
-    return hasher.hexdigest()
+    return hasher.hexdigest()[:_CHARS]
 
 
 def canonical_query(text: str) -> str:
@@ -35,12 +41,12 @@ def canonical_query(text: str) -> str:
 
 def query_hash(text: str) -> str:
     """Identity of a query text; equal for all spellings with one `canonical_query`."""
-    return digest("query", canonical_query(text))
+    return _hash(canonical_query(text))
 
 
 def content_hash(text: str) -> str:
-    """Identity of a chunk: its exact text. Any changed byte is another chunk."""
-    return digest("chunk", text)
+    """Identity of a chunk: its exact text in UTF-8. Any changed byte is another chunk."""
+    return _hash(text)
 
 
 def grader_id(model: str, parameters: Mapping[str, object], prompt_hash: str) -> str:
@@ -52,9 +58,15 @@ def grader_id(model: str, parameters: Mapping[str, object], prompt_hash: str) ->
     return f"{model}@{digest('grader', model, canonical, prompt_hash)[:12]}"
 
 
-def label_id(query_hash: str, chunk_hash: str, rubric_version: str, grader_id: str) -> str:
-    """Identity of one judgment: who judged which pair by which rubric."""
-    return digest("label", query_hash, chunk_hash, rubric_version, grader_id)
+def label_id(
+    query_hash: str, chunk_hash: str, rubric_version: str, grader_id: str, role: str
+) -> str:
+    """Identity of one judgment: who judged which pair by which rubric, and to which end.
+
+    The role belongs to it: a model that judged yesterday and labels today makes two labels, of
+    which neither may hide the other from its readers.
+    """
+    return digest("label", query_hash, chunk_hash, rubric_version, grader_id, role)
 
 
 def job_id(event_id: str, role: str) -> str:
@@ -62,9 +74,13 @@ def job_id(event_id: str, role: str) -> str:
     return digest("job", event_id, role)
 
 
-def dead_letter_id(topic: str, partition: int, offset: int) -> str:
-    """Identity of a dead letter: the position of the message it preserves."""
-    return digest("deadletter", topic, str(partition), str(offset))
+def dead_letter_id(topic: str, partition: int, offset: int, timestamp_ms: int) -> str:
+    """Identity of a dead letter: the position of the message it preserves, in this broker's time.
+
+    A topic that was made again repeats offsets; its messages have other timestamps (milliseconds
+    since 1970, as the broker has them), without which a new letter would hide an old one.
+    """
+    return digest("deadletter", topic, str(partition), str(offset), str(timestamp_ms))
 
 
 def randomness_56(query_id: str) -> int:
@@ -74,8 +90,14 @@ def randomness_56(query_id: str) -> int:
     specification/trace/tracestate-probability-sampling.md), hence nested across rates.
     """
     return int.from_bytes(
-        blake2b(
-            query_id.encode("utf-8", "surrogatepass"), digest_size=7, person=b"sampling"
-        ).digest(),
+        blake2b(_utf8(query_id), digest_size=7, person=b"sampling").digest(),
         "big",
     )
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _hash(text: str) -> str:
+    return sha256(_utf8(text)).hexdigest()[:_CHARS]

@@ -182,6 +182,26 @@ LLM_RETRIES = Metric(
     "Calls that were tried again, by reason.",
     ("reason",),
 )
+ACCOUNTS_READ = Metric(
+    "ragwheel_accounts_read_timestamp_seconds",
+    "gauge",
+    "accounts",
+    "When the accounts were last read, seconds since 1970; their gauges stand still since then.",
+)
+UNFINISHED_LABELS = Metric(
+    "ragwheel_unfinished_labels",
+    "gauge",
+    "accounts",
+    "Labels that landed without a grade and were not graded since.",
+    ("status",),
+)
+UNFINISHED_LABELS_AGE = Metric(
+    "ragwheel_unfinished_labels_oldest_seconds",
+    "gauge",
+    "accounts",
+    "Since when the oldest of these labels is without a grade.",
+    ("status",),
+)
 JOBS_IN_FLIGHT = Metric(
     "ragwheel_grader_jobs_in_flight", "gauge", "grader", "Jobs read and not yet acknowledged."
 )

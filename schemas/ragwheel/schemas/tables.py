@@ -1,4 +1,4 @@
-"""How a record becomes rows: one function per table, column names beside the values.
+"""How a record becomes rows, and what makes two rows one. One function per kind of record.
 
 The column lists here, the migrations, and the record models are three views of one truth; a
 contract test applies the migrations and compares all of them, both ways.
@@ -6,7 +6,7 @@ contract test applies the migrations and compares all of them, both ways.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -31,69 +31,97 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns in insert order."""
+    """One table.
+
+    Attributes:
+        columns: in insert order.
+        identity: what makes two rows one: the sorting key, and nothing else. Of rows that agree in
+            it readers see one, whatever else differs.
+    """
 
     name: str
     columns: tuple[str, ...]
+    identity: tuple[str, ...]
 
 
-_POSITION = ("kafka_partition", "kafka_offset")
+_EVENT = ("query_id", "event_id")
 
 QUERIES = Table(
     "queries",
     ("event_id", "query_id", "ts", "service", "segment", "text", "query_hash", "user", "session",
-     "attributes", "extra", *_POSITION),
+     "attributes", "extra"),
+    _EVENT,
 )  # fmt: skip
 RETRIEVALS = Table(
     "retrievals",
     ("event_id", "query_id", "ts", "service", "segment", "query", "query_hash", "stage",
      "retriever", "embedding_model", "index_version", "k", "latency_ms", "chunk_ids",
-     "chunk_hashes", "ranks", "scores", "in_context", "extra", *_POSITION),
+     "chunk_hashes", "ranks", "scores", "in_context", "extra"),
+    _EVENT,
 )  # fmt: skip
 FEEDBACK = Table(
     "feedback",
-    ("event_id", "query_id", "ts", "service", "segment", "kind", "chunk_id", "value", "extra",
-     *_POSITION),
-)  # fmt: skip
-CHUNKS = Table("chunks", ("chunk_hash", "text", "ts"))
+    ("event_id", "query_id", "ts", "service", "segment", "kind", "chunk_id", "value", "extra"),
+    _EVENT,
+)
+CHUNKS = Table("chunks", ("chunk_hash", "text", "ts"), ("chunk_hash",))
 INDEX_ENTRIES = Table(
-    "index_entries", ("index_version", "chunk_id", "chunk_hash", "source", "ts", *_POSITION)
+    "index_entries",
+    ("index_version", "chunk_id", "chunk_hash", "source", "ts"),
+    ("index_version", "chunk_id"),
 )
 GRADING_JOBS = Table(
     "grading_jobs",
     ("job_id", "role", "query_id", "query", "query_hash", "segment", "ts", "stratum",
-     "inclusion_probability", "chunk_hashes", *_POSITION),
+     "inclusion_probability", "chunk_hashes"),
+    ("job_id",),
 )  # fmt: skip
+JOB_POSITIONS = Table(
+    "job_positions",
+    ("origin", "partition", "offset", "job_id", "role", "query_hash", "chunk_hashes"),
+    ("origin", "partition", "offset"),
+)
 LABELS = Table(
     "labels",
     ("label_id", "job_id", "role", "query_id", "query", "query_hash", "segment", "chunk_hash",
      "status", "grade", "expected_grade", "grader_id", "model", "rubric_version", "prompt_hash",
      "stratum", "inclusion_probability", "input_tokens", "output_tokens", "cost_usd",
-     "latency_ms", "attempts", "reason", "ts", "graded_at", *_POSITION),
+     "latency_ms", "attempts", "reason", "ts", "graded_at"),
+    ("query_hash", "label_id"),  # a label_id is made of its query_hash
 )  # fmt: skip
+UNFINISHED_LABELS = Table(
+    "unfinished_labels",
+    ("query_hash", "label_id", "role", "status", "graded_at"),
+    ("query_hash", "label_id"),
+)
 MODELS = Table(
     "models",
     ("event_id", "model_id", "incumbent_id", "base_model", "kind", "action", "reason",
-     "snapshot_id", "triplets", "labels", "seed", "uri", "ts", "extra", *_POSITION),
+     "snapshot_id", "triplets", "labels", "seed", "uri", "ts", "extra"),
+    ("event_id",),
 )  # fmt: skip
 MODEL_METRICS = Table(
     "model_metrics",
     ("event_id", "model_id", "ts", "metric", "k", "segment", "system", "value", "ci_low",
      "ci_high", "queries"),
+    ("event_id", "metric", "k", "segment", "system"),
 )  # fmt: skip
 DEAD_LETTERS = Table(
     "dead_letters",
-    ("dead_letter_id", "topic", "partition", "offset", "key", "payload", "reason", "detail", "ts",
-     *_POSITION),
-)  # fmt: skip
+    ("dead_letter_id", "topic", "partition", "offset", "key", "payload", "reason", "detail", "ts"),
+    ("dead_letter_id",),
+)
 INGEST_LEDGER = Table(
     "ingest_ledger",
-    ("topic", "partition", "first_offset", "last_offset", "landed", "dead_lettered", "at"),
-)
+    ("origin", "topic", "partition", "start", "until", "dead_lettered", "absent_from",
+     "absent_until", "at"),
+    ("origin", "partition", "until", "start"),
+)  # fmt: skip
+ACCOUNTS_STATE = Table("accounts_state", ("name", "state", "at"), ("name",))
 
 ALL_TABLES: tuple[Table, ...] = (
-    QUERIES, RETRIEVALS, FEEDBACK, CHUNKS, INDEX_ENTRIES, GRADING_JOBS, LABELS, MODELS,
-    MODEL_METRICS, DEAD_LETTERS, INGEST_LEDGER,
+    QUERIES, RETRIEVALS, FEEDBACK, CHUNKS, INDEX_ENTRIES, GRADING_JOBS, JOB_POSITIONS, LABELS,
+    UNFINISHED_LABELS, MODELS, MODEL_METRICS, DEAD_LETTERS, INGEST_LEDGER, ACCOUNTS_STATE,
 )  # fmt: skip
 
 Rows = Iterator[tuple[Table, Row]]
@@ -102,7 +130,7 @@ Rows = Iterator[tuple[Table, Row]]
 def rows_of(record: Record, at: Position) -> Rows:
     """(table, row) pairs of one record; a record may fill several tables.
 
-    Rows depend on the record and its position alone, so a replay makes equal rows.
+    Rows depend on the record alone, but for a job's position, so a replay makes equal rows.
     """
     return _MAKERS[type(record)](record, at)
 
@@ -112,16 +140,16 @@ def _extra(record: Record) -> str:
     return orjson.dumps(unknown, option=orjson.OPT_SORT_KEYS).decode() if unknown else ""
 
 
-def _query(record: Record, at: Position) -> Rows:
+def _query(record: Record, _: Position) -> Rows:
     e = cast(QueryEvent, record)
     attributes = orjson.dumps(e.attributes).decode() if e.attributes else ""
     yield QUERIES, (
-        e.event_id, e.query_id, e.ts, e.service, e.segment, e.text, identity.query_hash(e.text),
-        e.user, e.session, attributes, _extra(e), at.partition, at.offset,
+        e.event_id, e.query_id, e.ts, e.service, e.segment, e.text,
+        _raw(identity.query_hash(e.text)), e.user, e.session, attributes, _extra(e),
     )  # fmt: skip
 
 
-def _retrieval(record: Record, at: Position) -> Rows:
+def _retrieval(record: Record, _: Position) -> Rows:
     e = cast(RetrievalEvent, record)
     candidates = sorted(e.candidates, key=lambda candidate: candidate.rank)
     extra = record.unknown_fields()
@@ -129,55 +157,63 @@ def _retrieval(record: Record, at: Position) -> Rows:
     if per_candidate:
         extra["candidates"] = per_candidate
     yield RETRIEVALS, (
-        e.event_id, e.query_id, e.ts, e.service, e.segment, e.query, identity.query_hash(e.query),
-        e.stage, e.retriever, e.embedding_model, e.index_version, e.k, e.latency_ms,
-        [c.chunk_id for c in candidates], [c.content_hash for c in candidates],
-        [c.rank for c in candidates], [c.score for c in candidates],
-        [c.in_context for c in candidates],
+        e.event_id, e.query_id, e.ts, e.service, e.segment, e.query,
+        _raw(identity.query_hash(e.query)), e.stage, e.retriever, e.embedding_model,
+        e.index_version, e.k, e.latency_ms, [c.chunk_id for c in candidates],
+        [_raw(c.content_hash) for c in candidates], [c.rank for c in candidates],
+        [c.score for c in candidates], [c.in_context for c in candidates],
         orjson.dumps(extra, option=orjson.OPT_SORT_KEYS).decode() if extra else "",
-        at.partition, at.offset,
     )  # fmt: skip
     for candidate in candidates:
         if candidate.text is not None:
-            yield CHUNKS, (candidate.content_hash, candidate.text, e.ts)
+            yield CHUNKS, (_raw(candidate.content_hash), candidate.text, e.ts)
 
 
-def _feedback(record: Record, at: Position) -> Rows:
+def _feedback(record: Record, _: Position) -> Rows:
     e = cast(FeedbackEvent, record)
     yield FEEDBACK, (
         e.event_id, e.query_id, e.ts, e.service, e.segment, e.kind, e.chunk_id or "", e.value,
-        _extra(e), at.partition, at.offset,
+        _extra(e),
     )  # fmt: skip
 
 
-def _chunk(record: Record, at: Position) -> Rows:
+def _chunk(record: Record, _: Position) -> Rows:
     e = cast(ChunkEvent, record)
-    yield CHUNKS, (e.content_hash, e.text, e.ts)
-    yield INDEX_ENTRIES, (
-        e.index_version, e.chunk_id, e.content_hash, e.source, e.ts, at.partition, at.offset,
-    )  # fmt: skip
+    chunk_hash = _raw(e.content_hash)
+    yield CHUNKS, (chunk_hash, e.text, e.ts)
+    yield INDEX_ENTRIES, (e.index_version, e.chunk_id, chunk_hash, e.source, e.ts)
 
 
 def _job(record: Record, at: Position) -> Rows:
     e = cast(GradingJob, record)
+    job_id, query_hash = _raw(e.job_id), _raw(e.query_hash)
+    chunk_hashes = [_raw(c.chunk_hash) for c in e.candidates]
     yield GRADING_JOBS, (
-        e.job_id, e.role, e.query_id, e.query, e.query_hash, e.segment, e.ts, e.stratum,
-        e.inclusion_probability, [c.chunk_hash for c in e.candidates], at.partition, at.offset,
+        job_id, e.role, e.query_id, e.query, query_hash, e.segment, e.ts, e.stratum,
+        e.inclusion_probability, chunk_hashes,
+    )  # fmt: skip
+    yield JOB_POSITIONS, (
+        at.origin, at.partition, at.offset, job_id, e.role, query_hash, chunk_hashes,
     )  # fmt: skip
 
 
-def _label(record: Record, at: Position) -> Rows:
+def _label(record: Record, _: Position) -> Rows:
     e = cast(Label, record)
-    named: Sequence[Any] = [getattr(e, name) for name in LABELS.columns[: -len(_POSITION)]]
-    yield LABELS, (*named, at.partition, at.offset)
+    label_id, query_hash = _raw(e.label_id), _raw(e.query_hash)
+    stored = {
+        "label_id": label_id, "job_id": _raw(e.job_id), "query_hash": query_hash,
+        "chunk_hash": _raw(e.chunk_hash),
+    }  # fmt: skip
+    yield LABELS, tuple(stored.get(name) or getattr(e, name) for name in LABELS.columns)
+    if e.status != "graded":
+        yield UNFINISHED_LABELS, (query_hash, label_id, e.role, e.status, e.graded_at)
 
 
-def _model(record: Record, at: Position) -> Rows:
+def _model(record: Record, _: Position) -> Rows:
     e = cast(ModelEvent, record)
     yield MODELS, (
         e.event_id, e.model_id, e.incumbent_id, e.base_model, e.kind, e.action, e.reason,
         e.snapshot_id, e.triplets, e.labels, e.seed, e.uri, e.ts, _extra(e),
-        at.partition, at.offset,
     )  # fmt: skip
     for m in e.metrics:
         yield MODEL_METRICS, (
@@ -186,12 +222,17 @@ def _model(record: Record, at: Position) -> Rows:
         )  # fmt: skip
 
 
-def _dead_letter(record: Record, at: Position) -> Rows:
+def _dead_letter(record: Record, _: Position) -> Rows:
     e = cast(DeadLetter, record)
     yield DEAD_LETTERS, (
-        e.dead_letter_id, e.topic, e.partition, e.offset, e.key, e.payload, e.reason, e.detail,
-        e.ts, at.partition, at.offset,
+        _raw(e.dead_letter_id), e.topic, e.partition, e.offset, e.key, e.payload, e.reason,
+        e.detail, e.ts,
     )  # fmt: skip
+
+
+def _raw(hexadecimal: str) -> bytes:
+    """A hash as it is stored."""
+    return bytes.fromhex(hexadecimal)
 
 
 _MAKERS: dict[type[Record], Callable[[Record, Position], Rows]] = {
@@ -211,8 +252,8 @@ TABLES_OF_TOPIC: dict[TopicName, tuple[Table, ...]] = {
     "retrievals": (RETRIEVALS, CHUNKS),
     "feedback": (FEEDBACK,),
     "chunks": (CHUNKS, INDEX_ENTRIES),
-    "grading": (GRADING_JOBS,),
-    "labels": (LABELS,),
+    "grading": (GRADING_JOBS, JOB_POSITIONS),
+    "labels": (LABELS, UNFINISHED_LABELS),
     "models": (MODELS, MODEL_METRICS),
     "deadletters": (DEAD_LETTERS,),
 }

@@ -24,11 +24,16 @@ class Partition(NamedTuple):
 
 
 class Position(NamedTuple):
-    """Where one message stands."""
+    """Where one message stands.
+
+    `origin` is the incarnation of the topic: offsets of one that was deleted and made again, or of
+    another cluster, name other messages.
+    """
 
     topic: TopicName
     partition: int
     offset: int
+    origin: str = ""
 
 
 DAY_S = 86_400
@@ -45,7 +50,7 @@ class Topic:
         partitions: default number; more partitions is how a stage scales.
         retention_s: how long Kafka keeps messages.
         table: ClickHouse table that intake lands it in.
-        table_ttl_days: how long ClickHouse keeps the rows; 0 keeps them for good.
+        table_ttl_days: how long ClickHouse keeps the rows after they landed; 0: for good.
         description: one line for `ragwheel status` and the docs.
     """
 
@@ -66,11 +71,11 @@ _ALL = (
           "what each stage returned, with ranks and scores"),
     Topic("feedback", events.FeedbackEvent, "query_id", 4, 7 * DAY_S, "feedback", 180,
           "citations, clicks, thumbs"),
-    Topic("chunks", events.ChunkEvent, "content_hash", 4, 7 * DAY_S, "chunks", 0,
+    Topic("chunks", events.ChunkEvent, "chunk_id", 4, 7 * DAY_S, "chunks", 730,
           "the corpus: each chunk's text once"),
     Topic("grading", events.GradingJob, "query_hash", 4, 14 * DAY_S, "grading_jobs", 180,
           "sampled work for the grader; equal queries share a partition"),
-    Topic("labels", events.Label, "query_hash", 4, 30 * DAY_S, "labels", 0,
+    Topic("labels", events.Label, "query_hash", 4, 30 * DAY_S, "labels", 730,
           "graded pairs; paid for, so kept longest"),
     Topic("models", events.ModelEvent, "model_id", 1, 90 * DAY_S, "models", 0,
           "trained, promoted, refused, rolled back"),

@@ -32,11 +32,12 @@ class Received:
     value: bytes | None
     headers: Sequence[tuple[str, str | bytes | None]] = ()
     timestamp_ms: int = 0
+    origin: str = ""
 
     @property
     def position(self) -> Position:
         """Where it stood."""
-        return Position(self.topic, self.partition, self.offset)
+        return Position(self.topic, self.partition, self.offset, self.origin)
 
     @property
     def size(self) -> int:

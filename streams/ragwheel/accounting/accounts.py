@@ -4,10 +4,9 @@ Double entry: Kafka says what was produced and committed, the ledger in ClickHou
 of which offsets (docs/decisions/0006-accounting-by-ledger.md). What was committed and is not in the
 ledger is unaccounted: work that somebody declared done and that was not.
 
-Offsets are counted as messages, so topics must not be transactional or compacted (control records
-and compaction leave holes); the registry creates none that is.
-
-Pure: `ledger` asks Kafka and ClickHouse for the facts.
+Accounts are kept, not computed anew: each partition of each incarnation of a topic has a
+`PartitionAccount` that only grows by what is new, and outlives the retention of Kafka and of the
+ledger. Pure: `reader` asks Kafka and ClickHouse for the facts.
 """
 
 from __future__ import annotations
@@ -15,32 +14,68 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pydantic import computed_field
+from pydantic import BaseModel, computed_field
 
 from ragwheel.schemas.topics import TopicName
 
-OffsetRange = tuple[int, int]
-"""First and last offset, both inclusive."""
+Stretch = tuple[int, int]
+"""Offsets from the first to before the second."""
 
 
 @dataclass(frozen=True, slots=True)
-class PartitionFacts:
-    """What Kafka and the ledger know of one partition.
+class Entry:
+    """One row of the ledger: what a batch read of one partition, and what is special in it.
 
     Attributes:
-        low, high: first offset that Kafka still has, and the one that the next message will get.
-        committed: next offset that intake will read; None before its first commit.
-        covered: the ledger's intervals; any order, overlaps allowed.
-        dead_lettered: distinct offsets in `dead_letters`.
-        ledger_is_whole: the ledger still has its first row.
+        dead_lettered: offsets that were preserved in `dead_letters` instead.
+        absent: stretches without messages: markers of transactions, compacted keys.
     """
 
-    low: int
-    high: int
-    committed: int | None
-    covered: Sequence[OffsetRange] = ()
+    start: int
+    until: int
+    dead_lettered: Sequence[int] = ()
+    absent: Sequence[Stretch] = ()
+
+
+class PartitionAccount(BaseModel):
+    """What is known of one partition of one incarnation of a topic.
+
+    Attributes:
+        base: the first accounted offset.
+        covered: stretches that the ledger covers, merged, in order.
+        dead_lettered, absent: offsets of these kinds in `covered`.
+    """
+
+    base: int
+    covered: list[Stretch] = []
     dead_lettered: int = 0
-    ledger_is_whole: bool = True
+    absent: int = 0
+
+    def add(self, entry: Entry) -> None:
+        """Take in a row of the ledger; what earlier rows covered counts once."""
+        fresh = without((max(entry.start, self.base), entry.until), self.covered)
+        self.dead_lettered += sum(
+            start <= offset < until for offset in entry.dead_lettered for start, until in fresh
+        )
+        self.absent += sum(
+            max(0, min(last, until) - max(first, start))
+            for first, last in entry.absent
+            for start, until in fresh
+        )
+        self.covered = union([*self.covered, *fresh])
+
+    def reach(self) -> int:
+        """Everything below is covered, but for gaps; ledger rows up to here need no second look."""
+        return self.covered[-1][1] if self.covered else self.base
+
+    def gaps(self, committed: int) -> list[Stretch]:
+        """What was declared done and is not in the ledger."""
+        return without((self.base, max(self.base, committed)), self.covered)
+
+    def forgive(self, until: int) -> None:
+        """Account from `until` on: what lies before can no longer be known."""
+        if until > self.reach():
+            self.covered = union([*self.covered, (self.reach(), until)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +83,7 @@ class TopicAccount:
     """Messages of one topic; produced = landed + dead_lettered + in_flight + uncovered.
 
     Attributes:
-        produced: since the first accounted offset: the oldest that Kafka has or the ledger knows.
+        produced: since accounts began.
         committed: of these, what intake declared done.
         landed: rows confirmed by ClickHouse.
         dead_lettered: preserved in `dead_letters` instead.
@@ -76,38 +111,57 @@ class TopicAccount:
         return self.uncovered + self.ungraded_jobs
 
 
-def union(intervals: Iterable[OffsetRange]) -> list[OffsetRange]:
-    """The same offsets as the fewest intervals, in order: overlaps count once."""
-    merged: list[OffsetRange] = []
-    for first, last in sorted(intervals):
-        if merged and first <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
-        else:
-            merged.append((first, last))
+def union(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """The same offsets as the fewest stretches, in order: overlaps count once."""
+    merged: list[Stretch] = []
+    for start, until in sorted(stretches):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], until))
+        elif until > start:
+            merged.append((start, until))
     return merged
+
+
+def without(whole: Stretch, taken: Iterable[Stretch]) -> list[Stretch]:
+    """The parts of `whole` that lie in none of `taken` (merged, in order)."""
+    left: list[Stretch] = []
+    at, end = whole
+    for start, until in taken:
+        if start >= end:
+            break
+        if start > at:
+            left.append((at, start))
+        at = max(at, until)
+    if at < end:
+        left.append((at, end))
+    return left
 
 
 def account(
     topic: TopicName,
-    partitions: Iterable[PartitionFacts],
+    partitions: Iterable[tuple[PartitionAccount, int, int]],
     *,
     pending_jobs: int = 0,
     ungraded_jobs: int = 0,
 ) -> TopicAccount:
-    """Add up the partitions of a topic."""
-    produced = committed = covered = dead = in_flight = 0
-    for facts in partitions:
-        islands = union(facts.covered)
-        base = min([facts.low, islands[0][0]]) if islands else facts.low
-        if islands and not facts.ledger_is_whole:
-            base = islands[0][0]
-        done = max(base, facts.committed or 0)
-        here = sum(max(0, min(last + 1, done) - max(first, base)) for first, last in islands)
-        produced += max(facts.high, done) - base
-        committed += done - base
-        in_flight += max(0, facts.high - done)
+    """Add up a topic.
+
+    Args:
+        partitions: of each its account, the offset that intake commits next, and the one that the
+            next message will get.
+    """
+    produced = committed = covered = dead = in_flight = uncovered = 0
+    for known, next_read, next_written in partitions:
+        done = max(known.base, next_read)
+        lost = sum(until - start for start, until in known.gaps(done))
+        lag = max(0, next_written - done)
+        here = done - known.base - lost - known.absent
+        produced += here + lost + lag
+        committed += here + lost
         covered += here
-        dead += min(facts.dead_lettered, here)
+        dead += min(known.dead_lettered, here)
+        in_flight += lag
+        uncovered += lost
     return TopicAccount(
         topic,
         produced=produced,
@@ -115,7 +169,7 @@ def account(
         landed=covered - dead,
         dead_lettered=dead,
         in_flight=in_flight,
-        uncovered=committed - covered,
+        uncovered=uncovered,
         pending_jobs=pending_jobs,
         ungraded_jobs=ungraded_jobs,
     )

@@ -1,176 +1,156 @@
-"""Reading the accounts: positions from Kafka, the ledger and the dead letters from ClickHouse."""
+"""What ClickHouse says for the accounts: ledger rows that are new, jobs without labels, the state.
+
+Every question goes along a sorting key and asks for what is new, so that its cost does not grow
+with history (bench/accounts.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ragwheel.accounting.accounts import OffsetRange, PartitionFacts, TopicAccount, account, union
-from ragwheel.backends.positions import Broker
+from pydantic import BaseModel, ValidationError
+
+from ragwheel.accounting.accounts import Entry, PartitionAccount, Stretch
+from ragwheel.accounting.jobs import JobsAccount
 from ragwheel.schemas.limits import MAX_BATCH_ROWS
-from ragwheel.schemas.settings import AccountsSettings, KafkaSettings
-from ragwheel.schemas.topics import TOPICS, Partition
+from ragwheel.schemas.tables import ACCOUNTS_STATE
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-#: The ledger forgets rows after 30 days (its TTL); a little before that it is not complete.
-_LEDGER_MEMORY = timedelta(days=29)
+Place = tuple[str, int]
+"""Incarnation of a topic and number of the partition."""
+
+#: Jobs without labels that are followed one by one; a greater loss is shown as this many.
+_MOST_OPEN = 10_000
+
+
+class State(BaseModel):
+    """Everything that the accounts remember, as it is stored."""
+
+    partitions: dict[str, PartitionAccount] = {}
+    jobs: JobsAccount = JobsAccount()
+    at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
-    """Consumer groups whose commits count."""
+class Unfinished:
+    """Labels of one status other than `graded` that no later grade replaced.
 
-    intake: str = AccountsSettings.model_fields["intake_group"].default
-    grader: str = AccountsSettings.model_fields["grader_group"].default
-
-
-_LEDGER = """
-SELECT topic, partition, min(first_offset), max(last_offset), min(at)
-FROM
-(
-    SELECT *, sum(starts) OVER (PARTITION BY topic, partition
-        ORDER BY first_offset, last_offset ROWS UNBOUNDED PRECEDING) AS island
-    FROM
-    (
-        SELECT topic, partition, first_offset, last_offset, at,
-            first_offset > 1 + max(last_offset) OVER (PARTITION BY topic, partition
-                ORDER BY first_offset, last_offset
-                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS starts
-        FROM ingest_ledger
-        WHERE first_offset >= transform(concat(topic, ':', toString(partition)),
-            {places:Array(String)}, {floors:Array(UInt64)}, toUInt64(0))
-    )
-)
-GROUP BY topic, partition, island
-"""
-_DEAD = "SELECT topic, partition, uniqExact(offset) FROM dead_letters GROUP BY topic, partition"
-_UNGRADED = """
-SELECT uniqExact(job_id)
-FROM
-(
-    SELECT job_id, role, query_hash, arrayJoin(chunk_hashes) AS chunk_hash
-    FROM grading_jobs
-    WHERE kafka_offset >= arrayElement({since:Array(UInt64)}, kafka_partition + 1)
-        AND kafka_offset < arrayElement({until:Array(UInt64)}, kafka_partition + 1)
-        AND (kafka_partition, kafka_offset) NOT IN
-            (SELECT partition, offset FROM dead_letters WHERE topic = 'grading')
-) AS pairs
-LEFT ANTI JOIN labels USING (role, query_hash, chunk_hash)
-"""
-
-
-class AccountReader:
-    """Reads the accounts again and again; remembers what it saw, so that later reads are cheap.
-
-    Args:
-        client: of its own; not shared with another thread.
+    Attributes:
+        oldest: when the first of them was decided.
     """
 
-    def __init__(self, settings: KafkaSettings, client: Client, groups: Groups) -> None:
-        self._broker = Broker(settings)
+    status: str
+    labels: int
+    oldest: datetime
+
+
+_ENTRIES = """
+SELECT origin, partition, start, until, dead_lettered, arrayZip(absent_from, absent_until)
+FROM ingest_ledger
+WHERE {where}
+ORDER BY origin, partition, until
+"""
+_MISSING = """
+WITH asked AS (SELECT * FROM job_positions WHERE origin = {{origin:String}} AND ({where}))
+SELECT DISTINCT partition, offset
+FROM (SELECT partition, offset, role, query_hash, arrayJoin(chunk_hashes) AS chunk_hash FROM asked)
+    AS pairs
+LEFT ANTI JOIN
+(
+    SELECT role, query_hash, chunk_hash FROM labels
+    WHERE query_hash IN (SELECT query_hash FROM asked)
+) AS labels USING (role, query_hash, chunk_hash)
+WHERE (partition, offset) NOT IN
+    (SELECT partition, offset FROM dead_letters WHERE topic = 'grading')
+ORDER BY partition, offset
+LIMIT {most}
+"""
+_UNFINISHED = """
+SELECT status, count(), min(graded_at)
+FROM unfinished_labels FINAL
+WHERE (query_hash, label_id) NOT IN
+(
+    SELECT query_hash, label_id FROM labels
+    WHERE status = 'graded'
+        AND (query_hash, label_id) IN (SELECT query_hash, label_id FROM unfinished_labels)
+)
+GROUP BY status
+ORDER BY status
+"""
+_STATE = "SELECT state FROM accounts_state FINAL WHERE name = {name:String}"
+
+
+class Ledger:
+    """Borrows a client of its own: not shared with another thread. Raises ClickHouseError."""
+
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._groups = groups
-        self._covered: dict[Partition, list[OffsetRange]] = {}
-        self._oldest: dict[Partition, datetime] = {}
-        self._graded_until: dict[int, int] = {}
 
-    def read(self) -> list[TopicAccount]:
-        """The account of every topic of the registry that exists.
+    def state(self, name: str) -> State:
+        """What was last stored under `name`; an empty state if nothing was, or another version."""
+        rows = self._client.query(_STATE, parameters={"name": name}).result_rows
+        try:
+            return State.model_validate_json(rows[0][0]) if rows else State()
+        except ValidationError:
+            return State()
 
-        The order of reading makes it safe beside running workers: commits first, then what must
-        have happened before them.
+    def store(self, name: str, state: State) -> None:
+        """Remember; the newest `at` wins."""
+        row = (name, state.model_dump_json(), state.at)
+        self._client.insert(ACCOUNTS_STATE.name, [row], column_names=ACCOUNTS_STATE.columns)
 
-        Raises:
-            UnavailableError: Kafka does not answer.
-            ClickHouseError: ClickHouse does not.
-        """
-        partitions = self._broker.partitions()
-        acknowledged = self._broker.committed(self._groups.grader, partitions)
-        committed = self._broker.committed(self._groups.intake, partitions)
-        ends = self._broker.ends(partitions)
-        self._read_ledger()
-        dead = {
-            (topic, partition): count
-            for topic, partition, count in self._client.query(_DEAD).result_rows
-        }
-        lag = {p: ends[p][1] - committed.get(p, ends[p][0]) for p in partitions}
-        labels_are_in = not any(lag[p] > 0 for p in partitions if p[0] == "labels")
-        accounts = []
-        forgotten = datetime.now(UTC) - _LEDGER_MEMORY
-        for topic in TOPICS:
-            places = [place for place in partitions if place[0] == topic]
-            if not places:
-                continue
-            facts = [
-                PartitionFacts(
-                    *ends[place],
-                    committed.get(place),
-                    self._covered.get(place, ()),
-                    dead.get(place, 0),
-                    self._oldest.get(place, forgotten) >= forgotten,
-                )
-                for place in places
-            ]
-            pending = ungraded = 0
-            if topic == "grading":
-                pending = sum(ends[p][1] - acknowledged.get(p, ends[p][0]) for p in places)
-                if labels_are_in:
-                    ungraded = self._ungraded(places, acknowledged, committed)
-            accounts.append(account(topic, facts, pending_jobs=pending, ungraded_jobs=ungraded))
-        return accounts
+    def entries(
+        self, known: Mapping[Place, PartitionAccount], unknown: Iterable[Place]
+    ) -> Iterator[tuple[Place, Entry]]:
+        """Rows behind what is known and around its gaps, and all rows of what is unknown."""
+        where = [f"origin = {_text(origin)} AND partition = {n}" for origin, n in unknown]
+        for (origin, number), account in known.items():
+            here = f"origin = {_text(origin)} AND partition = {number}"
+            where.append(f"{here} AND until > {account.reach()}")
+            # A row that covers a gap ends in it or at most a batch behind it.
+            for start, until in account.gaps(account.reach()):
+                last = until + MAX_BATCH_ROWS
+                where.append(f"{here} AND until > {start} AND until <= {last}")
+        if not where:
+            return
+        sql = _ENTRIES.format(where=" OR ".join(f"({each})" for each in where))
+        for origin, number, start, until, dead, absent in self._client.query(sql).result_rows:
+            yield (origin, number), Entry(start, until, dead, absent)
 
-    def close(self) -> None:
-        """Release the connections to Kafka; the ClickHouse client is the caller's."""
-        self._broker.close()
+    def missing_jobs(self, origin: str, within: Mapping[int, Stretch]) -> list[tuple[int, int]]:
+        """(partition, offset) of jobs in these stretches that lack a label of any status."""
+        where = [
+            f"(partition = {number} AND offset >= {start} AND offset < {until})"
+            for number, (start, until) in within.items()
+        ]
+        return self._missing(origin, where)
 
-    def _read_ledger(self) -> None:
-        """Read what is new; intervals that a later batch may still extend are read again."""
-        floors = {
-            f"{topic}:{partition}": max(0, islands[0][1] - MAX_BATCH_ROWS)
-            for (topic, partition), islands in self._covered.items()
-        }
-        found = self._client.query(
-            _LEDGER,
-            parameters={"places": ["", *floors], "floors": [0, *floors.values()]},
-        ).result_rows
-        fresh: dict[Partition, list[OffsetRange]] = {}
-        for topic, partition, first, last, at in found:
-            place = Partition(topic, partition)
-            fresh.setdefault(place, []).append((first, last))
-            when = at if at.tzinfo else at.replace(tzinfo=UTC)
-            self._oldest[place] = min(when, self._oldest.get(place, when))
-        for place, intervals in fresh.items():
-            self._covered[place] = union([*self._covered.get(place, ()), *intervals])
+    def still_missing(self, origin: str, jobs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Of these jobs, those that still lack a label."""
+        named = ", ".join(f"({number}, {offset})" for number, offset in jobs)
+        return self._missing(origin, [f"(partition, offset) IN ({named})"] if jobs else [])
 
-    def _ungraded(
-        self,
-        places: Sequence[Partition],
-        acknowledged: dict[Partition, int],
-        landed: dict[Partition, int],
-    ) -> int:
-        """Jobs that the grader acknowledged and intake landed, without all their labels."""
-        size = 1 + max(partition for _, partition in places)
-        since = [self._graded_until.get(partition, 0) for partition in range(size)]
-        until = [0] * size
-        for place in places:
-            until[place[1]] = min(acknowledged.get(place, 0), landed.get(place, 0))
-        found = self._client.query(_UNGRADED, parameters={"since": since, "until": until})
-        missing = int(found.result_rows[0][0])
-        if missing == 0:
-            self._graded_until = dict(enumerate(until))
-        return missing
+    def unfinished(self) -> list[Unfinished]:
+        """Labels without a grade, by status."""
+        return [
+            Unfinished(status, int(labels), oldest.replace(tzinfo=UTC))
+            for status, labels, oldest in self._client.query(_UNFINISHED).result_rows
+        ]
+
+    def _missing(self, origin: str, where: Sequence[str]) -> list[tuple[int, int]]:
+        if not where:
+            return []
+        sql = _MISSING.format(where=" OR ".join(where), most=_MOST_OPEN)
+        rows = self._client.query(sql, parameters={"origin": origin}).result_rows
+        return [(int(number), int(offset)) for number, offset in rows]
 
 
-def read_accounts(
-    settings: KafkaSettings, client: Client, groups: Groups | None = None
-) -> list[TopicAccount]:
-    """The accounts, once. See `AccountReader.read`."""
-    reader = AccountReader(settings, client, groups or Groups())
-    try:
-        return reader.read()
-    finally:
-        reader.close()
+def _text(value: str) -> str:
+    """A literal. Origins come from the broker: nothing that is quoted here can end the quote."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,11 +1,13 @@
 """The accounts process: signals, and everything that accounts need, put together.
 
-It only reads, and never belongs to a consumer group. One is enough; more show the same numbers.
+It never belongs to a consumer group, and writes nothing but what it has seen so far. One is enough;
+more show the same numbers.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from threading import Event
 from typing import TYPE_CHECKING
@@ -13,9 +15,8 @@ from typing import TYPE_CHECKING
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
-from ragwheel.accounting.accounts import TopicAccount
-from ragwheel.accounting.gauges import publish
-from ragwheel.accounting.ledger import AccountReader, Groups
+from ragwheel.accounting.gauges import publish, publish_unfinished
+from ragwheel.accounting.reader import AccountReader, Groups
 from ragwheel.backends import process
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.telemetry import Telemetry
@@ -29,6 +30,8 @@ _LOG = logging.getLogger(__name__)
 
 #: A server is away, or its tables are not made yet. Anything else is a fault of ours.
 _AWAY = (TransientError, ClickHouseError, HTTPError, OSError)
+#: Between two times of storing what was seen: a restart reads the ledger of so long again.
+_STORE_EVERY_S = 60.0
 
 
 def main() -> int:
@@ -50,9 +53,7 @@ def run(settings: AccountsSettings, telemetry: Telemetry) -> None:
     source = _Source(settings)
     _LOG.info("accounts of %s* every %g s", settings.topic_prefix, settings.accounts_refresh_s)
     try:
-        keep_current(
-            lambda: publish(telemetry, source.read()), settings.accounts_refresh_s, stop.wait
-        )
+        keep_current(lambda: source.show(telemetry), settings.accounts_refresh_s, stop.wait)
     finally:
         source.close()
     _LOG.info("accounts ended")
@@ -92,13 +93,19 @@ class _Source:
         self._settings = settings
         self._client: Client | None = None
         self._reader: AccountReader | None = None
+        self._stored = float("-inf")
 
-    def read(self) -> list[TopicAccount]:
+    def show(self, telemetry: Telemetry) -> None:
+        """Read, set the gauges, and now and then store what was seen."""
         if self._reader is None:
             self._client = connect(self._settings)
             groups = Groups(self._settings.intake_group, self._settings.grader_group)
             self._reader = AccountReader(self._settings, self._client, groups)
-        return self._reader.read()
+        publish(telemetry, self._reader.read(), read_at=time.time())
+        if time.monotonic() - self._stored >= _STORE_EVERY_S:
+            self._reader.store()
+            publish_unfinished(telemetry, self._reader.unfinished(), now=time.time())
+            self._stored = time.monotonic()
 
     def close(self) -> None:
         if self._reader is not None:

@@ -113,7 +113,7 @@ async def read(events: AsyncIterator[Any], handler: Handler, window: OrderedWind
             offset=message.offset,
             key=message.key,
             value=message.value,
-            timestamp_ms=int((message.timestamp or 0.0) * 1000),
+            timestamp_ms=round((message.timestamp or 0.0) * 1000),
         )
         await window.submit(message.partition, partial(handler.handle, message), event.ack)
 

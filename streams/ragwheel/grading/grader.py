@@ -73,7 +73,7 @@ class LlmGrader:
         rubric = self._rubrics.of(job.segment)
         chunk_of_label = {
             identity.label_id(
-                job.query_hash, chunk_hash, rubric.version, self.grader_id
+                job.query_hash, chunk_hash, rubric.version, self.grader_id, job.role
             ): chunk_hash
             for chunk_hash in dict.fromkeys(each.chunk_hash for each in job.candidates)
         }
@@ -133,7 +133,7 @@ class LlmGrader:
     async def _look_up_or_ask(
         self, job: GradingJob, rubric: Rubric, chunk_of_label: dict[str, str]
     ) -> dict[str, PairResult]:
-        stored = await self._store.graded(chunk_of_label)
+        stored = await self._store.graded(job.query_hash, chunk_of_label)
         self._telemetry.inc(metrics.LABEL_CACHE_HITS, len(stored), source="store")
         results = {label_id: PairResult("graded", grade) for label_id, grade in stored.items()}
         label_of_chunk = {

@@ -15,8 +15,8 @@ class LabelStore(Protocol):
     loses nothing, because label rows are idempotent.
     """
 
-    async def graded(self, label_ids: Collection[str]) -> Mapping[str, Grade]:
-        """Grades of those labels that are `graded`."""
+    async def graded(self, query_hash: str, label_ids: Collection[str]) -> Mapping[str, Grade]:
+        """Grades of those labels of this query that are `graded`."""
 
     async def texts(self, chunk_hashes: Collection[str]) -> Mapping[str, str]:
         """Texts of those chunks that are known. May wait for an unreachable store."""

@@ -33,20 +33,26 @@ _TEXTS_KEPT = 20_000
 #: After a failed query ClickHouse is left alone for this long.
 _SLEEP_S = 5.0
 
+#: Along the sorting keys of the tables, by the stored bytes: the views show hexadecimal.
 _GRADED_SQL = """
 SELECT
-    label_id,
+    lower(hex(query_hash)) || lower(hex(label_id)),
     grade
-FROM v_labels
-WHERE label_id IN %(keys)s
+FROM labels FINAL
+WHERE (query_hash, label_id) IN (
+    SELECT
+        toFixedString(unhex(substring(key, 1, 32)), 16),
+        toFixedString(unhex(substring(key, 33)), 16)
+    FROM (SELECT arrayJoin(%(keys)s) AS key)
+)
     AND status = 'graded'
 """
 _TEXTS_SQL = """
 SELECT
-    chunk_hash,
+    lower(hex(chunk_hash)),
     text
-FROM v_chunks
-WHERE chunk_hash IN %(keys)s
+FROM chunks FINAL
+WHERE chunk_hash IN (SELECT toFixedString(unhex(arrayJoin(%(keys)s)), 16))
 """
 _SPENT_SQL = """
 SELECT sum(cost_usd)
@@ -98,7 +104,7 @@ class Gatherer(Generic[T]):
 
 
 class LabelReader:
-    """Reads `v_labels` and `v_chunks`. Use as a context manager.
+    """Reads `labels` and `chunks`. Use as a context manager.
 
     While ClickHouse is unreachable, `graded` answers "unknown": at worst a pair is paid for again,
     under the same label_id. `texts` waits for it, because without texts there is nothing to grade.
@@ -123,9 +129,12 @@ class LabelReader:
         if self._client is not None:
             self._client.close()
 
-    async def graded(self, label_ids: Collection[str]) -> Mapping[str, Grade]:
-        """Grades of those labels that have landed as `graded`."""
-        return await self._graded.get(label_ids) if self._reachable() else {}
+    async def graded(self, query_hash: str, label_ids: Collection[str]) -> Mapping[str, Grade]:
+        """Grades of those labels of this query that have landed as `graded`."""
+        if not self._reachable():
+            return {}
+        found = await self._graded.get([query_hash + label_id for label_id in label_ids])
+        return {key.removeprefix(query_hash): grade for key, grade in found.items()}
 
     async def texts(self, chunk_hashes: Collection[str]) -> Mapping[str, str]:
         """Texts of those chunks that have landed. Waits while ClickHouse is unreachable."""

@@ -16,15 +16,18 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import StopRequestedError
 from ragwheel.intake.contracts import BatchWork
+from ragwheel.intake.following import Following
 from ragwheel.intake.offsets import next_offsets
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import UnavailableError
-from ragwheel.schemas.topics import Partition, TopicName
+from ragwheel.schemas.topics import Partition, Position, TopicName
 from ragwheel.schemas.wire import Received
 
 _LOG = logging.getLogger(__name__)
 
 _POLL_S = 0.1
+#: Between two questions to a broker that does not answer.
+_RETRY_S = 1.0
 _FETCH = 1_000
 
 
@@ -33,6 +36,7 @@ class GroupMember:
 
     Args:
         consumer: opened, not subscribed.
+        following: knows what the partitions are and where they begin.
         topics: what is read, by logical name.
         prefix: of the physical topic names.
         on_turn: called about ten times a second, also while a fault is waited out; must be quick.
@@ -42,6 +46,7 @@ class GroupMember:
     def __init__(
         self,
         consumer: Consumer,
+        following: Following,
         telemetry: Telemetry,
         *,
         topics: Iterable[TopicName],
@@ -52,6 +57,7 @@ class GroupMember:
         on_turn: Callable[[], None] = lambda: None,
     ) -> None:
         self._consumer = consumer
+        self._following = following
         self._telemetry = telemetry
         self._prefix = prefix
         self._batch_rows = batch_rows
@@ -65,7 +71,6 @@ class GroupMember:
         self._to_commit: dict[Partition, int] = {}
         self._given_up: set[Partition] = set()
         self._paused = False
-        self._newly_assigned = False
         self._stopping = False
         self._fault: str | None = None
 
@@ -86,6 +91,10 @@ class GroupMember:
         try:
             while not self._stopping:
                 self._on_turn()
+                if self._following.unsettled:
+                    self._finish_batch(work)
+                    self._settle()
+                    continue
                 self._fetch()
                 if self._batch_is_due():
                     self._finish_batch(work)
@@ -118,11 +127,25 @@ class GroupMember:
             if left_s <= 0:
                 return
 
+    def _settle(self) -> None:
+        """Learn what the new partitions are and where they begin; waits for the broker.
+
+        Raises:
+            StopRequestedError: `stop` was called.
+        """
+        try:
+            again = self._following.settle()
+        except UnavailableError as error:
+            self._warn(str(error))
+            self.keep_alive(_RETRY_S)
+            return
+        for place, offset in again.items():
+            self._consumer.seek(TopicPartition(self._prefix + place.topic, place.number, offset))
+        # What was paused when it was taken away comes back paused, after we resumed the rest.
+        self._consumer.resume(self._consumer.assignment())
+        self._paused = False
+
     def _fetch(self) -> None:
-        if self._newly_assigned:
-            # What was paused when it was taken away comes back paused, after we resumed the rest.
-            self._newly_assigned = False
-            self._consumer.resume(self._consumer.assignment())
         room = min(_FETCH, self._batch_rows - len(self._buffer))
         wait_s = _POLL_S
         if self._buffer:
@@ -131,30 +154,34 @@ class GroupMember:
             self._take(self._consumer.consume(room, timeout=wait_s))
 
     def _take(self, messages: Iterable[Message]) -> None:
+        read: list[tuple[Position, Message]] = []
         for message in messages:
             error = message.error()
             if error is not None:
                 self._tell(error)
+            else:
+                read.append((self._position(message), message))
+        if not read:
+            return
+        try:
+            origins = self._following.accept(at for at, _ in read)
+        except UnavailableError as error:
+            self._warn(str(error))
+            return
+        for (at, message), origin in zip(read, origins, strict=True):
+            if origin is None:
                 continue
             self._fault = None
-            taken = self._plain(message)
+            taken = _plain(at, message, origin)
             if not self._buffer:
                 self._began = time.monotonic()
             self._buffer.append(taken)
             self._buffer_bytes += taken.size
             self._telemetry.inc(metrics.CONSUMED, topic=taken.topic)
 
-    def _plain(self, message: Message) -> Received:
-        headers = message.headers() or []
-        return Received(
-            self._names[str(message.topic())],
-            int(message.partition() or 0),
-            int(message.offset() or 0),
-            message.key(),
-            message.value(),
-            tuple(headers.items() if isinstance(headers, dict) else headers),
-            message.timestamp()[1],
-        )
+    def _position(self, message: Message) -> Position:
+        topic = self._names[str(message.topic())]
+        return Position(topic, int(message.partition() or 0), int(message.offset() or 0))
 
     def _batch_is_due(self) -> bool:
         return bool(self._buffer) and (
@@ -165,9 +192,10 @@ class GroupMember:
 
     def _finish_batch(self, work: BatchWork) -> None:
         batch, self._buffer, self._buffer_bytes = self._buffer, [], 0
-        self._given_up.clear()
+        # What must be settled again may be another topic by now, whose offsets these are not.
+        self._given_up = self._following.unsettled_places()
         if batch:
-            work.process(batch)
+            work.process(batch, self._following.spans())
         if self._paused:
             self._consumer.resume(self._consumer.assignment())
             self._paused = False
@@ -197,7 +225,7 @@ class GroupMember:
                 self._tell(result.error)
 
     def _on_assign(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        self._newly_assigned = True
+        self._following.assigned(Partition(self._names[p.topic], p.partition) for p in partitions)
         _LOG.info("assigned: %s", _shown(partitions))
 
     def _on_revoke(self, _: Consumer, partitions: Sequence[TopicPartition]) -> None:
@@ -212,6 +240,7 @@ class GroupMember:
         self._buffer_bytes = sum(message.size for message in self._buffer)
         for place in gone:
             self._to_commit.pop(place, None)
+        self._following.revoked(gone)
         _LOG.info("revoked: %s", _shown(partitions))
 
     def _tell(self, error: KafkaError) -> None:
@@ -222,9 +251,26 @@ class GroupMember:
         """
         if error.fatal():
             raise UnavailableError(f"Kafka consumer: {error.str()}; the process must be restarted")
-        if error.name() != self._fault:
-            self._fault = error.name()
-            _LOG.warning("Kafka: %s (goes on by itself when the cause is repaired)", error.str())
+        self._warn(error.str())
+
+    def _warn(self, fault: str) -> None:
+        if fault != self._fault:
+            self._fault = fault
+            _LOG.warning("Kafka: %s (goes on by itself when the cause is repaired)", fault)
+
+
+def _plain(at: Position, message: Message, origin: str) -> Received:
+    headers = message.headers() or []
+    return Received(
+        at.topic,
+        at.partition,
+        at.offset,
+        message.key(),
+        message.value(),
+        tuple(headers.items() if isinstance(headers, dict) else headers),
+        message.timestamp()[1],
+        origin,
+    )
 
 
 def _shown(partitions: Sequence[TopicPartition]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ragwheel.backends.publish import Outgoing
+from ragwheel.intake.offsets import Span
 from ragwheel.schemas.events import Record
 from ragwheel.schemas.tables import Row, Table
 from ragwheel.schemas.topics import Position
@@ -39,13 +40,11 @@ class Inserts(Protocol):
     def land(self, table: Table, rows: Mapping[Position, Sequence[Row]]) -> dict[Position, str]:
         """Insert these messages' rows; when it returns, ClickHouse has all but the refused.
 
-        Called per table of a batch, again after a refusal, and last for the ledger. Waits. The same
-        positions again are free: ClickHouse drops what it has under their name, so a batch that is
-        repeated after a crash doubles nothing.
+        Called per table of a batch, again after a refusal, and last for the ledger. Waits. Rows
+        that land again after a crash replace their first copies (`Table.identity`).
 
         Args:
-            rows: all rows of each message that go into this table; a message may have none, and
-                still is part of the name.
+            rows: all rows of each message that go into this table; a message may have none.
 
         Returns:
             Messages with a row that can never land, and why. None of their rows landed in this
@@ -75,11 +74,14 @@ class Outlet(Protocol):
 class BatchWork(Protocol):
     """What happens between reading messages and committing their offsets."""
 
-    def process(self, messages: Sequence[Received]) -> None:
+    def process(self, messages: Sequence[Received], spans: Sequence[Span]) -> None:
         """Make durable what these messages became; when it returns, their offsets may be committed.
 
         Called with each batch, never with none, in the order of each partition. Waits. The same
         messages come again after a crash or a rebalance.
+
+        Args:
+            spans: what of each partition the messages are, for the ledger.
 
         Raises:
             StopRequestedError: the process shall end; nothing of this batch may be committed.

@@ -1,9 +1,10 @@
-"""Landing rows in ClickHouse: named, repeated until they are there, the refused ones found."""
+"""Landing rows in ClickHouse: repeated until they are there, the refused ones found."""
 
 from __future__ import annotations
 
 import struct
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Err
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
-from ragwheel.intake.offsets import token
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import TerminalError, UnavailableError
 from ragwheel.schemas.tables import Row, Table
@@ -86,7 +86,9 @@ class ClickHouseInserts:
         flat = [row for position in positions for row in rows[position]]
         if not flat:
             return {}
-        name = token(table.name, positions)
+        # One name for all attempts at this insert: what landed although its answer was lost is not
+        # inserted again. Another insert has another name, so none is ever taken for this one.
+        name = uuid.uuid4().hex
         try:
             self._persistence.until_done(
                 f"insert into {table.name}",

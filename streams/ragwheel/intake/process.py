@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 from ragwheel.backends import kafka, process
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
+from ragwheel.backends.positions import Broker
 from ragwheel.backends.publish import Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
+from ragwheel.intake.following import Following
 from ragwheel.intake.gauges import Freshness, declare
 from ragwheel.intake.inserts import ClickHouseInserts
 from ragwheel.intake.outlet import KafkaOutlet
@@ -52,6 +54,7 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
     kafka.create_topics(settings)
 
     declare(telemetry)
+    broker = Broker(settings)
     freshness = Freshness(telemetry, _now)
     member = GroupMember(
         kafka.consumer(
@@ -59,6 +62,7 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
             settings.intake_group,
             session_timeout_ms=int(settings.session_timeout_s * 1000),
         ),
+        Following(broker, settings.intake_group),
         telemetry,
         topics=READERS,
         prefix=settings.topic_prefix,
@@ -90,6 +94,7 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
         member.run(processor)
     finally:
         outlet.close()
+        broker.close()
         client.close()
     _LOG.info("intake ended")
 

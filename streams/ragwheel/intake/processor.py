@@ -16,14 +16,14 @@ from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.contracts import Inserts, Outlet
 from ragwheel.intake.gauges import Freshness
 from ragwheel.intake.inserts import RowsRefusedError
-from ragwheel.intake.offsets import runs
+from ragwheel.intake.offsets import Span
 from ragwheel.intake.outlet import job_message, letter_message
 from ragwheel.intake.prepare import Acceptance, Prepared, prepare, reject
 from ragwheel.intake.seen import LandedChunks
 from ragwheel.schemas import metrics
 from ragwheel.schemas.events import FeedbackEvent, RetrievalEvent
 from ragwheel.schemas.tables import CHUNKS, INGEST_LEDGER, Row, Table
-from ragwheel.schemas.topics import Position
+from ragwheel.schemas.topics import Partition, Position
 from ragwheel.schemas.wire import Received
 
 
@@ -53,13 +53,13 @@ class Processor:
         self._now = now
         self._landed_chunks = LandedChunks()
 
-    def process(self, messages: Sequence[Received]) -> None:
+    def process(self, messages: Sequence[Received], spans: Sequence[Span]) -> None:
         """Land, deliver, account. Faults of ClickHouse and Kafka are waited out in here."""
         now = self._now()
         batch = {message.position: prepare(message, self._rules, now) for message in messages}
         self._land(batch)
         self._deliver(list(batch.values()))
-        self._account(list(batch.values()))
+        self._account(spans, list(batch.values()))
         for item in batch.values():
             self._count(item)
 
@@ -67,7 +67,7 @@ class Processor:
         """Insert all rows; messages whose rows ClickHouse refuses become dead letters.
 
         After a refusal everything is inserted again without the refused messages: a chunk's text
-        may have been left to one of them. Tokens make the repetition free where nothing changed.
+        may have been left to one of them. What lands twice so is one row to readers.
         """
         while True:
             bad: dict[Position, str] = {}
@@ -103,15 +103,22 @@ class Processor:
                 "sending jobs and dead letters", lambda: self._outlet.deliver(outgoing)
             )
 
-    def _account(self, batch: Sequence[Prepared]) -> None:
-        """One ledger row per gapless run of offsets, at the first message of its run."""
-        dead = {item.message.position for item in batch if item.letter}
-        rows: dict[Position, list[Row]] = {item.message.position: [] for item in batch}
-        for topic, partition, first, last in runs(rows):
-            count = last - first + 1
-            lost = sum((topic, partition, at) in dead for at in range(first, last + 1))
-            row = (topic, partition, first, last, count - lost, lost, self._now())
-            rows[Position(topic, partition, first)].append(row)
+    def _account(self, spans: Sequence[Span], batch: Sequence[Prepared]) -> None:
+        """One row of the ledger for each span."""
+        dead: dict[Partition, list[int]] = defaultdict(list)
+        for item in batch:
+            if item.letter:
+                at = item.message.position
+                dead[Partition(at.topic, at.partition)].append(at.offset)
+        now = self._now()
+        rows: dict[Position, list[Row]] = {}
+        for span in spans:
+            row = (
+                span.origin, span.topic, span.partition, span.start, span.until,
+                sorted(dead[Partition(span.topic, span.partition)]),
+                [first for first, _ in span.absent], [after for _, after in span.absent], now,
+            )  # fmt: skip
+            rows[Position(span.topic, span.partition, span.start)] = [row]
         refused = self._inserts.land(INGEST_LEDGER, rows)
         if refused:  # our own numbers: no event can cause this, and nothing may be committed
             raise RowsRefusedError("; ".join(refused.values()))

@@ -1,16 +1,28 @@
+CREATE TABLE accounts_state
+(
+    `name` String,
+    `state` String CODEC(ZSTD(1)),
+    `at` DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(at)
+ORDER BY name
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+
 CREATE TABLE chunks
 (
-    `chunk_hash` String,
+    `chunk_hash` FixedString(16),
     `text` String CODEC(ZSTD(1)),
-    `ts` DateTime64(3, 'UTC')
+    `ts` DateTime64(3, 'UTC'),
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1))
 )
-ENGINE = ReplacingMergeTree
+ENGINE = ReplacingMergeTree(ts)
 ORDER BY chunk_hash
+TTL landed_at + toIntervalDay(730)
 SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
 
 CREATE TABLE dead_letters
 (
-    `dead_letter_id` String,
+    `dead_letter_id` FixedString(16),
     `topic` LowCardinality(String),
     `partition` UInt32,
     `offset` UInt64,
@@ -19,14 +31,14 @@ CREATE TABLE dead_letters
     `reason` LowCardinality(String),
     `detail` String CODEC(ZSTD(1)),
     `ts` DateTime64(3, 'UTC'),
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1)),
+    INDEX times ts TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(ts)
-ORDER BY (topic, reason, ts, dead_letter_id)
-TTL toDateTime(ts) + toIntervalDay(30)
-SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+ORDER BY dead_letter_id
+TTL landed_at + toIntervalDay(30)
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 8192
 
 CREATE TABLE feedback
 (
@@ -39,45 +51,42 @@ CREATE TABLE feedback
     `chunk_id` String,
     `value` Float64,
     `extra` String CODEC(ZSTD(1)),
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64 CODEC(Delta(8), ZSTD(1))
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1)),
+    INDEX times ts TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(ts)
-ORDER BY (query_id, ts, event_id)
-TTL toDateTime(ts) + toIntervalDay(180)
-SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+ORDER BY (query_id, event_id)
+TTL landed_at + toIntervalDay(180)
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 8192
 
 CREATE TABLE grading_jobs
 (
-    `job_id` String,
+    `job_id` FixedString(16),
     `role` LowCardinality(String),
     `query_id` String,
     `query` String CODEC(ZSTD(1)),
-    `query_hash` String,
+    `query_hash` FixedString(16),
     `segment` LowCardinality(String),
     `ts` DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)),
     `stratum` LowCardinality(String),
     `inclusion_probability` Float64,
-    `chunk_hashes` Array(String) CODEC(ZSTD(1)),
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64 CODEC(Delta(8), ZSTD(1))
+    `chunk_hashes` Array(FixedString(16)) CODEC(ZSTD(1)),
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1))
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(ts)
-ORDER BY (segment, ts, job_id)
-TTL toDateTime(ts) + toIntervalDay(180)
-SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+ORDER BY job_id
+TTL landed_at + toIntervalDay(180)
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 8192
 
 CREATE TABLE index_entries
 (
     `index_version` LowCardinality(String),
     `chunk_id` String,
-    `chunk_hash` String,
+    `chunk_hash` FixedString(16),
     `source` LowCardinality(String),
-    `ts` DateTime64(3, 'UTC'),
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64
+    `ts` DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(ts)
 ORDER BY (index_version, chunk_id)
@@ -85,29 +94,49 @@ SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
 
 CREATE TABLE ingest_ledger
 (
+    `origin` LowCardinality(String),
     `topic` LowCardinality(String),
     `partition` UInt32,
-    `first_offset` UInt64,
-    `last_offset` UInt64,
-    `landed` UInt64,
-    `dead_lettered` UInt64,
+    `start` UInt64,
+    `until` UInt64,
+    `dead_lettered` Array(UInt64),
+    `absent_from` Array(UInt64),
+    `absent_until` Array(UInt64),
     `at` DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (topic, partition, first_offset, last_offset)
+PARTITION BY toYYYYMM(at)
+ORDER BY (origin, partition, until, start)
 TTL toDateTime(at) + toIntervalDay(30)
-SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 8192
+
+CREATE TABLE job_positions
+(
+    `origin` LowCardinality(String),
+    `partition` UInt32,
+    `offset` UInt64,
+    `job_id` FixedString(16),
+    `role` LowCardinality(String),
+    `query_hash` FixedString(16),
+    `chunk_hashes` Array(FixedString(16)) CODEC(ZSTD(1)),
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(landed_at)
+ORDER BY (origin, partition, offset)
+TTL landed_at + toIntervalDay(30)
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 8192
 
 CREATE TABLE labels
 (
-    `label_id` String,
-    `job_id` String,
+    `label_id` FixedString(16),
+    `job_id` FixedString(16),
     `role` LowCardinality(String),
     `query_id` String,
     `query` String CODEC(ZSTD(1)),
-    `query_hash` String,
+    `query_hash` FixedString(16),
     `segment` LowCardinality(String),
-    `chunk_hash` String,
+    `chunk_hash` FixedString(16),
     `status` LowCardinality(String),
     `grade` Nullable(UInt8),
     `expected_grade` Nullable(Float32),
@@ -125,13 +154,15 @@ CREATE TABLE labels
     `reason` String CODEC(ZSTD(1)),
     `ts` DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)),
     `graded_at` DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)),
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64 CODEC(Delta(8), ZSTD(1)),
-    `precedence` UInt64 MATERIALIZED if(status = 'graded', 9223372036854775807 - toUnixTimestamp64Milli(graded_at), toUnixTimestamp64Milli(graded_at))
+    `precedence` UInt64 MATERIALIZED if(status = 'graded', 9223372036854775807 - toUnixTimestamp64Milli(graded_at), toUnixTimestamp64Milli(graded_at)),
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1)),
+    INDEX graded graded_at TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(precedence)
-ORDER BY label_id
-SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+PARTITION BY toYYYYMM(ts)
+ORDER BY (query_hash, label_id)
+TTL landed_at + toIntervalDay(730)
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 8192
 
 CREATE TABLE model_metrics
 (
@@ -166,12 +197,10 @@ CREATE TABLE models
     `seed` UInt64,
     `uri` String,
     `ts` DateTime64(3, 'UTC'),
-    `extra` String,
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64
+    `extra` String
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (ts, event_id)
+ORDER BY event_id
 SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
 
 CREATE TABLE queries
@@ -182,19 +211,19 @@ CREATE TABLE queries
     `service` LowCardinality(String),
     `segment` LowCardinality(String),
     `text` String CODEC(ZSTD(1)),
-    `query_hash` String,
+    `query_hash` FixedString(16),
     `user` String CODEC(ZSTD(1)),
     `session` String CODEC(ZSTD(1)),
     `attributes` String CODEC(ZSTD(1)),
     `extra` String CODEC(ZSTD(1)),
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64 CODEC(Delta(8), ZSTD(1))
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1)),
+    INDEX times ts TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(ts)
-ORDER BY (segment, ts, event_id)
-TTL toDateTime(ts) + toIntervalDay(180)
-SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+ORDER BY (query_id, event_id)
+TTL landed_at + toIntervalDay(180)
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 8192
 
 CREATE TABLE retrievals
 (
@@ -204,7 +233,7 @@ CREATE TABLE retrievals
     `service` LowCardinality(String),
     `segment` LowCardinality(String),
     `query` String CODEC(ZSTD(1)),
-    `query_hash` String,
+    `query_hash` FixedString(16),
     `stage` LowCardinality(String),
     `retriever` LowCardinality(String),
     `embedding_model` LowCardinality(String),
@@ -212,19 +241,19 @@ CREATE TABLE retrievals
     `k` UInt32,
     `latency_ms` Float32,
     `chunk_ids` Array(String) CODEC(ZSTD(1)),
-    `chunk_hashes` Array(String) CODEC(ZSTD(1)),
+    `chunk_hashes` Array(FixedString(16)) CODEC(ZSTD(1)),
     `ranks` Array(UInt32) CODEC(ZSTD(1)),
     `scores` Array(Float32) CODEC(ZSTD(1)),
     `in_context` Array(Bool) CODEC(ZSTD(1)),
     `extra` String CODEC(ZSTD(1)),
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64 CODEC(Delta(8), ZSTD(1))
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1)),
+    INDEX times ts TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(ts)
-ORDER BY (segment, ts, event_id)
-TTL toDateTime(ts) + toIntervalDay(180)
-SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+ORDER BY (query_id, event_id)
+TTL landed_at + toIntervalDay(180)
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 8192
 
 CREATE TABLE schema_migrations
 (
@@ -241,13 +270,37 @@ ENGINE = MergeTree
 ORDER BY (version, run_id, at)
 SETTINGS index_granularity = 8192
 
+CREATE TABLE unfinished_labels
+(
+    `query_hash` FixedString(16),
+    `label_id` FixedString(16),
+    `role` LowCardinality(String),
+    `status` LowCardinality(String),
+    `graded_at` DateTime64(3, 'UTC'),
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(graded_at)
+ORDER BY (query_hash, label_id)
+TTL landed_at + toIntervalDay(180)
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+
+CREATE VIEW v_accounts_state
+(
+    `name` String,
+    `state` String,
+    `at` DateTime64(3, 'UTC')
+)
+AS SELECT *
+FROM accounts_state
+FINAL
+
 CREATE VIEW v_chunks
 (
     `chunk_hash` String,
     `text` String,
     `ts` DateTime64(3, 'UTC')
 )
-AS SELECT *
+AS SELECT * REPLACE (lower(hex(chunk_hash)) AS chunk_hash)
 FROM chunks
 FINAL
 
@@ -261,13 +314,12 @@ CREATE VIEW v_dead_letters
     `payload` Nullable(String),
     `reason` LowCardinality(String),
     `detail` String,
-    `ts` DateTime64(3, 'UTC'),
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64
+    `ts` DateTime64(3, 'UTC')
 )
-AS SELECT *
+AS SELECT * REPLACE (lower(hex(dead_letter_id)) AS dead_letter_id)
 FROM dead_letters
 FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0
 
 CREATE VIEW v_feedback
 (
@@ -279,13 +331,12 @@ CREATE VIEW v_feedback
     `kind` LowCardinality(String),
     `chunk_id` String,
     `value` Float64,
-    `extra` String,
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64
+    `extra` String
 )
 AS SELECT *
 FROM feedback
 FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0
 
 CREATE VIEW v_grading_jobs
 (
@@ -298,13 +349,12 @@ CREATE VIEW v_grading_jobs
     `ts` DateTime64(3, 'UTC'),
     `stratum` LowCardinality(String),
     `inclusion_probability` Float64,
-    `chunk_hashes` Array(String),
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64
+    `chunk_hashes` Array(String)
 )
-AS SELECT *
+AS SELECT * REPLACE (lower(hex(job_id)) AS job_id, lower(hex(query_hash)) AS query_hash, arrayMap(hash -> lower(hex(hash)), chunk_hashes) AS chunk_hashes)
 FROM grading_jobs
 FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0
 
 CREATE VIEW v_index_entries
 (
@@ -312,27 +362,43 @@ CREATE VIEW v_index_entries
     `chunk_id` String,
     `chunk_hash` String,
     `source` LowCardinality(String),
-    `ts` DateTime64(3, 'UTC'),
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64
+    `ts` DateTime64(3, 'UTC')
 )
-AS SELECT *
+AS SELECT * REPLACE (lower(hex(chunk_hash)) AS chunk_hash)
 FROM index_entries
 FINAL
 
 CREATE VIEW v_ingest_ledger
 (
+    `origin` LowCardinality(String),
     `topic` LowCardinality(String),
     `partition` UInt32,
-    `first_offset` UInt64,
-    `last_offset` UInt64,
-    `landed` UInt64,
-    `dead_lettered` UInt64,
+    `start` UInt64,
+    `until` UInt64,
+    `dead_lettered` Array(UInt64),
+    `absent_from` Array(UInt64),
+    `absent_until` Array(UInt64),
     `at` DateTime64(3, 'UTC')
 )
 AS SELECT *
 FROM ingest_ledger
 FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0
+
+CREATE VIEW v_job_positions
+(
+    `origin` LowCardinality(String),
+    `partition` UInt32,
+    `offset` UInt64,
+    `job_id` String,
+    `role` LowCardinality(String),
+    `query_hash` String,
+    `chunk_hashes` Array(String)
+)
+AS SELECT * REPLACE (lower(hex(job_id)) AS job_id, lower(hex(query_hash)) AS query_hash, arrayMap(hash -> lower(hex(hash)), chunk_hashes) AS chunk_hashes)
+FROM job_positions
+FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0
 
 CREATE VIEW v_labels
 (
@@ -360,13 +426,12 @@ CREATE VIEW v_labels
     `attempts` UInt16,
     `reason` String,
     `ts` DateTime64(3, 'UTC'),
-    `graded_at` DateTime64(3, 'UTC'),
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64
+    `graded_at` DateTime64(3, 'UTC')
 )
-AS SELECT *
+AS SELECT * REPLACE (lower(hex(label_id)) AS label_id, lower(hex(job_id)) AS job_id, lower(hex(query_hash)) AS query_hash, lower(hex(chunk_hash)) AS chunk_hash)
 FROM labels
 FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0
 
 CREATE VIEW v_model_metrics
 (
@@ -401,9 +466,7 @@ CREATE VIEW v_models
     `seed` UInt64,
     `uri` String,
     `ts` DateTime64(3, 'UTC'),
-    `extra` String,
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64
+    `extra` String
 )
 AS SELECT *
 FROM models
@@ -421,13 +484,12 @@ CREATE VIEW v_queries
     `user` String,
     `session` String,
     `attributes` String,
-    `extra` String,
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64
+    `extra` String
 )
-AS SELECT *
+AS SELECT * REPLACE (lower(hex(query_hash)) AS query_hash)
 FROM queries
 FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0
 
 CREATE VIEW v_retrievals
 (
@@ -449,10 +511,21 @@ CREATE VIEW v_retrievals
     `ranks` Array(UInt32),
     `scores` Array(Float32),
     `in_context` Array(Bool),
-    `extra` String,
-    `kafka_partition` UInt32,
-    `kafka_offset` UInt64
+    `extra` String
 )
-AS SELECT *
+AS SELECT * REPLACE (lower(hex(query_hash)) AS query_hash, arrayMap(hash -> lower(hex(hash)), chunk_hashes) AS chunk_hashes)
 FROM retrievals
+FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0
+
+CREATE VIEW v_unfinished_labels
+(
+    `query_hash` String,
+    `label_id` String,
+    `role` LowCardinality(String),
+    `status` LowCardinality(String),
+    `graded_at` DateTime64(3, 'UTC')
+)
+AS SELECT * REPLACE (lower(hex(query_hash)) AS query_hash, lower(hex(label_id)) AS label_id)
+FROM unfinished_labels
 FINAL

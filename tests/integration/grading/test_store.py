@@ -17,6 +17,7 @@ from ragwheel.grading.store import LabelReader
 from ragwheel.schemas import tables
 from ragwheel.schemas.events import GradingJob, Label
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
+from ragwheel.schemas.topics import Position
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
@@ -44,16 +45,15 @@ def rig(
 
 def _land_chunks(client: Client, jobs: list[GradingJob]) -> None:
     texts = {each.chunk_hash: each.text for asked in jobs for each in asked.candidates}
-    listed = [(chunk_hash, text, datetime(2026, 11, 23)) for chunk_hash, text in texts.items()]  # noqa: DTZ001 - ClickHouse column in UTC
+    at = datetime(2026, 11, 23)  # noqa: DTZ001 - ClickHouse column in UTC
+    listed = [(bytes.fromhex(chunk_hash), text, at) for chunk_hash, text in texts.items()]
     client.insert("chunks", listed, column_names=["chunk_hash", "text", "ts"])
 
 
 def _land_labels(client: Client, labels: list[Label]) -> None:
-    columns = [
-        name for name in tables.LABELS.columns if name not in ("kafka_partition", "kafka_offset")
-    ]
-    listed = [[getattr(label, name) for name in columns] for label in labels]
-    client.insert("labels", listed, column_names=columns)
+    made = (tables.rows_of(label, Position("labels", 0, 0)) for label in labels)
+    listed = [row for rows in made for table, row in rows if table is tables.LABELS]
+    client.insert("labels", listed, column_names=tables.LABELS.columns)
 
 
 def test_texts_come_from_clickhouse_and_landed_labels_are_not_paid_for_again(
@@ -107,7 +107,9 @@ async def test_spending_of_the_day_is_read_back(
     _land_labels(client, [label, label])  # a copy is not spent twice
     with LabelReader(clickhouse_settings) as store:
         assert await store.spent_today_usd() == pytest.approx(0.25)
-        assert await store.graded([label.label_id, "f" * 32]) == {label.label_id: 3}
+        assert await store.graded(label.query_hash, [label.label_id, "f" * 32]) == {
+            label.label_id: 3
+        }
 
 
 def _label_of_now() -> Label:

@@ -16,12 +16,15 @@ from tests.rigs.intake import IntakeRig
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
+from ragwheel.backends.positions import Broker
 from ragwheel.backends.publish import Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
+from ragwheel.intake.following import Following
 from ragwheel.intake.gauges import Freshness
 from ragwheel.intake.inserts import ClickHouseInserts
+from ragwheel.intake.offsets import Span
 from ragwheel.intake.outlet import KafkaOutlet
 from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
@@ -108,9 +111,9 @@ class CrashingProcessor(Processor):
     die_after = ""
     batches = 0
 
-    def process(self, messages: Sequence[Received]) -> None:
+    def process(self, messages: Sequence[Received], spans: Sequence[Span]) -> None:
         self.batches += 1
-        super().process(messages)
+        super().process(messages, spans)
         self._die("ledger")
 
     def _land(self, batch: Any) -> None:
@@ -135,8 +138,9 @@ def in_process(rig: IntakeRig, die_after: str, until: Callable[[], bool]) -> Non
     client = connect(rig.clickhouse, create_database=True)
     migrate(client)
     telemetry = Telemetry()
+    following = Following(Broker(rig.kafka), "ragwheel-intake")
     member = GroupMember(
-        kafka.consumer(rig.kafka, "ragwheel-intake"),
+        kafka.consumer(rig.kafka, "ragwheel-intake"), following,
         telemetry, topics=READERS, prefix=rig.kafka.topic_prefix,
         batch_rows=50, batch_bytes=10**9, batch_s=0.2,
     )  # fmt: skip

@@ -103,7 +103,7 @@ class Wheel:
 def labels_of(job: GradingJob, world: World, grader: str) -> list[Label]:
     return [
         Label(
-            label_id=identity.label_id(job.query_hash, each.chunk_hash, "r1", grader),
+            label_id=identity.label_id(job.query_hash, each.chunk_hash, "r1", grader, job.role),
             job_id=job.job_id, role=job.role, query_id=job.query_id, query=job.query,
             query_hash=job.query_hash, segment=job.segment, chunk_hash=each.chunk_hash,
             status="graded", grade=world.truth(job.query_hash, each.chunk_hash),  # type: ignore[arg-type]

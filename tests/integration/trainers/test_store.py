@@ -73,7 +73,7 @@ def label(
 ) -> Label:
     query_hash = identity.query_hash(query)
     return Label(
-        label_id=identity.label_id(query_hash, chunk(number), "r1", grader),
+        label_id=identity.label_id(query_hash, chunk(number), "r1", grader, role),
         job_id=identity.job_id(query, role),
         role=role,  # type: ignore[arg-type]
         query_id=query,

@@ -8,8 +8,8 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 from urllib3.exceptions import ProtocolError
 
-from ragwheel.accounting.ledger import Groups
 from ragwheel.accounting.process import keep_current
+from ragwheel.accounting.reader import Groups
 from ragwheel.schemas.errors import ConfigError, UnavailableError
 from ragwheel.schemas.settings import AccountsSettings, GraderSettings, IntakeSettings
 

@@ -114,7 +114,7 @@ class MemoryStore:
         self.grades: dict[str, Grade] = dict(grades or {})
         self.chunks: dict[str, str] = dict(texts or {})
 
-    async def graded(self, label_ids: Collection[str]) -> Mapping[str, Grade]:
+    async def graded(self, query_hash: str, label_ids: Collection[str]) -> Mapping[str, Grade]:
         """Grades of those labels that are held."""
         return {each: self.grades[each] for each in label_ids if each in self.grades}
 

@@ -66,7 +66,7 @@ async def test_a_label_says_who_judged_what_for_which_job() -> None:
     label = (await grader.grade(asked))[0]
     version = rubric.load().of("default").version
     assert label.label_id == identity.label_id(
-        asked.query_hash, label.chunk_hash, version, grader.grader_id
+        asked.query_hash, label.chunk_hash, version, grader.grader_id, asked.role
     )
     assert (label.job_id, label.role, label.ts) == (asked.job_id, "label", asked.ts)
     assert (label.rubric_version, label.prompt_hash) == (version, grader.prompt_hash)
@@ -219,7 +219,7 @@ async def test_over_budget_is_a_status_and_a_call_under_way_is_paid() -> None:
 
 async def test_a_bug_becomes_a_failed_label_and_not_an_exception(caplog: Any) -> None:
     class BrokenStore(MemoryStore):
-        async def graded(self, label_ids: Collection[str]) -> Mapping[str, Any]:
+        async def graded(self, query_hash: str, label_ids: Collection[str]) -> Mapping[str, Any]:
             raise RuntimeError("a bug")
 
     labels = await _grader(ScriptedModel(), BrokenStore()).grade(job())

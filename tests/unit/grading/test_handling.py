@@ -32,7 +32,9 @@ class EchoGrader:
     async def grade(self, job: GradingJob) -> list[Label]:
         return [
             Label(
-                label_id=identity.label_id(job.query_hash, each.chunk_hash, "r", self.name),
+                label_id=identity.label_id(
+                    job.query_hash, each.chunk_hash, "r", self.name, job.role
+                ),
                 job_id=job.job_id,
                 role=job.role,
                 query_id=job.query_id,
@@ -100,7 +102,7 @@ def test_an_undecodable_job_is_preserved_with_its_reason() -> None:
     assert (letter.topic, letter.partition, letter.offset) == ("grading", 3, 41)
     assert letter.reason == "malformed_json"
     assert (letter.key, letter.payload) == (b"k", b'{"event": "job", "oops')
-    assert letter.dead_letter_id == identity.dead_letter_id("grading", 3, 41)
+    assert letter.dead_letter_id == identity.dead_letter_id("grading", 3, 41, 1_700_000_000_000)
 
 
 def test_each_kind_of_poison_has_its_reason() -> None:

@@ -7,9 +7,12 @@ from typing import Any, cast
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from tests.unit.intake.fakes import FakeBroker
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.consumer import GroupMember
+from ragwheel.intake.following import Following
+from ragwheel.intake.offsets import Span
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.topics import TopicName
@@ -70,6 +73,7 @@ class FakeConsumer:
     def subscribe(self, topics: list[str], *, on_revoke: Any, on_assign: Any, **_: Any) -> None:
         assert topics == ["t.queries", "t.deadletters"]
         self.on_revoke, self.on_assign = on_revoke, on_assign
+        self.assign(*range(6))()
 
     def assign(self, *partitions: int) -> Callable[[], None]:
         return lambda: self.on_assign(self, [TopicPartition("t.queries", p) for p in partitions])
@@ -105,6 +109,9 @@ class FakeConsumer:
     def assignment(self) -> list[TopicPartition]:
         return []
 
+    def seek(self, to: TopicPartition) -> None:
+        self.flow.append(f"seek {to.topic}[{to.partition}] {to.offset}")
+
     def pause(self, _: Any) -> None:
         self.flow.append("pause")
 
@@ -120,10 +127,12 @@ class FakeWork:
 
     def __init__(self) -> None:
         self.batches: list[list[tuple[int, int]]] = []
+        self.spans: list[Span] = []
         self.meanwhile: Callable[[], None] = lambda: None
 
-    def process(self, messages: Sequence[Received]) -> None:
+    def process(self, messages: Sequence[Received], spans: Sequence[Span]) -> None:
         self.batches.append([(m.partition, m.offset) for m in messages])
+        self.spans += spans
         meanwhile, self.meanwhile = self.meanwhile, lambda: None
         meanwhile()
 
@@ -133,11 +142,13 @@ def run(
     work: FakeWork | None = None,
     member_ref: list[GroupMember] | None = None,
     on_turn: Callable[[], None] = lambda: None,
+    broker: FakeBroker | None = None,
     **limits: float,
 ) -> FakeWork:
     work = work or FakeWork()
     member = GroupMember(
         cast(Consumer, consumer),
+        Following(broker or FakeBroker(), "g"),
         Telemetry(),
         topics=TOPICS,
         prefix="t.",
@@ -205,7 +216,7 @@ def test_partitions_that_come_back_after_the_wait_in_which_they_were_taken_flow_
     consumer.polls = [lambda: consumer.revoke(0)()]
     work.meanwhile = lambda: ref[0].keep_alive()
     run(consumer, work, ref, rows=1)
-    assert consumer.flow == ["pause", "resume", "resume"]
+    assert consumer.flow == ["resume", "pause", "resume", "resume"]
 
 
 def test_a_failed_commit_is_tried_again_without_new_messages() -> None:
@@ -230,7 +241,7 @@ def test_waiting_pauses_polls_and_keeps_what_a_rebalance_brings() -> None:
     members: list[GroupMember] = []
     work.meanwhile = lambda: members[0].keep_alive(0.0)
     run(consumer, work, members, rows=1)
-    assert consumer.flow == ["pause", "resume"]
+    assert consumer.flow == ["resume", "pause", "resume"]
     assert work.batches == [[(0, 0)], [(5, 9)]]
     assert consumer.committed == [{0: 1}, {5: 10}]
 
@@ -271,7 +282,7 @@ def test_consumed_messages_are_counted_by_topic() -> None:
     telemetry = Telemetry()
     consumer = FakeConsumer(messages(0, 0, 1))
     member = GroupMember(
-        cast(Consumer, consumer), telemetry,
+        cast(Consumer, consumer), Following(FakeBroker(), "g"), telemetry,
         topics=TOPICS, prefix="t.", batch_rows=9, batch_bytes=99, batch_s=9,
     )  # fmt: skip
     consumer.at_end = member.stop
@@ -292,4 +303,31 @@ def test_each_turn_is_told_also_while_a_fault_is_waited_out() -> None:
     work.meanwhile = outage
     run(consumer, work, members, lambda: turns.append(1), rows=1)
     assert during == [1]
-    assert len(turns) == 1 + 3
+    assert len(turns) == 1 + 4
+
+
+def test_messages_wait_until_the_broker_says_what_they_are(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragwheel.intake.consumer._RETRY_S", 0.0)
+    broker = FakeBroker(faults=2)
+    # One that comes while the broker is asked is read again from where the group stands.
+    consumer = FakeConsumer(messages(0, 4, 5))
+    consumer.polls = [messages(0, 4)]
+    broker.committed_offsets = {("queries", 0): 4}
+    work = run(consumer, broker=broker)
+    assert work.batches == [[(0, 4), (0, 5)]]
+    assert work.spans == [Span("queries", 0, "o-1", 4, 6)]
+    assert "seek t.queries[0] 4" in consumer.flow
+    assert len([r for r in caplog.records if r.levelname == "WARNING"]) == 1
+
+
+def test_a_topic_that_is_made_again_is_another_topic_and_nothing_old_is_committed_there() -> None:
+    broker = FakeBroker()
+    consumer = FakeConsumer(messages(0, 0, 1), lambda: broker.make_again(), messages(0, 0),
+                            messages(0, 0))  # fmt: skip
+    work = run(consumer, broker=broker)
+    assert work.batches == [[(0, 0), (0, 1)], [(0, 0)]]
+    assert work.spans == [Span("queries", 0, "o-1", 0, 2), Span("queries", 0, "o-2", 0, 1)]
+    assert consumer.committed == [{0: 1}]
+    assert "seek t.queries[0] 0" in consumer.flow

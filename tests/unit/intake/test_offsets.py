@@ -1,53 +1,63 @@
-"""Runs of offsets, insert tokens, and what is committed."""
+"""What a batch covered of each partition, and what is committed."""
 
 from __future__ import annotations
 
-import random
+from ragwheel.intake.offsets import Coverage, Span, next_offsets
+from ragwheel.schemas.topics import Partition, Position
 
-from ragwheel.intake.offsets import Run, next_offsets, runs, token
-from ragwheel.schemas.topics import Position
-
-
-def positions(*offsets: int, partition: int = 0) -> list[Position]:
-    return [Position("queries", partition, offset) for offset in offsets]
+Q0, Q1 = Partition("queries", 0), Partition("queries", 1)
 
 
-def test_runs_end_at_gaps_and_at_partitions() -> None:
-    mixed = [*positions(3, 4, 5, 9), *positions(6, partition=1)]
-    random.Random(1).shuffle(mixed)
-    assert list(runs(mixed)) == [
-        Run("queries", 0, 3, 5),
-        Run("queries", 0, 9, 9),
-        Run("queries", 1, 6, 6),
+def reading(*begins: tuple[Partition, int]) -> Coverage:
+    made = Coverage()
+    for place, offset in begins:
+        made.begin(place, offset)
+    return made
+
+
+def take(coverage: Coverage, place: Partition, *offsets: int) -> None:
+    for offset in offsets:
+        coverage.take(place, offset, "o")
+
+
+def test_a_span_begins_where_the_one_before_ended() -> None:
+    coverage = reading((Q0, 3), (Q1, 0))
+    take(coverage, Q0, 3, 4)
+    take(coverage, Q1, 0)
+    assert coverage.finish() == [Span("queries", 0, "o", 3, 5), Span("queries", 1, "o", 0, 1)]
+    take(coverage, Q0, 7)
+    assert coverage.finish() == [Span("queries", 0, "o", 5, 8, ((5, 7),))]
+    assert coverage.finish() == []
+
+
+def test_holes_between_messages_belong_to_the_span() -> None:
+    coverage = reading((Q0, 0))
+    take(coverage, Q0, 0, 3, 4, 9)
+    assert coverage.finish() == [Span("queries", 0, "o", 0, 10, ((1, 3), (5, 9)))]
+
+
+def test_what_is_lost_belongs_to_no_span() -> None:
+    coverage = reading((Q0, 0))
+    take(coverage, Q0, 0, 1)
+    coverage.lost(Q0, 8)
+    take(coverage, Q0, 9)
+    assert coverage.finish() == [
+        Span("queries", 0, "o", 0, 2),
+        Span("queries", 0, "o", 8, 10, ((8, 9),)),
     ]
 
 
-def test_a_repeated_offset_counts_once() -> None:
-    assert list(runs(positions(1, 2, 2, 3))) == [Run("queries", 0, 1, 3)]
-
-
-def test_no_spots_make_no_runs() -> None:
-    assert list(runs([])) == []
-
-
-def test_the_same_messages_make_the_same_token_in_any_order() -> None:
-    assert token("queries", positions(1, 2, 3)) == token("queries", positions(3, 1, 2))
-    assert token("queries", positions(1, 2, 3)) == "queries:queries:0:1-3"
-
-
-def test_another_table_or_one_message_less_makes_another_token() -> None:
-    tokens = {
-        token("queries", positions(1, 2, 3)),
-        token("chunks", positions(1, 2, 3)),
-        token("queries", positions(1, 3)),
-        token("queries", positions(1, 2)),
-        token("queries", positions(1, 2, 3, partition=1)),
-    }
-    assert len(tokens) == 5
+def test_what_is_read_again_or_by_another_member_is_not_told() -> None:
+    coverage = reading((Q0, 0), (Q1, 0))
+    take(coverage, Q0, 0, 1)
+    coverage.lost(Q0, 5)
+    take(coverage, Q1, 0)
+    coverage.begin(Q0, 0)
+    coverage.forget(Q1)
+    assert coverage.finish() == []
+    assert (coverage.expects(Q0), coverage.expects(Q1)) == (0, None)
 
 
 def test_the_offset_after_the_last_message_of_each_partition_is_committed() -> None:
-    assert next_offsets([*positions(7, 9, 8), *positions(0, partition=2)]) == {
-        ("queries", 0): 10,
-        ("queries", 2): 1,
-    }
+    at = [Position("queries", 0, offset) for offset in (7, 9, 8)]
+    assert next_offsets([*at, Position("queries", 2, 0)]) == {("queries", 0): 10, ("queries", 2): 1}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.rigs.examples import NOW, TEXT, examples, message, query, retrieval
-from tests.unit.intake.fakes import POISON, FakeInserts, FakeOutlet
+from tests.unit.intake.fakes import POISON, FakeInserts, FakeOutlet, spans_of
 
 from ragwheel.backends.publish import Outgoing
 from ragwheel.backends.telemetry import Telemetry
@@ -46,6 +46,9 @@ class World:
             lambda: NOW,
         )
 
+    def process(self, messages: Sequence[Received]) -> None:
+        self.processor.process(messages, spans_of(messages))
+
     def wait(self, _: float) -> None:
         self.diary.append("wait")
         if self.stop:
@@ -75,7 +78,7 @@ def queries(*texts: str) -> list[Received]:
 def test_rows_come_first_then_jobs_and_letters_then_the_ledger() -> None:
     world = World(rate=1.0)
     bad = Received("queries", 0, 8, b"k", b"{")
-    world.processor.process([message("retrievals", retrieval()), bad])
+    world.process([message("retrievals", retrieval()), bad])
     assert world.diary == ["retrievals", "chunks", "deliver", "ingest_ledger"]
     assert [out.topic for out in world.sent] == ["grading", "deadletters"]
 
@@ -84,10 +87,19 @@ def test_the_ledger_says_what_became_of_each_run_of_offsets() -> None:
     world = World()
     batch = [*queries("a", "b", "c"), message("queries", query(), offset=9, partition=3)]
     batch[1] = Received("queries", 0, 1, b"k", b"{")
-    world.processor.process(batch)
+    world.process(batch)
     assert [row[:6] for row in world.tables["ingest_ledger"]] == [
-        ("queries", 0, 0, 2, 2, 1),
-        ("queries", 3, 9, 9, 1, 0),
+        ("", "queries", 0, 0, 3, [1]),
+        ("", "queries", 3, 9, 10, []),
+    ]
+
+
+def test_the_ledger_names_the_incarnation_and_what_kafka_left_out() -> None:
+    world = World()
+    batch = [message("queries", query(f"q-{n}"), offset=n, origin="o-7") for n in (2, 5, 6)]
+    world.process(batch)
+    assert [row[:-1] for row in world.tables["ingest_ledger"]] == [
+        ("o-7", "queries", 0, 2, 7, [], [3], [5])
     ]
 
 
@@ -95,7 +107,7 @@ def test_faults_are_waited_out_and_nothing_is_repeated_that_succeeded() -> None:
     world = World(rate=1.0)
     world.inserts.faults = ["chunks", "chunks", "ingest_ledger"]
     world.outlet.faults = 1
-    world.processor.process([message("retrievals", retrieval())])
+    world.process([message("retrievals", retrieval())])
     assert world.diary == [
         "retrievals", "wait", "wait", "chunks", "wait", "deliver", "wait", "ingest_ledger",
     ]  # fmt: skip
@@ -106,10 +118,10 @@ def test_a_batch_that_is_cut_short_leaves_no_ledger_row() -> None:
     world.stop = True
     world.inserts.faults = ["queries"]
     with pytest.raises(StopRequestedError):
-        world.processor.process(queries("a"))
+        world.process(queries("a"))
     world.outlet.faults = 1
     with pytest.raises(StopRequestedError):
-        world.processor.process([Received("queries", 0, 8, b"k", b"{")])
+        world.process([Received("queries", 0, 8, b"k", b"{")])
     assert "ingest_ledger" not in world.tables
 
 
@@ -123,18 +135,18 @@ def test_a_ledger_row_that_cannot_land_ends_the_process_before_the_commit() -> N
     world = World()
     world.processor._inserts = RefusingInserts(world.diary, world.wait)
     with pytest.raises(RowsRefusedError, match="ingest_ledger: no"):
-        world.processor.process(queries("a"))
+        world.process(queries("a"))
 
 
 def test_only_the_refused_row_is_dead_lettered_and_its_neighbours_land() -> None:
     world = World()
-    world.processor.process(queries("a", "b", POISON, "d", "e"))
+    world.process(queries("a", "b", POISON, "d", "e"))
     assert set(world.ids("queries")) == {"e-q-0", "e-q-1", "e-q-3", "e-q-4"}
     (out,) = world.sent
     assert isinstance(out, OutgoingLetter)
     assert (out.letter.offset, out.letter.reason) == (2, "processing_failed")
     assert out.letter.payload == queries("a", "b", POISON)[2].value
-    assert [row[:6] for row in world.tables["ingest_ledger"]] == [("queries", 0, 0, 4, 4, 1)]
+    assert [row[:6] for row in world.tables["ingest_ledger"]] == [("", "queries", 0, 0, 5, [2])]
     assert world.value(metrics.LANDED, topic="queries") == 4
     assert world.value(metrics.DEAD_LETTERED, topic="queries", reason="processing_failed") == 1
 
@@ -143,44 +155,46 @@ def test_a_text_that_was_left_to_a_refused_message_still_lands() -> None:
     world = World()
     first = message("retrievals", retrieval("q-1", stage=POISON), offset=0)
     second = message("retrievals", retrieval("q-2"), offset=1)
-    world.processor.process([first, second])
+    world.process([first, second])
     assert world.ids("retrievals")[-1] == "r-q-2"
     assert TEXT in [row[1] for row in world.tables["chunks"]]
 
 
 def test_every_message_is_tried_when_all_are_refused() -> None:
     world = World()
-    world.processor.process(queries(*[POISON] * 5))
+    world.process(queries(*[POISON] * 5))
     assert len(world.sent) == 5
-    assert [row[:6] for row in world.tables["ingest_ledger"]] == [("queries", 0, 0, 4, 0, 5)]
+    assert [row[:6] for row in world.tables["ingest_ledger"]] == [
+        ("", "queries", 0, 0, 5, [0, 1, 2, 3, 4])
+    ]
 
 
 def test_a_chunk_text_is_inserted_once_however_many_events_carry_it() -> None:
     world = World()
     batch = [message("retrievals", retrieval(f"q-{n}"), offset=n) for n in range(5)]
-    world.processor.process(batch)
-    world.processor.process([message("retrievals", retrieval("q-9"), offset=9)])
+    world.process(batch)
+    world.process([message("retrievals", retrieval("q-9"), offset=9)])
     assert len(world.tables["chunks"]) == 1
     other = retrieval("q-10", candidates=(Candidate(chunk_id="x", rank=1, score=1, text="new"),))
-    world.processor.process([message("retrievals", other, offset=10)])
+    world.process([message("retrievals", other, offset=10)])
     assert len(world.tables["chunks"]) == 2
 
 
-def test_the_same_batch_names_its_inserts_alike() -> None:
-    world, again = World(), World()
-    for each in (world, again):
-        each.processor.process([message("retrievals", retrieval()), *queries("a", "b")])
-    assert world.inserts.names == again.inserts.names
-    assert len(set(world.inserts.names)) == len(world.inserts.names) == 4
-    _, ledger = world.inserts.names[-1]
-    assert ledger == (("queries", 0, 0), ("queries", 0, 1), ("retrievals", 0, 0))
+def test_a_batch_that_comes_again_after_a_crash_is_the_same_rows() -> None:
+    world = World(rate=1.0)
+    batch = [message("retrievals", retrieval()), *queries("a", "b")]
+    world.process(batch)
+    once = {name: list(rows) for name, rows in world.tables.items()}
+    world.process(batch)
+    assert world.tables == once
+    assert set(once) == {"retrievals", "chunks", "queries", "ingest_ledger"}
 
 
 def test_zero_result_retrievals_land_and_are_counted() -> None:
     world = World(rate=1.0)
     full = message("retrievals", retrieval("q-1"), offset=0)
     empty = message("retrievals", retrieval("q-2", candidates=()), offset=1)
-    world.processor.process([full, empty])
+    world.process([full, empty])
     assert len(world.tables["retrievals"]) == 2
     labels = {"segment": "code", "stage": "dense"}
     assert world.value(metrics.RETRIEVALS, **labels) == 2
@@ -190,7 +204,7 @@ def test_zero_result_retrievals_land_and_are_counted() -> None:
 
 def test_feedback_and_freshness_are_counted() -> None:
     world = World()
-    world.processor.process([message("feedback", examples()["feedback"])])
+    world.process([message("feedback", examples()["feedback"])])
     assert world.value(metrics.FEEDBACK, segment="code", kind="thumbs_up") == 1
     world.freshness.show()
     assert world.value(metrics.FRESHNESS, topic="feedback") == 30

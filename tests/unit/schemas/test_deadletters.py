@@ -40,8 +40,11 @@ def test_missing_and_huge_originals_survive(key: bytes | None, payload: bytes | 
     assert through_kafka(sent) == sent
 
 
-def test_its_identity_is_the_position_of_the_original() -> None:
-    assert letter().dead_letter_id == identity.dead_letter_id("queries", 3, 41)
+def test_its_identity_is_the_position_of_the_original_and_when_it_was_stored() -> None:
+    assert letter().dead_letter_id == identity.dead_letter_id("queries", 3, 41, NOW_MS)
+    # The same offset of a topic that was made again is another message.
+    assert letter(timestamp_ms=NOW_MS + 1).dead_letter_id != letter().dead_letter_id
+    assert letter(reason="oversize").dead_letter_id == letter().dead_letter_id
     assert letter(detail="another", payload=b"").dead_letter_id == letter().dead_letter_id
     assert letter(offset=42).dead_letter_id != letter().dead_letter_id
 

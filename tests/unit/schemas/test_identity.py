@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import statistics
+import struct
+from importlib import resources
+from typing import Any
 
+import orjson
 import pytest
 
 from ragwheel.schemas import identity
@@ -12,16 +17,49 @@ from ragwheel.schemas import identity
 
 def test_digests_never_change() -> None:
     # Written down once. If one differs, stored labels lose their queries and chunks.
-    assert identity.query_hash("How do I open a file?") == "2bdfbd3390e081f32fd1461789b5497b"
-    assert identity.content_hash("def open(path): ...") == "e762f139f1acf207c2140c8fa176aa7c"
+    assert identity.query_hash("How do I open a file?") == "a4ed675c7a5ce81f556d9704bda0de54"
+    assert identity.content_hash("def open(path): ...") == "bf94023880debf467231ee318e4ce072"
     assert (
-        identity.label_id("a" * 32, "b" * 32, "rubric-1", "m@1")
-        == "7197358b347e9e3dcbd695b30691f115"
+        identity.label_id("a" * 32, "b" * 32, "rubric-1", "m@1", "label")
+        == "70a87a372b9a076bda5ca5a289db75a1"
     )
-    assert identity.job_id("event-1", "judge") == "d466c6bf32cc73aa45c21880a24aac9a"
-    assert identity.dead_letter_id("queries", 3, 41) == "24162cb9c50fb898a62225ac23323302"
-    assert identity.grader_id("m", {"temperature": 0.0, "seed": 7}, "p") == "m@7dc6a19636b2"
+    assert identity.job_id("event-1", "judge") == "137f1e0959e03a5952ddf4b00882b2b9"
+    assert (
+        identity.dead_letter_id("queries", 3, 41, 1_700_000_000_123)
+        == "aea93124276a2cbe06afa41c0bccb330"
+    )
+    assert identity.grader_id("m", {"temperature": 0.0, "seed": 7}, "p") == "m@2c656f12b80f"
     assert identity.randomness_56("q-1") == 22_233_280_848_626_361
+
+
+VECTORS = orjson.loads(
+    (resources.files("ragwheel.schemas") / "examples/identities.json").read_bytes()
+)
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+def test_the_vectors_for_other_languages_hold(vector: dict[str, Any]) -> None:
+    assert getattr(identity, vector["name"])(*vector["of"]) == vector["is"]
+
+
+def test_every_identity_on_the_wire_has_a_vector() -> None:
+    named = {
+        "canonical_query",
+        "query_hash",
+        "content_hash",
+        "job_id",
+        "label_id",
+        "dead_letter_id",
+    }
+    assert {vector["name"] for vector in VECTORS} == named
+
+
+def test_a_hash_can_be_made_with_what_every_language_has() -> None:
+    text = "naïve café 東京"
+    assert identity.content_hash(text) == hashlib.sha256(text.encode()).hexdigest()[:32]
+    fields = (b"job", b"event-1", b"label")
+    prefixed = b"".join(struct.pack(">Q", len(field)) + field for field in fields)
+    assert identity.job_id("event-1", "label") == hashlib.sha256(prefixed).hexdigest()[:32]
 
 
 @pytest.mark.parametrize(
@@ -78,14 +116,14 @@ def test_every_string_has_an_identity(text: str) -> None:
     assert 0 <= identity.randomness_56(text) < 2**56
 
 
-def test_a_label_is_of_one_pair_one_rubric_and_one_grader() -> None:
-    usual = ("q" * 32, "c" * 32, "1", "m@1")
+def test_a_label_is_of_one_pair_one_rubric_one_grader_and_one_role() -> None:
+    usual = ("q" * 32, "c" * 32, "1", "m@1", "judge")
     changed = [
         tuple("x" if index == each else value for index, value in enumerate(usual))
-        for each in range(4)
+        for each in range(5)
     ]
     ids = {identity.label_id(*fields) for fields in [usual, *changed]}
-    assert len(ids) == 5
+    assert len(ids) == 6
 
 
 def test_a_grader_is_its_model_parameters_and_prompt() -> None:

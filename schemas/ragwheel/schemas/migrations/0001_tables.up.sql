@@ -1,10 +1,14 @@
 -- Raw events, labels and accounts. Rules that hold for every table:
---  * identity: the sorting key ends in (or is) the row's deterministic identity, so that a replayed
---    message collapses with its first copy (ReplacingMergeTree); readers use the v_ views (FINAL);
---  * partitions come from the event's own time, never from arrival: a replay must land in the
---    partition of its first copy, because rows of two partitions are never merged;
---  * non_replicated_deduplication_window makes the insert token work on unreplicated engines; it is
---    the cheap first line, the identity is the guarantee.
+--  * identity: the sorting key is what makes two rows one (`schemas/tables.py` says it, a test
+--    compares), and nothing else, so that a row which comes again, at another time, under another
+--    segment, from a topic that was made again, replaces its first copy;
+--  * partitions are months of the event's own time, for retention: whole parts are dropped. Copies
+--    of a row may lie in two of them; the v_ views merge across partitions when they are read, and
+--    that costs little, because ids that carry their time (UUIDv7) do not overlap between parts;
+--  * retention counts from landing, so that an old file which is emitted today is kept as well;
+--  * hashes are stored as their 16 bytes and shown by the views in hexadecimal;
+--  * non_replicated_deduplication_window lets the server drop a block that it just took, as
+--    replicated engines do; it is the cheap first line, the identity is the guarantee.
 
 CREATE TABLE IF NOT EXISTS queries
 (
@@ -14,20 +18,20 @@ CREATE TABLE IF NOT EXISTS queries
     service LowCardinality(String),
     segment LowCardinality(String),
     text String CODEC(ZSTD(1)),
-    query_hash String,
+    query_hash FixedString(16),
     user String CODEC(ZSTD(1)),
     session String CODEC(ZSTD(1)),
     attributes String CODEC(ZSTD(1)),
     extra String CODEC(ZSTD(1)),
-    kafka_partition UInt32,
-    kafka_offset UInt64 CODEC(Delta, ZSTD(1))
+    landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1)),
+    INDEX times ts TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(ts)
--- Dashboards and training read one segment and a time range.
-ORDER BY (segment, ts, event_id)
-TTL toDateTime(ts) + INTERVAL 180 DAY
-SETTINGS non_replicated_deduplication_window = 1000;
+-- Events are joined, shown and forgotten by their query.
+ORDER BY (query_id, event_id)
+TTL landed_at + INTERVAL 180 DAY
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
 
 CREATE TABLE IF NOT EXISTS retrievals
 (
@@ -37,7 +41,7 @@ CREATE TABLE IF NOT EXISTS retrievals
     service LowCardinality(String),
     segment LowCardinality(String),
     query String CODEC(ZSTD(1)),
-    query_hash String,
+    query_hash FixedString(16),
     stage LowCardinality(String),
     retriever LowCardinality(String),
     embedding_model LowCardinality(String),
@@ -46,19 +50,19 @@ CREATE TABLE IF NOT EXISTS retrievals
     latency_ms Float32,
     -- Candidates as parallel arrays in rank order: 20-40 times fewer rows than one per candidate.
     chunk_ids Array(String) CODEC(ZSTD(1)),
-    chunk_hashes Array(String) CODEC(ZSTD(1)),
+    chunk_hashes Array(FixedString(16)) CODEC(ZSTD(1)),
     ranks Array(UInt32) CODEC(ZSTD(1)),
     scores Array(Float32) CODEC(ZSTD(1)),
     in_context Array(Bool) CODEC(ZSTD(1)),
     extra String CODEC(ZSTD(1)),
-    kafka_partition UInt32,
-    kafka_offset UInt64 CODEC(Delta, ZSTD(1))
+    landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1)),
+    INDEX times ts TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(ts)
-ORDER BY (segment, ts, event_id)
-TTL toDateTime(ts) + INTERVAL 180 DAY
-SETTINGS non_replicated_deduplication_window = 1000;
+ORDER BY (query_id, event_id)
+TTL landed_at + INTERVAL 180 DAY
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
 
 CREATE TABLE IF NOT EXISTS feedback
 (
@@ -71,36 +75,36 @@ CREATE TABLE IF NOT EXISTS feedback
     chunk_id String,
     value Float64,
     extra String CODEC(ZSTD(1)),
-    kafka_partition UInt32,
-    kafka_offset UInt64 CODEC(Delta, ZSTD(1))
+    landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1)),
+    INDEX times ts TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(ts)
--- Feedback is joined to retrievals by query.
-ORDER BY (query_id, ts, event_id)
-TTL toDateTime(ts) + INTERVAL 180 DAY
-SETTINGS non_replicated_deduplication_window = 1000;
+ORDER BY (query_id, event_id)
+TTL landed_at + INTERVAL 180 DAY
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
 
 CREATE TABLE IF NOT EXISTS chunks
 (
-    chunk_hash String,
+    chunk_hash FixedString(16),
     text String CODEC(ZSTD(1)),
-    ts DateTime64(3, 'UTC')
+    ts DateTime64(3, 'UTC'),
+    landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1))
 )
-ENGINE = ReplacingMergeTree
--- The text of a chunk once, whoever sends it how often; no partition, because a hash has no time.
+-- The text of a chunk once, whoever sends it how often. No partition: a hash has no time, and a
+-- copy in each month would store the corpus again and again; expiry rewrites parts, rarely.
+ENGINE = ReplacingMergeTree(ts)
 ORDER BY chunk_hash
+TTL landed_at + INTERVAL 730 DAY
 SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS index_entries
 (
     index_version LowCardinality(String),
     chunk_id String,
-    chunk_hash String,
+    chunk_hash FixedString(16),
     source LowCardinality(String),
-    ts DateTime64(3, 'UTC'),
-    kafka_partition UInt32,
-    kafka_offset UInt64
+    ts DateTime64(3, 'UTC')
 )
 -- The newest content of a chunk id wins.
 ENGINE = ReplacingMergeTree(ts)
@@ -109,35 +113,53 @@ SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS grading_jobs
 (
-    job_id String,
+    job_id FixedString(16),
     role LowCardinality(String),
     query_id String,
     query String CODEC(ZSTD(1)),
-    query_hash String,
+    query_hash FixedString(16),
     segment LowCardinality(String),
     ts DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
     stratum LowCardinality(String),
     inclusion_probability Float64,
-    chunk_hashes Array(String) CODEC(ZSTD(1)),
-    kafka_partition UInt32,
-    kafka_offset UInt64 CODEC(Delta, ZSTD(1))
+    chunk_hashes Array(FixedString(16)) CODEC(ZSTD(1)),
+    landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(ts)
-ORDER BY (segment, ts, job_id)
-TTL toDateTime(ts) + INTERVAL 180 DAY
-SETTINGS non_replicated_deduplication_window = 1000;
+ORDER BY job_id
+TTL landed_at + INTERVAL 180 DAY
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
+
+-- Where each job stood in its topic: what the accounts compare with the labels, in the order in
+-- which the grader acknowledges. Expires with the topic's messages and a margin.
+CREATE TABLE IF NOT EXISTS job_positions
+(
+    origin LowCardinality(String),
+    partition UInt32,
+    offset UInt64,
+    job_id FixedString(16),
+    role LowCardinality(String),
+    query_hash FixedString(16),
+    chunk_hashes Array(FixedString(16)) CODEC(ZSTD(1)),
+    landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(landed_at)
+ORDER BY (origin, partition, offset)
+TTL landed_at + INTERVAL 30 DAY
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
 
 CREATE TABLE IF NOT EXISTS labels
 (
-    label_id String,
-    job_id String,
+    label_id FixedString(16),
+    job_id FixedString(16),
     role LowCardinality(String),
     query_id String,
     query String CODEC(ZSTD(1)),
-    query_hash String,
+    query_hash FixedString(16),
     segment LowCardinality(String),
-    chunk_hash String,
+    chunk_hash FixedString(16),
     status LowCardinality(String),
     grade Nullable(UInt8),
     expected_grade Nullable(Float32),
@@ -155,19 +177,38 @@ CREATE TABLE IF NOT EXISTS labels
     reason String CODEC(ZSTD(1)),
     ts DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
     graded_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
-    kafka_partition UInt32,
-    kafka_offset UInt64 CODEC(Delta, ZSTD(1)),
     -- Which copy of a label wins: any grade over any failure, then the earliest grade (labels are
     -- immutable), and of failures the latest.
     precedence UInt64 MATERIALIZED if(
         status = 'graded',
         9223372036854775807 - toUnixTimestamp64Milli(graded_at),
         toUnixTimestamp64Milli(graded_at)
-    )
+    ),
+    landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1)),
+    INDEX graded graded_at TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(precedence)
--- The grader looks labels up by id before it pays; identity has no time, hence no partition.
-ORDER BY label_id
+PARTITION BY toYYYYMM(ts)
+-- The grader asks for the labels of one query before it pays, trainers read query by query; a
+-- label_id is made of its query_hash, so the two say no more than the label_id alone.
+ORDER BY (query_hash, label_id)
+TTL landed_at + INTERVAL 730 DAY
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
+
+-- Labels that landed without a grade: work that is not finished. A later grade does not take its
+-- row away; readers look whether there is one.
+CREATE TABLE IF NOT EXISTS unfinished_labels
+(
+    query_hash FixedString(16),
+    label_id FixedString(16),
+    role LowCardinality(String),
+    status LowCardinality(String),
+    graded_at DateTime64(3, 'UTC'),
+    landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(graded_at)
+ORDER BY (query_hash, label_id)
+TTL landed_at + INTERVAL 180 DAY
 SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS models
@@ -185,12 +226,10 @@ CREATE TABLE IF NOT EXISTS models
     seed UInt64,
     uri String,
     ts DateTime64(3, 'UTC'),
-    extra String,
-    kafka_partition UInt32,
-    kafka_offset UInt64
+    extra String
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (ts, event_id)
+ORDER BY event_id
 SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS model_metrics
@@ -213,7 +252,7 @@ SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS dead_letters
 (
-    dead_letter_id String,
+    dead_letter_id FixedString(16),
     topic LowCardinality(String),
     partition UInt32,
     offset UInt64,
@@ -222,40 +261,118 @@ CREATE TABLE IF NOT EXISTS dead_letters
     reason LowCardinality(String),
     detail String CODEC(ZSTD(1)),
     ts DateTime64(3, 'UTC'),
-    kafka_partition UInt32,
-    kafka_offset UInt64
+    landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1)),
+    INDEX times ts TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(ts)
-ORDER BY (topic, reason, ts, dead_letter_id)
-TTL toDateTime(ts) + INTERVAL 30 DAY
-SETTINGS non_replicated_deduplication_window = 1000;
+ORDER BY dead_letter_id
+TTL landed_at + INTERVAL 30 DAY
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
 
 -- What became of which offsets: intake writes one row per partition and batch after the rows are in
--- and before the offsets are committed. Offsets that no row covers are unaccounted for.
+-- and before the offsets are committed. `start` is where it stood before the batch and `until` where
+-- it stood after; offsets between that Kafka never handed out (markers of transactions, compacted
+-- keys) are listed as absent. Offsets that no row covers are unaccounted for.
 CREATE TABLE IF NOT EXISTS ingest_ledger
 (
+    -- The incarnation of the topic: its id on the broker.
+    origin LowCardinality(String),
     topic LowCardinality(String),
     partition UInt32,
-    first_offset UInt64,
-    last_offset UInt64,
-    landed UInt64,
-    dead_lettered UInt64,
+    start UInt64,
+    until UInt64,
+    dead_lettered Array(UInt64),
+    absent_from Array(UInt64),
+    absent_until Array(UInt64),
     at DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (topic, partition, first_offset, last_offset)
+PARTITION BY toYYYYMM(at)
+-- The accounts read what lies behind the last offset that they know.
+ORDER BY (origin, partition, until, start)
 TTL toDateTime(at) + INTERVAL 30 DAY
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
+
+-- What the accounts have seen so far, so that neither the ledger's nor Kafka's retention matters.
+CREATE TABLE IF NOT EXISTS accounts_state
+(
+    name String,
+    state String CODEC(ZSTD(1)),
+    at DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(at)
+ORDER BY name
 SETTINGS non_replicated_deduplication_window = 1000;
 
-CREATE VIEW IF NOT EXISTS v_queries AS SELECT * FROM queries FINAL;
-CREATE VIEW IF NOT EXISTS v_retrievals AS SELECT * FROM retrievals FINAL;
-CREATE VIEW IF NOT EXISTS v_feedback AS SELECT * FROM feedback FINAL;
-CREATE VIEW IF NOT EXISTS v_chunks AS SELECT * FROM chunks FINAL;
-CREATE VIEW IF NOT EXISTS v_index_entries AS SELECT * FROM index_entries FINAL;
-CREATE VIEW IF NOT EXISTS v_grading_jobs AS SELECT * FROM grading_jobs FINAL;
-CREATE VIEW IF NOT EXISTS v_labels AS SELECT * FROM labels FINAL;
+CREATE VIEW IF NOT EXISTS v_queries AS
+SELECT * REPLACE (lower(hex(query_hash)) AS query_hash)
+FROM queries FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0;
+
+CREATE VIEW IF NOT EXISTS v_retrievals AS
+SELECT * REPLACE (
+    lower(hex(query_hash)) AS query_hash,
+    arrayMap(hash -> lower(hex(hash)), chunk_hashes) AS chunk_hashes
+)
+FROM retrievals FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0;
+
+CREATE VIEW IF NOT EXISTS v_feedback AS
+SELECT * FROM feedback FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0;
+
+CREATE VIEW IF NOT EXISTS v_chunks AS
+SELECT * REPLACE (lower(hex(chunk_hash)) AS chunk_hash)
+FROM chunks FINAL;
+
+CREATE VIEW IF NOT EXISTS v_index_entries AS
+SELECT * REPLACE (lower(hex(chunk_hash)) AS chunk_hash)
+FROM index_entries FINAL;
+
+CREATE VIEW IF NOT EXISTS v_grading_jobs AS
+SELECT * REPLACE (
+    lower(hex(job_id)) AS job_id,
+    lower(hex(query_hash)) AS query_hash,
+    arrayMap(hash -> lower(hex(hash)), chunk_hashes) AS chunk_hashes
+)
+FROM grading_jobs FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0;
+
+CREATE VIEW IF NOT EXISTS v_job_positions AS
+SELECT * REPLACE (
+    lower(hex(job_id)) AS job_id,
+    lower(hex(query_hash)) AS query_hash,
+    arrayMap(hash -> lower(hex(hash)), chunk_hashes) AS chunk_hashes
+)
+FROM job_positions FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0;
+
+CREATE VIEW IF NOT EXISTS v_labels AS
+SELECT * REPLACE (
+    lower(hex(label_id)) AS label_id,
+    lower(hex(job_id)) AS job_id,
+    lower(hex(query_hash)) AS query_hash,
+    lower(hex(chunk_hash)) AS chunk_hash
+)
+FROM labels FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0;
+
+CREATE VIEW IF NOT EXISTS v_unfinished_labels AS
+SELECT * REPLACE (lower(hex(query_hash)) AS query_hash, lower(hex(label_id)) AS label_id)
+FROM unfinished_labels FINAL;
+
 CREATE VIEW IF NOT EXISTS v_models AS SELECT * FROM models FINAL;
+
 CREATE VIEW IF NOT EXISTS v_model_metrics AS SELECT * FROM model_metrics FINAL;
-CREATE VIEW IF NOT EXISTS v_dead_letters AS SELECT * FROM dead_letters FINAL;
-CREATE VIEW IF NOT EXISTS v_ingest_ledger AS SELECT * FROM ingest_ledger FINAL;
+
+CREATE VIEW IF NOT EXISTS v_dead_letters AS
+SELECT * REPLACE (lower(hex(dead_letter_id)) AS dead_letter_id)
+FROM dead_letters FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0;
+
+CREATE VIEW IF NOT EXISTS v_ingest_ledger AS
+SELECT * FROM ingest_ledger FINAL
+SETTINGS do_not_merge_across_partitions_select_final = 0;
+
+CREATE VIEW IF NOT EXISTS v_accounts_state AS SELECT * FROM accounts_state FINAL;
