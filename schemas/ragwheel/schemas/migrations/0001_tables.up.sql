@@ -148,7 +148,8 @@ ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(landed_at)
 ORDER BY (origin, partition, offset)
 TTL landed_at + INTERVAL 30 DAY
-SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1,
+    index_granularity = 256;
 
 CREATE TABLE IF NOT EXISTS labels
 (
@@ -193,7 +194,8 @@ PARTITION BY toYYYYMM(ts)
 -- label_id is made of its query_hash, so the two say no more than the label_id alone.
 ORDER BY (query_hash, label_id)
 TTL landed_at + INTERVAL 730 DAY
-SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1,
+    index_granularity = 1024;
 
 -- Labels that landed without a grade: work that is not finished. A later grade does not take its
 -- row away; readers look whether there is one.
@@ -292,7 +294,8 @@ PARTITION BY toYYYYMM(at)
 -- The accounts read what lies behind the last offset that they know.
 ORDER BY (origin, partition, until, start)
 TTL toDateTime(at) + INTERVAL 30 DAY
-SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1,
+    index_granularity = 1024;
 
 -- What the accounts have seen so far, so that neither the ledger's nor Kafka's retention matters.
 CREATE TABLE IF NOT EXISTS accounts_state
