@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ragwheel.cli.command import Command, JsonFlag
+from ragwheel.cli.command import JsonFlag, command
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,7 @@ class Version:
     python: str
 
 
+@command("ragwheel version", "ragwheel --version")
 def run(as_json: JsonFlag = False) -> int:
     import platform
     from importlib.metadata import version
@@ -27,6 +28,3 @@ def run(as_json: JsonFlag = False) -> int:
         as_json=as_json,
     )
     return 0
-
-
-COMMAND = Command(run=run, examples=("ragwheel version", "ragwheel --version"))
