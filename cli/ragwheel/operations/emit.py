@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -110,22 +110,18 @@ def parse_event(line: bytes) -> tuple[TopicName, Record]:
     return name, wire.decode_value(TOPICS[name], line)
 
 
-@contextmanager
-def open_lines(path: str) -> Iterator[IO[bytes]]:
-    """The file's lines as bytes; `-` is standard input.
+def open_lines(path: str) -> AbstractContextManager[IO[bytes]]:
+    """The file's lines as bytes, to be used in a `with`; `-` is standard input, left open.
 
     Raises:
         ConfigError: the file cannot be read.
     """
     if path == "-":
-        yield sys.stdin.buffer
-        return
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(Path(path).open("rb"))
-        except OSError as error:
-            raise ConfigError(f"--file {path}: {error.strerror}") from None
-        yield file
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise ConfigError(f"--file {path}: {error.strerror}") from None
 
 
 def _valid(

@@ -96,13 +96,8 @@ def read_state(home: Path) -> StackState | None:
     """
     try:
         raw = orjson.loads(state_path(home).read_bytes())
-        return StackState(
-            pid=raw["pid"],
-            home=raw["home"],
-            started_at=raw["started_at"],
-            env=raw["env"],
-            processes=tuple(ProcessState(**process) for process in raw["processes"]),
-        )
+        processes = tuple(ProcessState(**process) for process in raw["processes"])
+        return StackState(**{**raw, "processes": processes})
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
         return None
 
