@@ -13,49 +13,46 @@ import re
 import sysconfig
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 MAX_CHUNK_CHARS = 1_000
 """Longer sources are cut at a line end: an embedding model reads only their beginning anyway."""
 
 DEFAULT_SEGMENT = "runtime"
 
-_FAMILIES: Mapping[str, str] = MappingProxyType(
-    {
-        "networking": (
-            "asynchat asyncore cgi cgitb email ftplib http imaplib ipaddress mailbox mailcap"
-            " netrc nntplib poplib smtpd smtplib socket socketserver ssl telnetlib urllib uu uuid"
-            " webbrowser wsgiref xmlrpc"
-        ),
-        "files": (
-            "_compression _pyio aifc base64 binhex bz2 chunk configparser copyreg csv dbm filecmp"
-            " fileinput fnmatch genericpath glob gzip imghdr io json lzma mimetypes ntpath"
-            " nturl2path os pathlib pickle pickletools plistlib posixpath quopri shelve shutil"
-            " sndhdr sqlite3 stat sunau tarfile tempfile tomllib wave xdrlib xml zipapp zipfile"
-            " zipimport"
-        ),
-        "concurrency": (
-            "_threading_local asyncio concurrent contextvars multiprocessing pty queue sched"
-            " selectors signal subprocess threading"
-        ),
-        "text": (
-            "_markupbase _strptime calendar codecs codeop difflib encodings formatter gettext html"
-            " locale pprint re reprlib shlex sre_compile sre_constants sre_parse string stringprep"
-            " textwrap token tokenize"
-        ),
-        "numbers": (
-            "_collections_abc _pydecimal _pydatetime _weakrefset bisect collections colorsys copy"
-            " dataclasses datetime decimal enum fractions functools graphlib hashlib heapq hmac"
-            " numbers operator random secrets statistics struct types typing weakref zoneinfo"
-        ),
-        "interfaces": (
-            "_colorize _pyrepl argparse cmd code curses getopt getpass optparse readline"
-            " rlcompleter tkinter turtle"
-        ),
-    }
-)
+_FAMILIES: Mapping[str, str] = {
+    "networking": (
+        "asynchat asyncore cgi cgitb email ftplib http imaplib ipaddress mailbox mailcap"
+        " netrc nntplib poplib smtpd smtplib socket socketserver ssl telnetlib urllib uu uuid"
+        " webbrowser wsgiref xmlrpc"
+    ),
+    "files": (
+        "_compression _pyio aifc base64 binhex bz2 chunk configparser copyreg csv dbm filecmp"
+        " fileinput fnmatch genericpath glob gzip imghdr io json lzma mimetypes ntpath"
+        " nturl2path os pathlib pickle pickletools plistlib posixpath quopri shelve shutil"
+        " sndhdr sqlite3 stat sunau tarfile tempfile tomllib wave xdrlib xml zipapp zipfile"
+        " zipimport"
+    ),
+    "concurrency": (
+        "_threading_local asyncio concurrent contextvars multiprocessing pty queue sched"
+        " selectors signal subprocess threading"
+    ),
+    "text": (
+        "_markupbase _strptime calendar codecs codeop difflib encodings formatter gettext html"
+        " locale pprint re reprlib shlex sre_compile sre_constants sre_parse string stringprep"
+        " textwrap token tokenize"
+    ),
+    "numbers": (
+        "_collections_abc _pydecimal _pydatetime _weakrefset bisect collections colorsys copy"
+        " dataclasses datetime decimal enum fractions functools graphlib hashlib heapq hmac"
+        " numbers operator random secrets statistics struct types typing weakref zoneinfo"
+    ),
+    "interfaces": (
+        "_colorize _pyrepl argparse cmd code curses getopt getpass optparse readline"
+        " rlcompleter tkinter turtle"
+    ),
+}
 _SEGMENT_OF = {name: family for family, names in _FAMILIES.items() for name in names.split()}
 
 SEGMENTS: tuple[str, ...] = (*_FAMILIES, DEFAULT_SEGMENT)
@@ -112,9 +109,9 @@ def standard_library() -> Path:
 def load_corpus(root: Path | None = None) -> tuple[CorpusChunk, ...]:
     """Return all chunks under `root` (default: this interpreter's library), sorted by chunk id.
 
-    Left out: files that do not parse, functions inside functions, bodies with nothing but `pass` or
-    `raise NotImplementedError`, undocumented ``__special__`` methods. Equal texts are kept once,
-    the first by chunk id; a question shared by several chunks is dropped from all of them.
+    Left out: files that do not parse, functions inside functions, bodies that do nothing (see
+    `_is_filler`), undocumented ``__special__`` methods. Equal texts are kept once, the first by
+    chunk id; a question shared by several chunks is dropped from all of them.
     """
     root = standard_library() if root is None else root
     found: dict[str, CorpusChunk] = {}
@@ -130,9 +127,9 @@ def load_corpus(root: Path | None = None) -> tuple[CorpusChunk, ...]:
 def _without_shared_questions(chunks: Sequence[CorpusChunk]) -> tuple[CorpusChunk, ...]:
     uses = Counter(chunk.question.casefold() for chunk in chunks if chunk.question is not None)
     return tuple(
-        chunk
-        if chunk.question is None or uses[chunk.question.casefold()] == 1
-        else CorpusChunk(chunk.chunk_id, chunk.text, chunk.segment, None)
+        replace(chunk, question=None)
+        if chunk.question is not None and uses[chunk.question.casefold()] > 1
+        else chunk
         for chunk in chunks
     )
 
@@ -185,7 +182,7 @@ def _is_worth_finding(node: _Definition, question: str | None) -> bool:
 
 
 def _is_filler(statement: ast.stmt) -> bool:
-    """Docstrings, `pass`, `...` and `raise NotImplementedError`."""
+    """Docstrings, `pass`, `...`, and a `raise` that leaves the work to subclasses."""
     if isinstance(statement, ast.Expr):
         return isinstance(statement.value, ast.Constant)
     if isinstance(statement, ast.Raise) and statement.exc is not None:

@@ -25,12 +25,11 @@ from ragwheel.demo.outcome import DemoResult
 from ragwheel.demo.playing import RESULTS, SERVICE, Played, finish, play_searches
 from ragwheel.demo.readings import Readings
 from ragwheel.demo.scrape import Scraped, scrape
-from ragwheel.demo.search import IndexedChunk, SearchService
+from ragwheel.demo.search import SearchService
 from ragwheel.demo.searches import Search, plan
 from ragwheel.demo.terminal import Terminal
 from ragwheel.demo.waiting import Awaited, wait_for
 from ragwheel.models.registry import ModelRegistry
-from ragwheel.schemas.identity import content_hash
 from ragwheel.schemas.settings import (
     ClickHouseSettings,
     ClientSettings,
@@ -73,23 +72,20 @@ class Turn:
         """
         started_at = datetime.now(UTC)
         material, searches = self._prepare()
-        index = [
-            IndexedChunk(chunk.chunk_id, content_hash(chunk.text)) for chunk in material.chunks
-        ]
         with ExitStack() as cleanup:
-            embedding = cleanup.enter_context(self._embedding(material, searches))
+            embedding = cleanup.enter_context(closing(self._embedding(material, searches)))
             stack = cleanup.enter_context(self._stack())
             embedded = self._wait_for_vectors(stack, embedding)
             client = cleanup.enter_context(closing(connect(stack.settings(ClickHouseSettings))))
             readings = Readings(client)
             accounts = AccountReader(stack.settings(IntakeSettings), client, Groups())
-            played = self._traffic(stack, material, index, searches, embedded)
+            played = self._traffic(stack, material, searches, embedded)
             self._wait_for_verdict(stack, readings, accounts, played)
             with self._terminal.step("report"):
                 self._terminal.progress("reading everything back")
                 grader = self._grader_in_words()
                 return collect(
-                    Told(started_at, self._options, grader, material, index, embedded, played),
+                    Told(started_at, self._options, grader, material, embedded, played),
                     readings,
                     accounts,
                     self._trainer(stack),
@@ -110,10 +106,9 @@ class Turn:
             )
         return material, searches
 
-    @contextmanager
-    def _embedding(self, material: Material, searches: Sequence[Search]) -> Iterator[Embedding]:
+    def _embedding(self, material: Material, searches: Sequence[Search]) -> Embedding:
         """Start embedding, in the background of what follows."""
-        embedding = Embedding(
+        return Embedding(
             base_model=str(MODEL_DIR),
             max_seq_length=TrainerSettings.model_fields["max_seq_length"].default,
             cache_dir=self._home / "vectors",
@@ -124,11 +119,6 @@ class Turn:
                 *(search.text for search in searches),
             ],
         )
-        embedding.start()
-        try:
-            yield embedding
-        finally:
-            embedding.stop()
 
     @contextmanager
     def _stack(self) -> Iterator[LocalStack]:
@@ -173,7 +163,6 @@ class Turn:
         self,
         stack: LocalStack,
         material: Material,
-        index: Sequence[IndexedChunk],
         searches: Sequence[Search],
         embedded: Embedded,
     ) -> Played:
@@ -192,7 +181,7 @@ class Turn:
             )
             searched = play_searches(
                 client,
-                SearchService(index, embedded.chunks),
+                SearchService(material.index, embedded.chunks),
                 searches,
                 embedded.query,
                 INDEX_VERSION,

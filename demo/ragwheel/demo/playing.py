@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -83,8 +83,7 @@ def play_searches(
         empty += not found.chunks
         rank = found.rank_of(search.question.chunk_id)
         answered += rank is not None
-        query_id = f"demo-{number:06d}"
-        _tell(client, search, query_id, found, rank, index_version, rng)
+        _tell(client, search, f"demo-{number:06d}", found, rank, index_version, rng)
         if number % _EVERY == 0:
             on_progress(number)
     return Searched(tuple(latencies), empty, answered)
@@ -101,8 +100,9 @@ def finish(
     Args:
         repeated: searches whose events are sent twice.
     """
-    copies = send_twice(client, repeated)
-    broken = tuple(broken_events(datetime.now(UTC)))
+    now = datetime.now(UTC)
+    copies = send_twice(client, repeated, now)
+    broken = tuple(broken_events(now))
     sent_broken = send_broken(settings, broken)
     client.flush(_FLUSH_S)
     stats = client.stats()
@@ -117,36 +117,27 @@ def finish(
 
 
 def send_twice(
-    client: RagwheelClient, searches: Iterable[Search], now: datetime | None = None
-) -> Counter[TopicName]:
+    client: RagwheelClient, searches: Sequence[Search], ts: datetime
+) -> Mapping[TopicName, int]:
     """Send the events of searches two times each, as a service that retries does.
 
     Returns:
         Events sent beyond the first copy, per topic; each must land once.
     """
-    sent: Counter[TopicName] = Counter()
-    ts = now or datetime.now(UTC)
-    for number, search in enumerate(searches):
-        for copy in range(2):
-            query_id = client.emit_query(
-                search.text,
-                query_id=f"retried-{number}",
-                event_id=f"retried-query-{number}",
-                segment=search.question.segment,
-                user=search.user,
-                session=search.session,
-                ts=ts,
-            )
-            client.emit_feedback(
-                query_id,
-                "thumbs_up",
-                event_id=f"retried-feedback-{number}",
-                segment=search.question.segment,
-                ts=ts,
-            )
-            if copy:
-                sent.update(("queries", "feedback"))
-    return sent
+    for number, search in 2 * list(enumerate(searches)):
+        segment = search.question.segment
+        query_id = client.emit_query(
+            search.text,
+            query_id=f"retried-{number}",
+            event_id=f"retried-query-{number}",
+            segment=segment,
+            user=search.user,
+            session=search.session,
+            ts=ts,
+        )
+        event_id = f"retried-feedback-{number}"
+        client.emit_feedback(query_id, "thumbs_up", event_id=event_id, segment=segment, ts=ts)
+    return {"queries": len(searches), "feedback": len(searches)}
 
 
 def send_broken(settings: KafkaSettings, events: Sequence[BrokenEvent]) -> Counter[TopicName]:
@@ -173,13 +164,12 @@ def _tell(
     index_version: str,
     rng: random.Random,
 ) -> None:
-    attributes = {"package": search.package} if search.package else None
     with client.query(
         search.text,
         segment=search.question.segment,
         user=search.user,
         session=search.session,
-        attributes=attributes,
+        attributes={"package": search.package} if search.package else None,
         # Sampling is a function of the query id: a seed repeats the sample, too.
         query_id=query_id,
     ) as query:

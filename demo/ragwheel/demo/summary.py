@@ -13,7 +13,6 @@ from rich.text import Text
 from ragwheel.demo.outcome import Comparison, DemoResult, overall
 from ragwheel.demo.report.cells import account_table, label_table
 from ragwheel.measuring.intervals import Interval
-from ragwheel.trainers.evaluation import ALL_SEGMENTS
 
 
 def summary(result: DemoResult) -> Iterator[RenderableType]:
@@ -26,7 +25,10 @@ def summary(result: DemoResult) -> Iterator[RenderableType]:
     if reasons:
         yield f"  dead letters, sent on purpose: {reasons}"
     yield ""
-    yield from _labels(result)
+    yield from _table("Labels", *label_table(result))
+    if result.verdict is not None:
+        yield f"  triplets trained on: {result.verdict.triplets:,}"
+    yield ""
     if result.judged:
         yield from _quality(result)
     yield ""
@@ -50,15 +52,7 @@ def _table(
     yield table
 
 
-def _labels(result: DemoResult) -> Iterator[RenderableType]:
-    yield from _table("Labels", *label_table(result))
-    if result.verdict is not None:
-        yield f"  triplets trained on: {result.verdict.triplets:,}"
-    yield ""
-
-
 def _quality(result: DemoResult) -> Iterator[RenderableType]:
-    judged = sorted(result.judged, key=lambda row: (row.segment != ALL_SEGMENTS, row.segment))
     yield from _table(
         "Quality on held-out questions, before → after with 95 % intervals "
         "(true: by what the demo knows)",
@@ -74,7 +68,7 @@ def _quality(result: DemoResult) -> Iterator[RenderableType]:
                 f"{row.queries:,}",
                 _short(result.true(row)),
             )
-            for row in judged
+            for row in result.judged
         ],
         words=2,
     )

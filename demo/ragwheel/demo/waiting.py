@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial, wraps
 from pathlib import Path
-from typing import Protocol
+from typing import ParamSpec, Protocol
 
 from ragwheel.demo.terminal import Terminal
 from ragwheel.schemas.errors import RagwheelError
 from ragwheel.stack.processes import last_lines
 
+P = ParamSpec("P")
 _POLL_S = 0.5
 _LOG_LINES = 12
 
@@ -67,6 +69,21 @@ class Awaited:
     process: str
     advice: str
     poll: Callable[[], Standing]
+
+
+def awaited(
+    goal: str, process: str, advice: str
+) -> Callable[[Callable[P, Standing]], Callable[P, Awaited]]:
+    """A function that says how a stage stands becomes one that says what to wait for."""
+
+    def made(standing: Callable[P, Standing]) -> Callable[P, Awaited]:
+        @wraps(standing)
+        def with_poll(*args: P.args, **kwargs: P.kwargs) -> Awaited:
+            return Awaited(goal, process, advice, partial(standing, *args, **kwargs))
+
+        return with_poll
+
+    return made
 
 
 def wait_for(

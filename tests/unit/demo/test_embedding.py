@@ -66,9 +66,6 @@ def test_vectors_come_in_the_order_of_the_texts_and_progress_reaches_the_end(
     encoder: Encoder, tmp_path: Path
 ) -> None:
     thread = embedding(tmp_path, ["a", "four", "xx"], ["what?", "WHAT?!", "what?"])
-    thread.start()
-    thread.join(10)
-
     embedded = thread.result()
     assert embedded.chunks[:, 0].tolist() == [1, 4, 2]
     assert {text: vector[0] for text, vector in embedded.query.items()} == {"what?": 5, "WHAT?!": 6}
@@ -77,9 +74,7 @@ def test_vectors_come_in_the_order_of_the_texts_and_progress_reaches_the_end(
 
 def test_no_text_is_embedded_twice(encoder: Encoder, tmp_path: Path) -> None:
     for _ in range(2):
-        thread = embedding(tmp_path, ["a", "four"], ["what?"])
-        thread.start()
-        thread.join(10)
+        embedding(tmp_path, ["a", "four"], ["what?"]).result()
 
     assert sorted(encoder.texts) == ["a", "four", "what?"]
 
@@ -112,10 +107,7 @@ def test_the_trainer_finds_every_chunk_and_query_that_the_demo_embedded(
     untrained = next(load_encoder(base, 64).model.parameters())
     monkeypatch.setattr(TextEncoder, "encode", counted)
     chunks, queries = world.corpus().texts, [each.query for each in world.sampled_queries()]
-    thread = Embedding(base, 64, settings.vector_cache_dir, chunks, queries)
-    thread.start()
-    thread.join(60)
-    thread.result()
+    Embedding(base, 64, settings.vector_cache_dir, chunks, queries).result()
     parts = Parts(
         store=world,
         judge=TruthfulJudge(world),
@@ -132,15 +124,14 @@ def test_the_trainer_finds_every_chunk_and_query_that_the_demo_embedded(
 def test_stopping_ends_it_after_the_batch_under_way(encoder: Encoder, tmp_path: Path) -> None:
     encoder.go_on.clear()
     thread = embedding(tmp_path, ["a", "four", "xx"], ["what?"])
-    thread.start()
     assert encoder.began.wait(10)
-    stopper = threading.Thread(target=thread.stop)
+    stopper = threading.Thread(target=thread.close)
     stopper.start()
     assert thread._cancelled.wait(10)
     encoder.go_on.set()
     stopper.join(10)
 
-    assert not thread.is_alive()
+    assert thread.over
     assert len(encoder.texts) < 4
     with pytest.raises(EmbeddingStoppedError):
         thread.result()
@@ -154,8 +145,5 @@ def test_what_went_wrong_is_raised_where_the_result_is_asked_for(
 
     monkeypatch.setattr(demo, "load_encoder", refuse)
     thread = embedding(tmp_path, ["a"], ["what?"])
-    thread.start()
-    thread.join(10)
-
     with pytest.raises(ConfigError, match="RAGWHEEL_BASE_MODEL"):
         thread.result()
