@@ -37,14 +37,11 @@ _FIX_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters; an empty tuple or None does not restrict.
+    """Which dead letters, the oldest up to `limit`; an empty tuple or None does not restrict.
 
     Attributes:
-        reasons: of `DeadLetterReason`.
         topics: logical names of the topics they came from.
         since: stored by the broker at or after.
-        ids: `dead_letter_id`s.
-        limit: at most so many, oldest first.
     """
 
     reasons: Sequence[DeadLetterReason] = ()

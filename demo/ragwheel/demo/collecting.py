@@ -32,7 +32,8 @@ from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.evaluation import ALL_SEGMENTS, RankShift
 
 _CARD_TRAINED, _CARD_HELD_OUT = ("examples", "train"), ("queries", "gate")
-_MAX_SEQ_LENGTH: int = TrainerSettings.model_fields["max_seq_length"].default
+#: Of texts that are embedded, as the trainer has it.
+MAX_SEQ_LENGTH: int = TrainerSettings.model_fields["max_seq_length"].default
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _shifts(told: Told, model: str) -> tuple[RankShift, ...]:
     chosen = held_out(told.material.questions, SCALES[told.options.scale].gate_share)
     texts = [question.text for question in chosen]
     before = np.stack([told.embedded.query[text] for text in texts])
-    after = load_encoder(model, _MAX_SEQ_LENGTH).encode(texts)
+    after = load_encoder(model, MAX_SEQ_LENGTH).encode(texts)
     return rank_shifts(chosen, before, after, told.embedded.chunks, told.material.index)
 
 
@@ -132,9 +133,8 @@ def _funnel(
         FunnelStage("different questions", jobs.queries, f"{jobs.pairs:,} pairs, each graded once"),
         FunnelStage("answered", answered, "a relevant chunk in their results"),
     ]
-    report = registry.report(verdict.model_id) if verdict else None
-    card = report.get("data") if report else None
-    if isinstance(card, dict):
+    report = (verdict and registry.report(verdict.model_id)) or {}
+    if isinstance(card := report.get("data"), dict):
         trained, held = (int(card[group][part]) for group, part in (_CARD_TRAINED, _CARD_HELD_OUT))
         stages.append(FunnelStage("trained on", trained, "the held-out share is left out"))
         stages.append(FunnelStage("held out", held, "decide about the promotion"))

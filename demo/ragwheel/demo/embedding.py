@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
-from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
+from ragwheel.models.encoder import TextEncoder, Vectors
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.errors import RagwheelError
 
@@ -27,7 +25,6 @@ class Embedded:
         query: the vector of each query, by its text.
     """
 
-    encoder: TextEncoder
     chunks: Vectors
     query: Mapping[str, Vectors]
 
@@ -44,19 +41,16 @@ class Embedding:
 
     def __init__(
         self,
-        base_model: str,
-        max_seq_length: int,
-        cache_dir: Path,
+        load: Callable[[], TextEncoder],
+        cache: VectorCache,
         chunks: Sequence[str],
-        queries: Sequence[str],
+        queries: Iterable[str],
     ) -> None:
         self.done = self.total = 0
         self._before = 0
         self._cancelled = threading.Event()
-        distinct = list(dict.fromkeys(queries))
-        with_model = partial(load_encoder, base_model, max_seq_length)
         thread = ThreadPoolExecutor(1, "demo-embedding")
-        self._result = thread.submit(self._embed, with_model, cache_dir, chunks, distinct)
+        self._result = thread.submit(self._embed, load, cache, chunks, list(dict.fromkeys(queries)))
         thread.shutdown(wait=False)
 
     @property
@@ -80,17 +74,17 @@ class Embedding:
     def _embed(
         self,
         load: Callable[[], TextEncoder],
-        cache_dir: Path,
+        cache: VectorCache,
         chunks: Sequence[str],
         queries: Sequence[str],
     ) -> Embedded:
-        encoder, cache = load(), VectorCache(cache_dir)
+        encoder = load()
         of_chunks, of_queries = (int(encoder.tokens(texts).sum()) for texts in (chunks, queries))
         self.total = of_chunks + of_queries
         vectors = cache.embed(encoder, chunks, progress=self._note)
         self._before = of_chunks
         found = cache.embed(encoder, queries, side="query", progress=self._note)
-        return Embedded(encoder, vectors, dict(zip(queries, found, strict=True)))
+        return Embedded(vectors, dict(zip(queries, found, strict=True)))
 
     def _note(self, done: int, _total: int) -> None:
         self.done = self._before + done

@@ -75,15 +75,7 @@ SCALES: Mapping[ScaleName, Scale] = {
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """Arguments of `ragwheel demo`.
-
-    Attributes:
-        scale: "full" is what the documentation shows; "small" proves the loop in two minutes.
-        home: folder under which each run makes its own.
-        keep: keep the run's data (Kafka, ClickHouse, models), not only report and logs.
-        seed: of the traffic and of the demo grader's errors.
-        grader_error_rate: share of the demo grader's answers that are wrong on purpose.
-    """
+    """Arguments of `ragwheel demo`, whose `--help` explains them."""
 
     scale: ScaleName = "full"
     home: Path = Path(".ragwheel")

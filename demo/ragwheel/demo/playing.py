@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,8 @@ from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import SERVICE_TOPICS, TopicName
 
 SERVICE = "stdlib-search"
-EMBEDDING_MODEL = "all-MiniLM-L6-v2"
+INDEX_VERSION = f"stdlib-{platform.python_version()}"
+_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 RESULTS = 20
 _EVERY = 50
 _FLUSH_S = 30.0
@@ -65,7 +67,6 @@ def play_searches(
     service: SearchService,
     searches: Sequence[Search],
     vector_of: Mapping[str, Vectors],
-    index_version: str,
     rng: random.Random,
     on_progress: Callable[[int], None],
 ) -> Searched:
@@ -83,7 +84,7 @@ def play_searches(
         empty += not found.chunks
         rank = found.rank_of(search.question.chunk_id)
         answered += rank is not None
-        _tell(client, search, f"demo-{number:06d}", found, rank, index_version, rng)
+        _tell(client, search, f"demo-{number:06d}", found, rank, rng)
         if number % _EVERY == 0:
             on_progress(number)
     return Searched(tuple(latencies), empty, answered)
@@ -99,11 +100,18 @@ def finish(
 
     Args:
         repeated: searches whose events are sent twice.
+
+    Raises:
+        UnavailableError: the broker did not take the broken ones.
     """
     now = datetime.now(UTC)
     copies = send_twice(client, repeated, now)
     broken = tuple(broken_events(now))
-    sent_broken = send_broken(settings, broken)
+    # Past the client, which would refuse to send them.
+    publisher = Publisher(settings)
+    publisher.publish(Outgoing(event.topic, event.key, event.value) for event in broken)
+    publisher.close()
+    sent_broken = Counter(event.topic for event in broken)
     client.flush(_FLUSH_S)
     stats = client.stats()
     return Played(
@@ -140,28 +148,12 @@ def send_twice(
     return {"queries": len(searches), "feedback": len(searches)}
 
 
-def send_broken(settings: KafkaSettings, events: Sequence[BrokenEvent]) -> Counter[TopicName]:
-    """Produce bytes past the client, which would refuse to send them.
-
-    Returns:
-        Messages sent per topic.
-
-    Raises:
-        UnavailableError: the broker did not take them.
-    """
-    publisher = Publisher(settings)
-    publisher.publish(Outgoing(event.topic, event.key, event.value) for event in events)
-    publisher.close()
-    return Counter(event.topic for event in events)
-
-
 def _tell(
     client: RagwheelClient,
     search: Search,
     query_id: str,
     found: Found,
     answer_rank: int | None,
-    index_version: str,
     rng: random.Random,
 ) -> None:
     with client.query(
@@ -180,8 +172,8 @@ def _tell(
             ],
             stage="dense",
             retriever="exact",
-            embedding_model=EMBEDDING_MODEL,
-            index_version=index_version,
+            embedding_model=_EMBEDDING_MODEL,
+            index_version=INDEX_VERSION,
             k=RESULTS,
             latency_ms=found.latency_ms,
         )

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, get_args
 from ragwheel.demo.outcome import METRICS, Comparison, DeadLetterSample, LabelSummary
 from ragwheel.measuring.intervals import Interval
 from ragwheel.schemas.events import ModelEvent, Role
-from ragwheel.schemas.topics import TopicName
+from ragwheel.schemas.topics import SERVICE_TOPICS, TopicName
 from ragwheel.trainers.evaluation import System
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-#: The topics of service traffic, in the order of `_LANDED`.
-_TRAFFIC: tuple[TopicName, ...] = ("queries", "retrievals", "feedback", "chunks")
+#: First the topics of service traffic, in the order of `SERVICE_TOPICS`.
 _LANDED = """
 SELECT
     (SELECT count() FROM v_queries),
@@ -106,7 +105,7 @@ class Readings:
     def landed(self) -> Landed:
         """What there is of service traffic."""
         *counts, zero_results, duplicates = map(int, self._rows(_LANDED)[0])
-        return Landed(dict(zip(_TRAFFIC, counts, strict=True)), zero_results, duplicates)
+        return Landed(dict(zip(SERVICE_TOPICS, counts, strict=True)), zero_results, duplicates)
 
     def jobs(self, role: Role) -> Jobs:
         """What was put to the grader."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, wraps
 from pathlib import Path
-from typing import ParamSpec, Protocol
+from typing import ParamSpec
 
 from ragwheel.demo.terminal import Terminal
 from ragwheel.schemas.errors import RagwheelError
@@ -20,13 +20,6 @@ _LOG_LINES = 12
 
 class DemoFailedError(RagwheelError):
     """A stage of the run did not happen. The message says where to look."""
-
-
-class Checked(Protocol):
-    """What is looked after while waiting: a `LocalStack`."""
-
-    def check(self) -> None:
-        """Raises when a process is gone for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +82,7 @@ def awaited(
 def wait_for(
     awaited: Awaited,
     terminal: Terminal,
-    stack: Checked,
+    check: Callable[[], None],
     *,
     log_path: Path | None,
     timeout_s: float,
@@ -99,6 +92,7 @@ def wait_for(
     """Block until the stage is over.
 
     Args:
+        check: raises when a process of the stack is gone for good.
         log_path: log of the process that does the work, if it has one.
         timeout_s: longest wait without any change: it ends what hangs, not what is slow.
 
@@ -107,12 +101,11 @@ def wait_for(
 
     Raises:
         DemoFailedError: the time ran out, or it is hopeless; with the log's end and the advice.
-        ProcessFailedError: a process of the stack is gone for good.
     """
     began = moved_at = clock()
     last = None
     while True:
-        stack.check()
+        check()
         standing = awaited.poll()
         if standing.over:
             return str(standing)

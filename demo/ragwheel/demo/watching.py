@@ -40,13 +40,9 @@ def embedded(embedding: Embedding) -> Standing:
 def landing(reader: AccountReader, sent: Mapping[TopicName, int]) -> Standing:
     """Everything that services sent is in ClickHouse or a dead letter, and every job is there."""
     accounts = {account.topic: account for account in reader.read()}
-    total = sum(sent.values())
-    settled = sum(
-        accounts[name].landed + accounts[name].dead_lettered
-        for name in SERVICE_TOPICS
-        if name in accounts
-    )
-    jobs = accounts.get("grading")
+    jobs, total = accounts.get("grading"), sum(sent.values())
+    found = [account for name, account in accounts.items() if name in SERVICE_TOPICS]
+    settled = sum(account.landed + account.dead_lettered for account in found)
     over = settled >= total and jobs is not None and not jobs.in_flight
     return Standing(over, "", (settled, total), "messages settled")
 

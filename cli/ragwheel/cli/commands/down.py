@@ -23,11 +23,8 @@ def run(home: StackHome = None, as_json: JsonFlag = False) -> int:
         tell(f"ending the stack in {chosen} (pid {pid})")
     done = stop_stack(chosen)
     if as_json or done.pid is not None:
-        report(
-            done,
-            lambda it: f"the stack in {it.home} (pid {it.pid}) has ended; its data stay there",
-            as_json=as_json,
-        )
+        text = f"the stack in {done.home} (pid {done.pid}) has ended; its data stay there"
+        report(done, text, as_json=as_json)
     else:
         tell(f"no stack is running in {chosen}")
     return 0

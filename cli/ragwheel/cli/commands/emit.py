@@ -25,7 +25,7 @@ def run(
     """
     from ragwheel.cli.connection import connect_to
     from ragwheel.cli.output import report, tell
-    from ragwheel.operations.emit import EmitReport, emit_lines, open_lines
+    from ragwheel.operations.emit import emit_lines, open_lines
     from ragwheel.schemas.errors import InvalidEventError
     from ragwheel.schemas.settings import KafkaSettings, load
 
@@ -38,10 +38,8 @@ def run(
             lines, settings, on_error=lambda number, error: tell(f"line {number}: {error}")
         )
 
-    def text(done: EmitReport) -> str:
-        total = f"{done.delivered.total():,} {'valid' if dry_run else 'delivered'}"
-        each = ", ".join(f"{count:,} {topic}" for topic, count in sorted(done.delivered.items()))
-        return f"{total} ({each or 'nothing'}), {done.invalid:,} invalid"
-
+    total = f"{done.delivered.total():,} {'valid' if dry_run else 'delivered'}"
+    each = ", ".join(f"{count:,} {topic}" for topic, count in sorted(done.delivered.items()))
+    text = f"{total} ({each or 'nothing'}), {done.invalid:,} invalid"
     report(done, text, as_json=as_json)
     return InvalidEventError.exit_code if done.invalid else 0

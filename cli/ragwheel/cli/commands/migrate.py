@@ -55,7 +55,7 @@ def run(
     from ragwheel.backends.clickhouse import connect
     from ragwheel.backends.migrate import migrate, pending
     from ragwheel.cli.connection import connect_to
-    from ragwheel.cli.output import lines, report, tell
+    from ragwheel.cli.output import report, tell
     from ragwheel.schemas.migrations import statements
     from ragwheel.schemas.settings import ClickHouseSettings, load
 
@@ -72,11 +72,6 @@ def run(
         MigrationLine(each.label, each.moves_data, list(statements(each.up, replicated=replicated)))
         for each in found
     ]
-    report(
-        Migrations(dry_run, done),
-        lambda made: lines(
-            (each.text(dry_run=dry_run) for each in made.migrations), "the schema is up to date"
-        ),
-        as_json=as_json,
-    )
+    text = "\n".join(each.text(dry_run=dry_run) for each in done) or "the schema is up to date"
+    report(Migrations(dry_run, done), text, as_json=as_json)
     return 0

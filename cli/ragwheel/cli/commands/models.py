@@ -39,11 +39,8 @@ def run(
 
         with Trainer(settings) as trainer:
             done = trainer.roll_back(reason)
-        report(
-            done,
-            lambda it: f"{it.rolled_back} no longer serves; {it.serving} does",
-            as_json=as_json,
-        )
+        text = f"{done.rolled_back} no longer serves; {done.serving} does"
+        report(done, text, as_json=as_json)
         return 0
 
     from ragwheel.cli.views.models import Models, tables

@@ -35,7 +35,7 @@ def run(
     """
     from ragwheel.backends.kafka import create_topics, missing_topics, require_broker
     from ragwheel.cli.connection import connect_to
-    from ragwheel.cli.output import lines, report
+    from ragwheel.cli.output import report
     from ragwheel.schemas.settings import KafkaSettings, load
 
     connect_to(home)
@@ -46,9 +46,6 @@ def run(
         require_broker(settings)
         names = sorted(create_topics(settings, replication=replication, partitions=partitions))
     verb = "would create" if dry_run else "created"
-    report(
-        Topics(dry_run, names),
-        lambda done: lines((f"{verb} {name}" for name in done.topics), "all topics exist"),
-        as_json=as_json,
-    )
+    text = "\n".join(f"{verb} {name}" for name in names) or "all topics exist"
+    report(Topics(dry_run, names), text, as_json=as_json)
     return 0

@@ -22,9 +22,7 @@ def run(as_json: JsonFlag = False) -> int:
 
     from ragwheel.cli.output import report
 
-    report(
-        Version(version("ragwheel"), platform.python_version()),
-        lambda found: f"ragwheel {found.ragwheel} (Python {found.python})",
-        as_json=as_json,
-    )
+    found = Version(version("ragwheel"), platform.python_version())
+    text = f"ragwheel {found.ragwheel} (Python {found.python})"
+    report(found, text, as_json=as_json)
     return 0
