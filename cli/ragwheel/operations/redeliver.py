@@ -12,7 +12,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -37,17 +37,17 @@ _FIX_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters, the oldest up to `limit`; an empty tuple or None does not restrict.
+    """Which dead letters, the oldest up to `limit`; an empty list or None does not restrict.
 
     Attributes:
         topics: logical names of the topics they came from.
         since: stored by the broker at or after.
     """
 
-    reasons: Sequence[DeadLetterReason] = ()
-    topics: Sequence[TopicName] = ()
+    reasons: list[DeadLetterReason] = field(default_factory=list)
+    topics: list[TopicName] = field(default_factory=list)
     since: datetime | None = None
-    ids: Sequence[str] = ()
+    ids: list[str] = field(default_factory=list)
     limit: int = 1_000
 
 
@@ -132,13 +132,8 @@ def select(client: Client, selection: Selection) -> list[DeadLetter]:
     """Dead letters with their original bytes, oldest first."""
     found = client.query(
         _SELECT,
-        parameters={
-            "reasons": list(selection.reasons),
-            "topics": list(selection.topics),
-            "ids": list(selection.ids),
-            "since": selection.since or datetime(1970, 1, 2, tzinfo=UTC),
-            "limit": selection.limit,
-        },
+        parameters=asdict(selection)
+        | {"since": selection.since or datetime(1970, 1, 2, tzinfo=UTC)},
         # Keys and payloads are any bytes; everything else is text by construction.
         column_formats={"key": "bytes", "payload": "bytes"},
     )
