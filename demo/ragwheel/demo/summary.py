@@ -12,7 +12,6 @@ from rich.text import Text
 
 from ragwheel.demo.outcome import Comparison, DemoResult, overall
 from ragwheel.demo.report.cells import account_table, label_table
-from ragwheel.measuring.intervals import Interval
 
 
 def summary(result: DemoResult) -> Iterator[RenderableType]:
@@ -61,9 +60,9 @@ def _quality(result: DemoResult) -> Iterator[RenderableType]:
             (
                 row.group,
                 row.name,
-                _interval(row.before),
-                _interval(row.after),
-                _interval(row.delta, sign="+"),
+                f"{row.before:.3f}",
+                f"{row.after:.3f}",
+                f"{row.delta:+.3f}",
                 f"{row.relative:+.1%}",
                 f"{row.queries:,}",
                 _short(result.true(row)),
@@ -89,10 +88,6 @@ def _verdict(result: DemoResult) -> Iterator[RenderableType]:
         )
     yield result.grader
     yield from (Text(f"✗ {problem}", "red") for problem in result.problems)
-
-
-def _interval(one: Interval, sign: str = "") -> str:
-    return f"{one.value:{sign}.3f} [{one.low:{sign}.3f}, {one.high:{sign}.3f}]"
 
 
 def _short(row: Comparison | None) -> str:

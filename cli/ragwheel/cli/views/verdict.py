@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from ragwheel.cli.output import console, table, tell
-from ragwheel.measuring.intervals import Interval
 from ragwheel.trainers.cycle import CycleResult
 from ragwheel.trainers.evaluation import Figure, System
 from ragwheel.trainers.stages import STAGES, progress_text
@@ -94,9 +93,9 @@ def tables(report: Training) -> RenderableType:
     """The verdict, with the figures of both models over all segments and 95 % intervals."""
     parts: list[RenderableType] = []
     if report.figures:
-        found = {(each.metric, each.k, each.system): each.interval for each in report.figures}
+        found = {(one.metric, one.k, one.system): f"{one.interval:.3f}" for one in report.figures}
         rows = [
-            (f"{name}@{k}" if k else name, *(_shown(found.get((name, k, s))) for s in _SYSTEMS))
+            (f"{name}@{k}" if k else name, *(found.get((name, k, s), "-") for s in _SYSTEMS))
             for name, k in dict.fromkeys((name, k) for name, k, _ in found)
         ]
         parts += [table(("metric", "incumbent", "candidate", "difference"), rows), ""]
@@ -108,7 +107,3 @@ def tables(report: Training) -> RenderableType:
         Text(f"({took})", "dim"),
     ]
     return Group(*parts)
-
-
-def _shown(mean: Interval | None) -> str:
-    return f"{mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}]" if mean else "-"
