@@ -59,9 +59,9 @@ def emit_lines(
             confirm stays; sending the file again is safe, since events keep their identity.
     """
     report = EmitReport()
+    valid = _valid(lines, report, on_error)
     if settings is None:
-        for topic, _record in _valid(lines, report, on_error):
-            report.delivered[topic] += 1
+        report.delivered.update(topic for topic, _ in valid)
         return report
     require_broker(settings)
     failures: list[KafkaError] = []
@@ -74,7 +74,7 @@ def emit_lines(
 
     publisher, why = Publisher(settings), ""
     try:
-        for topic, record in _valid(lines, report, on_error):
+        for topic, record in valid:
             publisher.send(Outgoing.of(topic, record), partial(done, topic))
         if publisher.flush():
             why = "no answer in time"

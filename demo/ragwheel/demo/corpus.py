@@ -62,11 +62,6 @@ def _layout() -> Mapping[str, Any]:
     return tomllib.loads(Path(__file__).with_name("library.toml").read_text("utf-8"))
 
 
-def standard_library() -> Path:
-    """Return the folder of the running interpreter's standard library."""
-    return Path(sysconfig.get_paths()["stdlib"])
-
-
 def load_corpus(root: Path | None = None) -> tuple[CorpusChunk, ...]:
     """Return all chunks under `root` (default: this interpreter's library), sorted by chunk id.
 
@@ -74,7 +69,7 @@ def load_corpus(root: Path | None = None) -> tuple[CorpusChunk, ...]:
     `_is_filler`), undocumented ``__special__`` methods. Equal texts are kept once, the first by
     chunk id; a question shared by several chunks is dropped from all of them.
     """
-    root = standard_library() if root is None else root
+    root = root or Path(sysconfig.get_paths()["stdlib"])
     found: dict[str, CorpusChunk] = {}
     for path in _source_files(root):
         for chunk in _chunks_of_file(path, root):

@@ -178,6 +178,5 @@ def _tell(
             latency_ms=found.latency_ms,
         )
         query.used([chunk.chunk_id for chunk in found.chunks[:CONTEXT_SIZE]])
-        for reaction in react(answer_rank, len(found.chunks), rng):
-            chunk_id = None if reaction.rank is None else found.chunks[reaction.rank - 1].chunk_id
-            query.feedback(reaction.kind, chunk_id)
+        for kind, rank in react(answer_rank, len(found.chunks), rng):
+            query.feedback(kind, None if rank is None else found.chunks[rank - 1].chunk_id)

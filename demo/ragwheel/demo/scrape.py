@@ -21,10 +21,8 @@ class Scraped:
 
     def value(self, metric: Metric, /, **labels: str) -> float | None:
         """The value with exactly these labels, None when it is not there."""
-        for sample in self._samples:
-            if sample.name == metric.name and sample.labels == labels:
-                return float(sample.value)
-        return None
+        named = (sample for sample in self._samples if sample.name == metric.name)
+        return next((float(sample.value) for sample in named if sample.labels == labels), None)
 
 
 def scrape(port: int) -> Scraped:

@@ -9,7 +9,7 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import ParamSpec
 
-from ragwheel.demo.terminal import Terminal
+from ragwheel.demo.terminal import Terminal, counted
 from ragwheel.schemas.errors import RagwheelError
 from ragwheel.stack.processes import last_lines
 
@@ -42,9 +42,7 @@ class Standing:
 
     def __str__(self) -> str:
         """`5 of 9 pairs; the text`."""
-        done, total = self.count
-        counted = f"{done:,} of {total:,} {self.unit}".rstrip() if total else ""
-        return "; ".join(filter(None, (counted, self.text)))
+        return "; ".join(filter(None, (counted(*self.count, self.unit), self.text)))
 
 
 @dataclass(frozen=True, slots=True)
