@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from ragwheel.observability.boards.board import Dashboard, PanelRow
 from ragwheel.observability.boards.labels_llm import LLM
-from ragwheel.observability.boards.panels import Color, Panel, Target
+from ragwheel.observability.boards.panels import Color, figure, flow, gauge, series, stat
 from ragwheel.observability.boards.pipeline_board import ALERTS
-from ragwheel.observability.boards.promql import or_zero, share, total_rate
+from ragwheel.observability.boards.promql import or_zero, query, rates, share, total_rate, zeroed
 from ragwheel.schemas import metrics as m
 
 _RANGE = "$__range"
@@ -32,81 +32,53 @@ _GRADED = _in_range(m.LABELS.name, '{status="graded"}')
 _AT_A_GLANCE = PanelRow(
     "At a glance (over the chosen time range)",
     (
-        Panel(
-            "stat",
+        figure(
             "Graded pairs",
             "Pairs of query and chunk that carry a grade, known ones included.",
-            (Target(_GRADED),),
-            width=4,
-            height=4,
-            base_color="text",
+            query(_GRADED),
             decimals=0,
         ),
-        Panel(
-            "stat",
+        stat(
             "Pairs without a grade",
             "Unparsed, refused, truncated or failed; they are never counted as irrelevant. Red at "
             "the limit of RagwheelLabelsFailing.",
-            (
-                Target(
-                    share(
-                        _in_range(m.LABELS.name, '{status!~"graded|over_budget"}'),
-                        _in_range(m.LABELS.name, '{status!="over_budget"}'),
-                        "grader",
-                    )
-                ),
+            query(
+                share(
+                    _in_range(m.LABELS.name, '{status!~"graded|over_budget"}'),
+                    _in_range(m.LABELS.name, '{status!="over_budget"}'),
+                    "grader",
+                )
             ),
             unit="percentunit",
-            width=4,
-            height=4,
             thresholds=((0.02, "yellow"), (0.1, "red")),
             value_when_empty="no labels",
         ),
-        Panel(
-            "stat",
+        figure(
             "Spent",
             "By the price table, USD. A model without a price counts as 0: compare the tokens.",
-            (Target(or_zero(_in_range(m.LLM_COST.name), "grader")),),
+            query(or_zero(_in_range(m.LLM_COST.name), "grader")),
             unit="currencyUSD",
-            width=4,
-            height=4,
-            base_color="text",
         ),
-        Panel(
-            "stat",
+        figure(
             "Cost per graded pair",
             "Spent divided by graded pairs, savings of the cache included.",
-            (Target(share(_in_range(m.LLM_COST.name), _GRADED, "grader")),),
+            query(share(_in_range(m.LLM_COST.name), _GRADED, "grader")),
             unit="currencyUSD",
-            width=4,
-            height=4,
             decimals=6,
-            base_color="text",
             value_when_empty="no labels",
         ),
-        Panel(
-            "stat",
+        figure(
             "Not paid for again",
             "Share of pairs that were answered from memory or from ClickHouse.",
-            (
-                Target(
-                    share(_in_range(m.LABEL_CACHE_HITS.name), _in_range(m.LABELS.name), "grader")
-                ),
-            ),
+            query(share(_in_range(m.LABEL_CACHE_HITS.name), _in_range(m.LABELS.name), "grader")),
             unit="percentunit",
-            width=4,
-            height=4,
-            base_color="text",
             value_when_empty="no labels",
         ),
-        Panel(
-            "gauge",
+        gauge(
             "Today's budget used",
             "By the worker that is nearest to its limit; the day is UTC. 0 when no limit is set.",
-            (Target(or_zero("ragwheel:llm_budget_used:max_ratio", "grader")),),
+            query(or_zero("ragwheel:llm_budget_used:max_ratio", "grader")),
             unit="percentunit",
-            width=4,
-            height=4,
             maximum=1,
             thresholds=((0.75, "yellow"), (0.9, "red")),
         ),
@@ -116,87 +88,63 @@ _AT_A_GLANCE = PanelRow(
 _LABELS = PanelRow(
     "Labels",
     (
-        Panel(
-            "timeseries",
+        flow(
             "Labels per second by status",
             "Only `graded` carries a grade.",
-            (Target(total_rate(m.LABELS, "status"), "{{status}}"),),
-            unit="cps",
-            stacked=True,
+            rates(m.LABELS, "status"),
             colors=_STATUS_COLORS,
         ),
-        Panel(
-            "timeseries",
+        series(
             "Pairs without a grade",
             "Share of the last 15 minutes, by role and segment: what RagwheelLabelsFailing "
             "evaluates.",
-            (
-                Target(
-                    or_zero(
-                        "role_segment:ragwheel_labels_failing:ratio_rate15m",
-                        "grader",
-                        role="all",
-                        segment="segments",
-                    ),
-                    "{{role}} {{segment}}",
-                ),
+            zeroed(
+                "role_segment:ragwheel_labels_failing:ratio_rate15m",
+                "grader",
+                role="all",
+                segment="segments",
             ),
             unit="percentunit",
             thresholds=((0.1, "red"),),
         ),
-        Panel(
-            "timeseries",
+        series(
             "Jobs in flight",
             "Jobs read and not yet acknowledged, by grader. At the same height for long: the LLM "
             "is the limit.",
-            (Target(f"sum by (instance) ({m.JOBS_IN_FLIGHT.name})", "{{instance}}"),),
+            query(f"sum by (instance) ({m.JOBS_IN_FLIGHT.name})", "{{instance}}"),
         ),
-        Panel(
-            "timeseries",
+        series(
             "Grades",
             "Share of each grade in what was graded (3 answers the query, 0 has nothing to do with "
             "it). A step without a change of traffic is a change of the grader.",
-            (
-                Target(
-                    f"{total_rate(m.GRADES, 'grade')} / on () group_left () "
-                    f"({total_rate(m.GRADES)} > 0)",
-                    "{{grade}}",
-                ),
+            query(
+                f"{total_rate(m.GRADES, 'grade')} / on () group_left () "
+                f"({total_rate(m.GRADES)} > 0)",
+                "{{grade}}",
             ),
             unit="percentunit",
             maximum=1,
             stacked=True,
             colors=_GRADE_COLORS,
         ),
-        Panel(
-            "timeseries",
+        series(
             "Share of relevant pairs by segment",
             "Pairs graded 2 or 3 among training labels. Falls when retrieval gets worse; this is "
             "the raw mean of the sample, without an interval.",
-            (
-                Target(
-                    total_rate(m.GRADES, "segment", where='role="label", grade=~"2|3"')
-                    + " / on (segment) ("
-                    + total_rate(m.GRADES, "segment", where='role="label"')
-                    + " > 0)",
-                    "{{segment}}",
-                ),
+            query(
+                total_rate(m.GRADES, "segment", where='role="label", grade=~"2|3"')
+                + " / on (segment) ("
+                + total_rate(m.GRADES, "segment", where='role="label"')
+                + " > 0)",
+                "{{segment}}",
             ),
             unit="percentunit",
             maximum=1,
         ),
-        Panel(
-            "timeseries",
+        flow(
             "Pairs not paid for again per second",
             "By where the answer was found.",
-            (
-                Target(
-                    or_zero(total_rate(m.LABEL_CACHE_HITS, "source"), "grader", source="none"),
-                    "{{source}}",
-                ),
-            ),
-            unit="cps",
-            stacked=True,
+            zeroed(total_rate(m.LABEL_CACHE_HITS, "source"), "grader", source="none"),
         ),
     ),
 )

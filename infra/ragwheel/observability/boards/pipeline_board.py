@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ragwheel.observability.boards.board import Dashboard, Mark, PanelRow
-from ragwheel.observability.boards.panels import Panel, Target
+from ragwheel.observability.boards.panels import Target, series, stat, table
 from ragwheel.observability.boards.pipeline_flow import FLOW, INSERTS
 from ragwheel.observability.boards.pipeline_services import CLIENTS, PROCESSES, TRAFFIC
-from ragwheel.observability.boards.promql import share, total_rate
+from ragwheel.observability.boards.promql import query, share, total_rate
 from ragwheel.schemas import metrics as m
 
 #: Marks every board with the moments at which our alerts began to fire.
@@ -20,95 +20,67 @@ ALERTS = Mark(
 _AT_A_GLANCE = PanelRow(
     "At a glance",
     (
-        Panel(
-            "stat",
+        stat(
             "Unaccounted",
             "Messages that were committed and neither landed nor were dead-lettered. 0, always: "
             "anything else is loss (RagwheelUnaccounted).",
-            (Target("sum(topic:ragwheel_topic_unaccounted_messages:max)"),),
-            width=4,
-            height=4,
+            query("sum(topic:ragwheel_topic_unaccounted_messages:max)"),
             thresholds=((1, "red"),),
         ),
-        Panel(
-            "stat",
+        stat(
             "Dead-lettered, 15 min",
             "Share of consumed messages that could not be used. They are kept and can be replayed. "
             "Red at the limit of RagwheelDeadLetters.",
-            (
-                Target(
-                    share(
-                        total_rate(m.DEAD_LETTERED, window="15m"),
-                        total_rate(m.CONSUMED, window="15m"),
-                        "intake",
-                    )
-                ),
+            query(
+                share(
+                    total_rate(m.DEAD_LETTERED, window="15m"),
+                    total_rate(m.CONSUMED, window="15m"),
+                    "intake",
+                )
             ),
             unit="percentunit",
-            width=4,
-            height=4,
             thresholds=((0.001, "yellow"), (0.01, "red")),
             value_when_empty="no traffic",
         ),
-        Panel(
-            "stat",
+        stat(
             "Waiting in Kafka",
             "Messages of all topics that intake has not committed yet. Red at the limit of "
             "RagwheelLagGrowing.",
-            (Target("sum(topic:ragwheel_topic_in_flight_messages:max)"),),
-            width=4,
-            height=4,
+            query("sum(topic:ragwheel_topic_in_flight_messages:max)"),
             thresholds=((1_000, "yellow"), (10_000, "red")),
         ),
-        Panel(
-            "stat",
+        stat(
             "Oldest traffic topic",
             "Age of the newest event in ClickHouse, of the topic where it is highest: how far in "
             "the past everything on these boards is. Grows without fault while nobody searches.",
-            (
-                Target(
-                    "max(topic:ragwheel_newest_event_age_seconds:min"
-                    '{topic=~"queries|retrievals|feedback"})'
-                ),
+            query(
+                "max(topic:ragwheel_newest_event_age_seconds:min"
+                '{topic=~"queries|retrievals|feedback"})'
             ),
             unit="s",
-            width=4,
-            height=4,
             thresholds=((60, "yellow"), (600, "red")),
         ),
-        Panel(
-            "stat",
+        stat(
             "Searches without results, 30 min",
             "Share of retrievals that returned no candidate, over all segments. Red at the limit "
             "of RagwheelZeroResults, which looks at each segment.",
-            (
-                Target(
-                    share(
-                        total_rate(m.ZERO_RESULTS, window="30m"),
-                        # By topic and not by segment: this counter is there, at 0, before the first
-                        # search, so that also the first burst of traffic is a rise.
-                        total_rate(m.LANDED, where='topic="retrievals"', window="30m"),
-                        "intake",
-                    )
-                ),
+            query(
+                share(
+                    total_rate(m.ZERO_RESULTS, window="30m"),
+                    # By topic and not by segment: this counter is there, at 0, before the first
+                    # search, so that also the first burst of traffic is a rise.
+                    total_rate(m.LANDED, where='topic="retrievals"', window="30m"),
+                    "intake",
+                )
             ),
             unit="percentunit",
-            width=4,
-            height=4,
             thresholds=((0.05, "yellow"), (0.2, "red")),
             value_when_empty="no traffic",
         ),
-        Panel(
-            "stat",
+        stat(
             "Alerts firing",
             "Alerts of ragwheel that fire now; docs/operations.md has a runbook for each.",
-            (
-                Target(
-                    'count(ALERTS{alertname=~"Ragwheel.+", alertstate="firing"}) or on () vector(0)'
-                ),
-            ),
-            width=4,
-            height=4,
+            query('count(ALERTS{alertname=~"Ragwheel.+", alertstate="firing"}) or on () vector(0)'),
             thresholds=((1, "red"),),
         ),
     ),
@@ -117,8 +89,7 @@ _AT_A_GLANCE = PanelRow(
 _ACCOUNTS = PanelRow(
     "Accounts: produced = finished + waiting + unaccounted",
     (
-        Panel(
-            "table",
+        table(
             "Accounts per topic",
             "Finished is landed in ClickHouse or dead-lettered, from intake's ledger of offsets. "
             "Each row adds up, or unaccounted says by how much it does not.",
@@ -137,11 +108,10 @@ _ACCOUNTS = PanelRow(
             width=14,
             hidden_labels=("__name__",),
         ),
-        Panel(
-            "timeseries",
+        series(
             "Unaccounted messages",
             "By topic. A flat line at 0 is the guarantee.",
-            (Target("topic:ragwheel_topic_unaccounted_messages:max", "{{topic}}"),),
+            query("topic:ragwheel_topic_unaccounted_messages:max", "{{topic}}"),
             width=10,
             thresholds=((1, "red"),),
         ),
