@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from ragwheel.stack.composition import DemoLlm, demo_llm_settings
 from ragwheel.stack.home import Home
-from ragwheel.stack.processes import ManagedProcess, listens, still_free
+from ragwheel.stack.processes import still_free
 from ragwheel.stack.processes.loopback import LoopbackServer, PythonServer
 from ragwheel.stack.prometheus import SCRAPE_INTERVAL_S, prometheus_argv, prometheus_config
 
@@ -37,21 +36,21 @@ class PrometheusServer(LoopbackServer):
     """
 
     def __init__(self, home: Home, metrics_ports: Mapping[str, int], last_port: int) -> None:
-        super().__init__("prometheus", home.log_path("prometheus"), "http://127.0.0.1:{port}", {})
-        self._folder: Path = home.prometheus_dir
+        super().__init__(
+            "prometheus",
+            address="http://127.0.0.1:{port}",
+            variables={},
+            log_path=home.log_path("prometheus"),
+        )
+        self._folder = home.prometheus_dir
         self._metrics_ports = metrics_ports
         self._last_port = last_port
 
-    def _prepare(self) -> ManagedProcess:
-        port = self._port = still_free(self._last_port)
+    def _prepare(self) -> list[str]:
+        self._port = still_free(self._last_port)
         self._folder.mkdir(parents=True, exist_ok=True)
         config = self._folder / "prometheus.json"
         config.write_bytes(
             prometheus_config(self._metrics_ports, scrape_interval_s=SCRAPE_INTERVAL_S)
         )
-        return ManagedProcess(
-            self.name,
-            prometheus_argv(config, self._folder / "data", port),
-            log_path=self.log_path,
-            ready=lambda: listens(port),
-        )
+        return prometheus_argv(config, self._folder / "data", self._port)

@@ -6,30 +6,20 @@ import base64
 import fcntl
 import json
 import os
-import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from ragwheel.schemas.errors import ConfigError, DependencyError
 from ragwheel.stack.kafka.config import JVM_OPTIONS, NODE_ID, server_properties
 from ragwheel.stack.kafka.jars import classpath
-from ragwheel.stack.processes import (
-    ManagedProcess,
-    ProcessFailedError,
-    last_lines,
-    port_is_free,
-    still_free,
-)
+from ragwheel.stack.processes import ProcessFailedError, listens, port_is_free, still_free
 from ragwheel.stack.processes.loopback import LoopbackServer
 
 _LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
 _FORMAT_TIMEOUT_S = 120.0
-# Two seconds on an idle machine; a starved one may need much more.
-_START_TIMEOUT_S = 120.0
 _GRACE_S = 15.0
 # Time for a former broker on this data to end: after its parent's death it gets 5 s.
 _DATA_LOCK_TIMEOUT_S = 8.0
@@ -58,12 +48,14 @@ class KafkaBroker(LoopbackServer):
         self.data_dir = data_dir.absolute()
         super().__init__(
             "kafka",
-            self.data_dir / "log" / "server.log",
-            "127.0.0.1:{port}",
-            {
+            address="127.0.0.1:{port}",
+            variables={
                 "RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:{port}",
                 "RAGWHEEL_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
             },
+            log_path=self.data_dir / "log" / "server.log",
+            output_path=self.data_dir / "log" / "console.log",
+            grace_s=_GRACE_S,
         )
         self._wanted_port = port
         self._on_progress = on_progress
@@ -73,17 +65,7 @@ class KafkaBroker(LoopbackServer):
         """`127.0.0.1:<port>` of a started broker."""
         return f"127.0.0.1:{self.port}"
 
-    def wait_ready(self) -> None:
-        """Wait until it serves metadata; a failure is told with the broker's own log."""
-        with self._own_log_in_errors():
-            super().wait_ready()
-
-    def check(self) -> None:
-        """See `LoopbackServer.check`; tells the broker's own log too."""
-        with self._own_log_in_errors():
-            super().check()
-
-    def _prepare(self) -> ManagedProcess:
+    def _prepare(self) -> list[str]:
         """Fetch missing jars, format a new storage.
 
         Raises:
@@ -106,28 +88,11 @@ class KafkaBroker(LoopbackServer):
         )
         if not (self._storage / "meta.properties").exists():
             self._format(java, config)
-        return ManagedProcess(
-            self.name,
-            [*java, "kafka.Kafka", str(config)],
-            log_path=self.data_dir / "log" / "console.log",
-            ready=self._answers,
-            start_timeout_s=_START_TIMEOUT_S,
-            grace_s=_GRACE_S,
-        )
+        return [*java, "kafka.Kafka", str(config)]
 
     def _tell(self, done: int, total: int, _name: str) -> None:
         if self._on_progress is not None and (done == total or done % 10 == 0):
             self._on_progress(f"kafka: {done} of {total} jars fetched (this happens once)")
-
-    @contextmanager
-    def _own_log_in_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except ProcessFailedError as error:
-            lines = "".join(f"\n    {line}" for line in last_lines(self.log_path, 15))
-            raise ProcessFailedError(
-                f"{error}\n  log {self.log_path}:{lines}" if lines else str(error)
-            ) from error
 
     @property
     def _storage(self) -> Path:
@@ -185,10 +150,8 @@ class KafkaBroker(LoopbackServer):
 
     def _answers(self) -> bool:
         """Whether the broker serves metadata and has unfenced itself."""
-        with socket.socket() as probe:
-            probe.settimeout(0.5)
-            if probe.connect_ex(("127.0.0.1", self._port)) != 0:
-                return False
+        if not listens(self._port):
+            return False
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
 
