@@ -8,12 +8,13 @@ from ragwheel.stack.composition import DemoLlm, demo_llm_settings
 from ragwheel.stack.home import Home
 from ragwheel.stack.processes import still_free
 from ragwheel.stack.processes.loopback import LoopbackServer, PythonServer
+from ragwheel.stack.processes.ports import noted_port
 from ragwheel.stack.prometheus import SCRAPE_INTERVAL_S, prometheus_argv, prometheus_config
 
 _LLM_ADDRESS = "http://127.0.0.1:{port}/v1"
 
 
-def demo_llm(home: Home, options: DemoLlm, last_port: int) -> PythonServer:
+def demo_llm(home: Home, options: DemoLlm) -> PythonServer:
     """The stand-in for an LLM."""
     gold = [] if options.gold is None else ["--gold", str(options.gold.absolute())]
     return PythonServer(
@@ -24,7 +25,6 @@ def demo_llm(home: Home, options: DemoLlm, last_port: int) -> PythonServer:
         port_file=home.root / "run" / "llm.port",
         address=_LLM_ADDRESS,
         variables=demo_llm_settings(_LLM_ADDRESS),
-        last_port=last_port,
     )
 
 
@@ -35,7 +35,7 @@ class PrometheusServer(LoopbackServer):
         DependencyError: it is not installed; when it is launched.
     """
 
-    def __init__(self, home: Home, metrics_ports: Mapping[str, int], last_port: int) -> None:
+    def __init__(self, home: Home, metrics_ports: Mapping[str, int]) -> None:
         super().__init__(
             "prometheus",
             address="http://127.0.0.1:{port}",
@@ -44,11 +44,12 @@ class PrometheusServer(LoopbackServer):
         )
         self._folder = home.prometheus_dir
         self._metrics_ports = metrics_ports
-        self._last_port = last_port
 
     def _prepare(self) -> list[str]:
-        self._port = still_free(self._last_port)
         self._folder.mkdir(parents=True, exist_ok=True)
+        note = self._folder / "port"
+        self._port = still_free(noted_port(note))
+        note.write_text(f"{self._port}\n", encoding="ascii")
         config = self._folder / "prometheus.json"
         config.write_bytes(
             prometheus_config(self._metrics_ports, scrape_interval_s=SCRAPE_INTERVAL_S)

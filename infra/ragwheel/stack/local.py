@@ -95,26 +95,12 @@ class LocalStack:
     @property
     def state(self) -> StackState:
         """What runs where, now."""
-        processes = [
-            ProcessState(
-                server.name,
-                server.pid,
-                str(server.log_path),
-                server.address,
-                started=_started(server.pid),
-            )
-            for server in self._servers
-        ]
+        processes = [_state_of(server, address=server.address) for server in self._servers]
         processes += [
-            ProcessState(
-                name,
-                worker.pid,
-                str(worker.log_path),
-                metrics_port=self._metrics_ports[name],
-                restarts=worker.restarts,
-                started=_started(worker.pid),
+            _state_of(
+                worker, metrics_port=self._metrics_ports[worker.name], restarts=worker.restarts
             )
-            for name, worker in self._workers.items()
+            for worker in self._workers.values()
         ]
         return StackState(
             os.getpid(), str(self.home.root), self._started_at, self.env, tuple(processes)
@@ -194,14 +180,10 @@ class LocalStack:
         # broker takes longest.
         if "clickhouse" in self._components:
             self._launch(
-                ClickHouseFront(
-                    self.home.clickhouse_dir,
-                    last_port=_port_of(previous, "clickhouse"),
-                    log_path=self.home.log_path("clickhouse"),
-                )
+                ClickHouseFront(self.home.clickhouse_dir, log_path=self.home.log_path("clickhouse"))
             )
         if "llm" in self._components and isinstance(self._llm, DemoLlm):
-            self._launch(demo_llm(self.home, self._llm, _port_of(previous, "llm")))
+            self._launch(demo_llm(self.home, self._llm))
         if "kafka" in self._components:
             self._launch(KafkaBroker(self.home.kafka_dir, on_progress=self._progress))
         for server in self._servers:
@@ -214,8 +196,7 @@ class LocalStack:
             schema.create_missing_topics(self._env, self._progress, replication=1 if local else -1)
         self._start_workers(previous)
         if self._with_prometheus:
-            port = _port_of(previous, "prometheus")
-            self._launch(PrometheusServer(self.home, self._metrics_ports, port))
+            self._launch(PrometheusServer(self.home, self._metrics_ports))
         self._wait_for_workers()
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         write_state(self.home, self.state)
@@ -276,19 +257,19 @@ class LocalStack:
         self.stop()
 
 
-def _port_of(state: StackState | None, name: str) -> int:
-    known = state.process(name) if state else None
-    return port_in(known.address) if known else 0
-
-
-def port_in(address: str) -> int:
-    """The port in host:port or in a URL; 0 if there is none."""
-    tail = address.rpartition(":")[2].partition("/")[0]
-    return int(tail) if tail.isdigit() else 0
-
-
-def _started(pid: int | None) -> float | None:
-    return None if pid is None else start_of(pid)
+def _state_of(
+    process: LoopbackServer | Worker, *, address: str = "", metrics_port: int = 0, restarts: int = 0
+) -> ProcessState:
+    pid = process.pid
+    return ProcessState(
+        process.name,
+        pid,
+        str(process.log_path),
+        address,
+        metrics_port,
+        restarts,
+        started=None if pid is None else start_of(pid),
+    )
 
 
 def _silent(_line: str) -> None:

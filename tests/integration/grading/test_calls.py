@@ -20,6 +20,7 @@ from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.errors import ConfigError, UnavailableError
 from ragwheel.schemas.settings import GraderSettings, load
 from ragwheel.stack.llm import Fault, LlmServer, OverlapGrader
+from ragwheel.stack.serving import listening
 
 pytestmark = pytest.mark.integration
 
@@ -29,8 +30,9 @@ _TEXTS = ("red file", "green file tree", "nothing of that")
 
 @pytest.fixture
 async def server() -> AsyncIterator[LlmServer]:
-    async with LlmServer(OverlapGrader(), ("m",), api_key="right") as started:
-        yield started
+    made = LlmServer(OverlapGrader(), ("m",), api_key="right")
+    async with listening(made.runner()) as made.port:
+        yield made
 
 
 def _client(server: LlmServer, key: str = "right") -> openai.AsyncOpenAI:

@@ -9,14 +9,14 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
-from ragwheel.backends.files import replace_file
-from ragwheel.schemas.errors import ConfigError, RagwheelError
+from ragwheel.schemas.errors import RagwheelError
 from ragwheel.stack.processes.exclusive import Exclusive, HeldError
+from ragwheel.stack.serving import add_port_options, asked_to_end, listening
 
 _log = logging.getLogger("ragwheel.stack.clickhouse")
 
@@ -52,44 +52,23 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         description="ClickHouse's HTTP interface on 127.0.0.1, served by the embedded engine.",
     )
     parser.add_argument("--data-dir", type=Path, required=True, help="where tables are kept")
-    parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
-    parser.add_argument(
-        "--port-file", type=Path, help="written with the port number once requests are answered"
-    )
+    add_port_options(parser)
     return parser.parse_args(argv)
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    from aiohttp import web
-
     from ragwheel.stack.clickhouse.engine import Engine
     from ragwheel.stack.clickhouse.front import Front
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    engine = Engine(arguments.data_dir / "engine")
-    front = Front(engine)
-    runner = front.runner()
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", arguments.port, reuse_address=True)
-    try:
-        await site.start()
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on 127.0.0.1:{arguments.port} ({error.strerror}): choose another "
-            "--port, or 0 for a free one"
-        ) from error
-    port = int(runner.addresses[0][1])
-    if arguments.port_file is not None:
-        replace_file(arguments.port_file, f"{port}\n".encode())
-    _log.info("ClickHouse %s answers on http://127.0.0.1:%d", engine.version(), port)
-    await stop.wait()
-    _log.info("stopping")
-    await runner.cleanup()
-    front.close()
-    engine.close()
+    end = asked_to_end()
+    with (
+        closing(Engine(arguments.data_dir / "engine")) as engine,
+        closing(Front(engine)) as front,
+    ):
+        async with listening(front.runner(), arguments.port, arguments.port_file) as port:
+            _log.info("ClickHouse %s answers on http://127.0.0.1:%d", engine.version(), port)
+            await end.wait()
+            _log.info("stopping")
     _log.info("stopped")
 
 

@@ -4,15 +4,14 @@ POST /v1/chat/completions and GET /v1/models are the API; the rest is for its ow
 GET  /tally           what was asked, for comparison with what the asker believes
 PUT  /faults          {"script": [{"kind": "rate_limit", "seconds": 2, "count": 3}],
                        "rates": [{"kind": "missing", "rate": 0.05}], "seed": 7,
-                       "json_schema": true}    replaces the configuration
-DELETE /faults        nothing goes wrong any more
+                       "json_schema": true}    replaces the configuration; {} ends all faults
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any, Self
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -64,7 +63,7 @@ class Tally:
 
 
 class LlmServer:
-    """The server. `async with LlmServer(brain, models) as server: server.base_url`."""
+    """The application, and where it is reached."""
 
     def __init__(self, brain: Brain, models: tuple[str, ...], *, api_key: str = "") -> None:
         """Serve `models` with `brain`. With an `api_key`, other keys get a 401."""
@@ -75,15 +74,14 @@ class LlmServer:
         self._models = models
         self._api_key = api_key
         self._json_schema = True
-        self._runner: web.AppRunner | None = None
 
     @property
     def base_url(self) -> str:
         """What goes into RAGWHEEL_LLM_BASE_URL."""
         return f"http://127.0.0.1:{self.port}/v1"
 
-    async def start(self, port: int = 0) -> Self:
-        """Listen on loopback; port 0 takes a free one."""
+    def runner(self) -> web.AppRunner:
+        """The application, ready to be bound to an address; whoever binds it sets `port`."""
         app = web.Application(client_max_size=_MAX_BODY)
         app.add_routes(
             [
@@ -91,27 +89,9 @@ class LlmServer:
                 web.get("/v1/models", self._list_models),
                 web.get("/tally", self._show_tally),
                 web.put("/faults", self._configure),
-                web.delete("/faults", self._clear),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-        return self
-
-    async def stop(self) -> None:
-        """Close the listener and every connection."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        return web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
 
     def reject_json_schema(self) -> None:
         """From now on `response_format` json_schema is answered with 400."""
@@ -181,11 +161,6 @@ class LlmServer:
         for fault, count in scripted:
             self.faults.script(fault, count)
         self._json_schema = bool(body.get("json_schema", True))
-        return _json(200, {"ok": True})
-
-    async def _clear(self, _: web.Request) -> web.Response:
-        self.faults.clear()
-        self._json_schema = True
         return _json(200, {"ok": True})
 
     def _authorized(self, request: web.Request) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from ragwheel.stack.processes.child import ManagedProcess, ProcessFailedError
-from ragwheel.stack.processes.ports import listens, port_is_free
+from ragwheel.stack.processes.ports import listens, noted_port, port_is_free
 
 #: A log is complete at every moment, and a crash of a C library leaves the stack that led to it.
 PYTHON_LOGS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
@@ -112,9 +112,8 @@ class PythonServer(LoopbackServer):
     Args:
         module: what `python -m` runs.
         arguments: beside `--port` and `--port-file`.
-        port_file: written by the server once it listens.
+        port_file: written by the server once it listens, and read by its next run.
         port: None takes the last run's port if it is free, else any free one.
-        last_port: the last run's; None: the one in `port_file`.
     """
 
     def __init__(
@@ -128,7 +127,6 @@ class PythonServer(LoopbackServer):
         address: str,
         variables: Mapping[str, str],
         port: int | None = None,
-        last_port: int | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -140,23 +138,16 @@ class PythonServer(LoopbackServer):
         self._command = [sys.executable, "-m", module, *arguments]
         self._port_file = port_file
         self._wanted_port = port
-        self._last_port = last_port
 
     def _prepare(self) -> list[str]:
         port = self._wanted_port
         if port is None:
-            last = self._told() if self._last_port is None else self._last_port
+            last = noted_port(self._port_file)
             port = last if last and port_is_free(last) else 0
         self._port_file.parent.mkdir(parents=True, exist_ok=True)
         self._port_file.unlink(missing_ok=True)
         return [*self._command, "--port", str(port), "--port-file", str(self._port_file)]
 
     def _answers(self) -> bool:
-        self._port = self._told()
+        self._port = noted_port(self._port_file)
         return bool(self._port) and listens(self._port)
-
-    def _told(self) -> int:
-        try:
-            return int(self._port_file.read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 _READY_PROBE_S = 0.5
 
@@ -32,6 +33,14 @@ def port_is_free(port: int) -> bool:
 def still_free(port: int) -> int:
     """`port` if it is free, else any free one."""
     return port if port and port_is_free(port) else free_port()
+
+
+def noted_port(file: Path) -> int:
+    """The port that a server noted in `file`; 0 if it did not, or was cut short."""
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
 
 
 def listens(port: int) -> bool:
