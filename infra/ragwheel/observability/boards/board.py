@@ -41,6 +41,11 @@ class PanelRow:
     panels: tuple[Panel, ...]
 
 
+def row(title: str, *panels: Panel) -> PanelRow:
+    """A `PanelRow`, panel by panel."""
+    return PanelRow(title, panels)
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """A choice at the top of the board, filled from label values.

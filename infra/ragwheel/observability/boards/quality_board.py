@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ragwheel.observability.boards.board import Dashboard, Mark, PanelRow, Variable
+from ragwheel.observability.boards.board import Dashboard, Mark, Variable, row
 from ragwheel.observability.boards.panels import (
     Color,
     Target,
@@ -56,146 +56,140 @@ def _area(system: str) -> Targets:
     return value, high, low
 
 
-_AT_A_GLANCE = PanelRow(
+_AT_A_GLANCE = row(
     "At a glance",
-    (
-        figure(
-            "Model in service",
-            "Content address of the promoted model, or the name of the base model.",
-            query(f"max by (model_id, base_model) ({m.SERVING_MODEL.name})", "{{model_id}}"),
-            width=6,
-            height=5,
-            show_name=True,
-            value_when_empty="the base model",
+    figure(
+        "Model in service",
+        "Content address of the promoted model, or the name of the base model.",
+        query(f"max by (model_id, base_model) ({m.SERVING_MODEL.name})", "{{model_id}}"),
+        width=6,
+        height=5,
+        show_name=True,
+        value_when_empty="the base model",
+    ),
+    stat(
+        "Gain of the last candidate, all segments",
+        "Candidate minus incumbent at the last gate, with the ends of the 95% interval. Proven "
+        "only when `at least` is above 0.",
+        (
+            Target(_chosen(m.QUALITY, "delta"), "gain"),
+            Target(_chosen(m.QUALITY_LOW, "delta"), "at least"),
+            Target(_chosen(m.QUALITY_HIGH, "delta"), "at most"),
         ),
-        stat(
-            "Gain of the last candidate, all segments",
-            "Candidate minus incumbent at the last gate, with the ends of the 95% interval. Proven "
-            "only when `at least` is above 0.",
-            (
-                Target(_chosen(m.QUALITY, "delta"), "gain"),
-                Target(_chosen(m.QUALITY_LOW, "delta"), "at least"),
-                Target(_chosen(m.QUALITY_HIGH, "delta"), "at most"),
-            ),
-            unit="percentunit",
-            width=6,
-            height=5,
-            decimals=1,
-            minimum=None,
-            base_color="red",
-            thresholds=((0, "green"),),
-            value_when_empty="no gate yet",
-        ),
-        gauge(
-            "Progress to the next training",
-            "Queries with a relevant label since the last training, as a share of "
-            "RAGWHEEL_TRAIN_MIN_QUERIES.",
-            query(f"max({m.TRAIN_QUERIES.name}) / max({m.TRAIN_THRESHOLD.name})"),
-            unit="percentunit",
-            height=5,
-            maximum=1,
-            base_color="blue",
-            thresholds=((1, "green"),),
-        ),
-        figure(
-            "Queries in the last gate",
-            "Judged held-out queries. Below RAGWHEEL_GATE_MIN_QUERIES a model is `shadow` at best.",
-            query(f"max({m.GATE_QUERIES.name})"),
-            height=5,
-            value_when_empty="no gate yet",
-        ),
-        bars(
-            "Training cycles by verdict",
-            "Since the trainer started.",
-            zeroed(f"sum by (verdict) ({m.TRAIN_CYCLES.name})", "trainer", verdict="none"),
-            width=4,
-            height=5,
-        ),
+        unit="percentunit",
+        width=6,
+        height=5,
+        decimals=1,
+        minimum=None,
+        base_color="red",
+        thresholds=((0, "green"),),
+        value_when_empty="no gate yet",
+    ),
+    gauge(
+        "Progress to the next training",
+        "Queries with a relevant label since the last training, as a share of "
+        "RAGWHEEL_TRAIN_MIN_QUERIES.",
+        query(f"max({m.TRAIN_QUERIES.name}) / max({m.TRAIN_THRESHOLD.name})"),
+        unit="percentunit",
+        height=5,
+        maximum=1,
+        base_color="blue",
+        thresholds=((1, "green"),),
+    ),
+    figure(
+        "Queries in the last gate",
+        "Judged held-out queries. Below RAGWHEEL_GATE_MIN_QUERIES a model is `shadow` at best.",
+        query(f"max({m.GATE_QUERIES.name})"),
+        height=5,
+        value_when_empty="no gate yet",
+    ),
+    bars(
+        "Training cycles by verdict",
+        "Since the trainer started.",
+        zeroed(f"sum by (verdict) ({m.TRAIN_CYCLES.name})", "trainer", verdict="none"),
+        width=4,
+        height=5,
     ),
 )
 
-_BEFORE_AND_AFTER = PanelRow(
+_BEFORE_AND_AFTER = row(
     "Before and after: $metric@$k on held-out queries, with 95% intervals",
-    (
-        table(
-            "By segment",
-            "The last gate. Compare intervals, not points: overlapping intervals are not a "
-            "difference; the paired gain is the test. Segment * is the whole gate set.",
-            (
-                *_interval("incumbent", "Before", _CHOSEN),
-                *_interval("candidate", "After", _CHOSEN),
-                *_interval("delta", "Gain", _CHOSEN),
-                Target(f"max by (segment) ({m.GATE_QUERIES.name}{{{_CHOSEN}}})", "Queries", "none"),
-            ),
-            unit="percentunit",
-            width=24,
-            decimals=1,
-            minimum=None,
-            base_color="text",
+    table(
+        "By segment",
+        "The last gate. Compare intervals, not points: overlapping intervals are not a "
+        "difference; the paired gain is the test. Segment * is the whole gate set.",
+        (
+            *_interval("incumbent", "Before", _CHOSEN),
+            *_interval("candidate", "After", _CHOSEN),
+            *_interval("delta", "Gain", _CHOSEN),
+            Target(f"max by (segment) ({m.GATE_QUERIES.name}{{{_CHOSEN}}})", "Queries", "none"),
         ),
-        series(
-            "All segments",
-            "Incumbent and candidate at each gate. The area is the 95% interval.",
-            _area("incumbent") + _area("candidate"),
-            unit="percentunit",
-            width=12,
-            minimum=None,
-            bands=tuple((f"{name} at most", f"{name} at least") for name in _COLORS),
-            colors={
-                f"{name}{end}": color
-                for name, color in _COLORS.items()
-                for end in ("", " at most", " at least")
-            },
+        unit="percentunit",
+        width=24,
+        decimals=1,
+        minimum=None,
+        base_color="text",
+    ),
+    series(
+        "All segments",
+        "Incumbent and candidate at each gate. The area is the 95% interval.",
+        _area("incumbent") + _area("candidate"),
+        unit="percentunit",
+        width=12,
+        minimum=None,
+        bands=tuple((f"{name} at most", f"{name} at least") for name in _COLORS),
+        colors={
+            f"{name}{end}": color
+            for name, color in _COLORS.items()
+            for end in ("", " at most", " at least")
+        },
+    ),
+    series(
+        "Lower end by segment, incumbent",
+        "What the incumbent reaches at least, by segment. RagwheelQualityRegressed compares "
+        "today's upper end with the best of these in 30 days.",
+        query(_chosen(m.QUALITY_LOW, "incumbent", _CHOSEN), "{{segment}}"),
+        unit="percentunit",
+        width=12,
+        minimum=None,
+    ),
+    bars(
+        "Every metric, all segments",
+        "The last gate: incumbent and candidate for each metric and cut-off.",
+        query(
+            f'max by (metric, k, system) ({m.QUALITY.name}{{{_WHOLE}, system!="delta"}})',
+            "{{metric}}@{{k}} {{system}}",
         ),
-        series(
-            "Lower end by segment, incumbent",
-            "What the incumbent reaches at least, by segment. RagwheelQualityRegressed compares "
-            "today's upper end with the best of these in 30 days.",
-            query(_chosen(m.QUALITY_LOW, "incumbent", _CHOSEN), "{{segment}}"),
-            unit="percentunit",
-            width=12,
-            minimum=None,
-        ),
-        bars(
-            "Every metric, all segments",
-            "The last gate: incumbent and candidate for each metric and cut-off.",
-            query(
-                f'max by (metric, k, system) ({m.QUALITY.name}{{{_WHOLE}, system!="delta"}})',
-                "{{metric}}@{{k}} {{system}}",
-            ),
-            unit="percentunit",
-            width=24,
-            maximum=1,
-        ),
+        unit="percentunit",
+        width=24,
+        maximum=1,
     ),
 )
 
-_TRAINING = PanelRow(
+_TRAINING = row(
     "Training",
-    (
-        series(
-            "Labelled queries and the threshold",
-            "Training starts where the lines cross, and the number falls back when it does. Above "
-            "the threshold for 3 hours: RagwheelTrainingOverdue.",
-            query(f"max({m.TRAIN_QUERIES.name})", "available")
-            + query(f"max({m.TRAIN_THRESHOLD.name})", "threshold"),
-            width=10,
-            colors={"threshold": "red"},
-        ),
-        bars(
-            "Duration by stage",
-            "Of the last cycle.",
-            query(f"max by (stage) ({m.TRAIN_STAGE_SECONDS.name})", "{{stage}}"),
-            unit="s",
-            width=10,
-        ),
-        figure(
-            "Triplets",
-            "Of the last training set.",
-            query(f"max({m.TRIPLETS.name})"),
-            height=8,
-            value_when_empty="no training yet",
-        ),
+    series(
+        "Labelled queries and the threshold",
+        "Training starts where the lines cross, and the number falls back when it does. Above "
+        "the threshold for 3 hours: RagwheelTrainingOverdue.",
+        query(f"max({m.TRAIN_QUERIES.name})", "available")
+        + query(f"max({m.TRAIN_THRESHOLD.name})", "threshold"),
+        width=10,
+        colors={"threshold": "red"},
+    ),
+    bars(
+        "Duration by stage",
+        "Of the last cycle.",
+        query(f"max by (stage) ({m.TRAIN_STAGE_SECONDS.name})", "{{stage}}"),
+        unit="s",
+        width=10,
+    ),
+    figure(
+        "Triplets",
+        "Of the last training set.",
+        query(f"max({m.TRIPLETS.name})"),
+        height=8,
+        value_when_empty="no training yet",
     ),
 )
 
