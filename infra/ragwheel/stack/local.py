@@ -13,7 +13,6 @@ from ragwheel.operations.running import ProcessState, StackState, read_state, st
 from ragwheel.operations.workers import WORKERS
 from ragwheel.schemas.settings import Settings
 from ragwheel.stack import schema
-from ragwheel.stack.backing import PrometheusServer, demo_llm
 from ragwheel.stack.clickhouse import ClickHouseFront
 from ragwheel.stack.composition import (
     ALL_COMPONENTS,
@@ -21,15 +20,17 @@ from ragwheel.stack.composition import (
     DemoLlm,
     ExternalLlm,
     choose_llm,
+    demo_llm,
     local_defaults,
     ragwheel_settings,
 )
 from ragwheel.stack.home import Home
 from ragwheel.stack.kafka import KafkaBroker
-from ragwheel.stack.processes import ProcessFailedError, Supervisor, still_free
+from ragwheel.stack.processes import ProcessFailedError, Supervisor, kept_port
 from ragwheel.stack.processes.loopback import LoopbackServer
+from ragwheel.stack.prometheus import PrometheusServer
 from ragwheel.stack.state import write_state
-from ragwheel.stack.supervised import SLOW_TO_START, RestartPolicy, Worker, metrics_url, worker
+from ragwheel.stack.supervised import SLOW_TO_START, RestartPolicy, Worker, worker
 
 _Settings = TypeVar("_Settings", bound=Settings)
 # A guardian gives orphans 5 s before it kills them.
@@ -133,7 +134,7 @@ class LocalStack:
             self._progress("stopping")
         self._supervisor.stop()
         if self._started_at:
-            # Without process ids, but with the ports that the next start takes again.
+            # Without process ids.
             write_state(self.home, self.state)
         self._holds_home = False
         self.home.release()
@@ -174,7 +175,7 @@ class LocalStack:
 
     def _start(self) -> None:
         began = time.monotonic()
-        previous = self._wait_for_orphans()
+        self._wait_for_orphans()
         self._env = local_defaults(self.home) | self._given
         # Everything that can start by itself is launched first and waited for afterwards; the
         # broker takes longest.
@@ -194,7 +195,7 @@ class LocalStack:
         if used or "kafka" in self._components:
             local = "kafka" in self._components
             schema.create_missing_topics(self._env, self._progress, replication=1 if local else -1)
-        self._start_workers(previous)
+        self._start_workers()
         if self._with_prometheus:
             self._launch(PrometheusServer(self.home, self._metrics_ports))
         self._wait_for_workers()
@@ -212,12 +213,11 @@ class LocalStack:
         self._env |= server.settings()
         self._progress(f"{server.name} ready at {server.address}")
 
-    def _start_workers(self, previous: StackState | None) -> None:
+    def _start_workers(self) -> None:
         for name in WORKERS:
             if name not in self._components:
                 continue
-            known = previous.process(name) if previous else None
-            port = still_free(known.metrics_port if known else 0)
+            port = kept_port(self.home.port_note(name))
             started = worker(
                 self.home, name, self._env, port, policy=self._policy, on_event=self._progress
             )
@@ -227,7 +227,7 @@ class LocalStack:
 
     def _wait_for_workers(self) -> None:
         for each in self._workers.values():
-            url = metrics_url(self._metrics_ports[each.name])
+            url = f"http://127.0.0.1:{self._metrics_ports[each.name]}/metrics"
             if each.name in SLOW_TO_START:
                 self._progress(f"{each.name} starting, metrics will be at {url}")
                 continue
@@ -236,7 +236,7 @@ class LocalStack:
         if self._with_prometheus:
             self._wait_for(self._servers[-1])
 
-    def _wait_for_orphans(self) -> StackState | None:
+    def _wait_for_orphans(self) -> None:
         """Give the children of a stack that was killed here the seconds they need to end."""
         previous = read_state(self.home.root)
         processes = previous.processes if previous else ()
@@ -247,7 +247,6 @@ class LocalStack:
                 self._progress("waiting for the processes of a stack that was killed to end")
                 told = True
             time.sleep(0.05)
-        return previous
 
     def __enter__(self) -> Self:
         self.start()

@@ -10,10 +10,39 @@ import orjson
 
 from ragwheel import observability
 from ragwheel.schemas.errors import DependencyError
+from ragwheel.stack.home import Home
+from ragwheel.stack.processes import kept_port
+from ragwheel.stack.processes.loopback import LoopbackServer
 
 #: Rules are package data, so that a wheel carries them.
 RULES_DIR = Path(observability.__file__).parent / "rules"
-SCRAPE_INTERVAL_S = 2
+_SCRAPE_INTERVAL_S = 2
+
+
+class PrometheusServer(LoopbackServer):
+    """The system's Prometheus, scraping every worker.
+
+    Raises:
+        DependencyError: it is not installed; when it is launched.
+    """
+
+    def __init__(self, home: Home, metrics_ports: Mapping[str, int]) -> None:
+        super().__init__(
+            "prometheus",
+            address="http://127.0.0.1:{port}",
+            variables={},
+            log_path=home.log_path("prometheus"),
+        )
+        self._folder = home.prometheus_dir
+        self._metrics_ports = metrics_ports
+
+    def _prepare(self) -> list[str]:
+        self._port = kept_port(self._folder / "port")
+        config = self._folder / "prometheus.json"
+        config.write_bytes(
+            prometheus_config(self._metrics_ports, scrape_interval_s=_SCRAPE_INTERVAL_S)
+        )
+        return prometheus_argv(config, self._folder / "data", self._port)
 
 
 def prometheus_path() -> str:

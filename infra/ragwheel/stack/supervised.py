@@ -185,8 +185,3 @@ def worker(
         grace_s=_GRACE_S[name],
     )
     return Worker(process, policy=policy, on_event=on_event)
-
-
-def metrics_url(port: int) -> str:
-    """Where a worker's metrics are read."""
-    return f"http://127.0.0.1:{port}/metrics"

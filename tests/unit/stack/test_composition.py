@@ -19,8 +19,7 @@ from ragwheel.stack.composition import (
     local_defaults,
 )
 from ragwheel.stack.home import Home
-from ragwheel.stack.processes import still_free
-from ragwheel.stack.processes.ports import noted_port
+from ragwheel.stack.processes.ports import noted_port, still_free
 from ragwheel.stack.prometheus import prometheus_config
 from ragwheel.stack.schema import settings_in
 

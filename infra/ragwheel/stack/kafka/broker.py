@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import fcntl
-import json
 import os
 import subprocess
 import time
@@ -14,8 +13,8 @@ from pathlib import Path
 
 from ragwheel.schemas.errors import ConfigError, DependencyError
 from ragwheel.stack.kafka.config import JVM_OPTIONS, NODE_ID, server_properties
-from ragwheel.stack.kafka.jars import classpath
-from ragwheel.stack.processes import ProcessFailedError, listens, port_is_free, still_free
+from ragwheel.stack.kafka.jars import prepare
+from ragwheel.stack.processes import ProcessFailedError, kept_port, listens, port_is_free
 from ragwheel.stack.processes.loopback import LoopbackServer
 
 _LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
@@ -73,7 +72,7 @@ class KafkaBroker(LoopbackServer):
             ConfigError: the port or the data directory is in use.
             DependencyError, JarMismatchError: see `ragwheel.stack.kafka.prepare`.
         """
-        jars = classpath(self._tell)
+        jars = os.pathsep.join(map(str, prepare(self._tell)))
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._wait_for_data_lock()
         java = [str(java_path()), *JVM_OPTIONS, f"-Dragwheel.log.dir={self.log_path.parent}"]
@@ -115,23 +114,13 @@ class KafkaBroker(LoopbackServer):
             )
 
     def _choose_ports(self) -> tuple[int, int]:
-        memory = self.data_dir / "ports.json"
-        try:
-            last = json.loads(memory.read_text(encoding="utf-8"))
-            remembered = (int(last["broker"]), int(last["controller"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            remembered = (0, 0)  # a first run, or a file cut short by a crash
-        broker = self._wanted_port or still_free(remembered[0])
+        broker = kept_port(self.data_dir / "port", self._wanted_port)
         if not port_is_free(broker):
             raise ConfigError(
                 f"kafka cannot listen on 127.0.0.1:{broker}: the port is in use. "
                 "Choose another, or none to get a free one"
             )
-        controller = still_free(remembered[1])
-        memory.write_text(
-            json.dumps({"broker": broker, "controller": controller}), encoding="utf-8"
-        )
-        return broker, controller
+        return broker, kept_port(self.data_dir / "controller.port")
 
     def _wait_for_data_lock(self) -> None:
         """Wait until no other broker holds the storage, by the same lock that Kafka takes.

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from filelock import FileLock
@@ -44,11 +44,6 @@ def default_cache_dir() -> Path:
     """Where ragwheel keeps what it downloads, outside any repository."""
     own = os.environ.get("RAGWHEEL_CACHE_DIR")
     return Path(own).expanduser() if own else user_cache_path("ragwheel")
-
-
-def classpath(progress: JarProgress | None = None) -> str:
-    """The verified jars as Java's -cp wants them; fetches what is missing first."""
-    return os.pathsep.join(str(path) for path in prepare(progress))
 
 
 def prepare(
@@ -112,13 +107,9 @@ def _fetch(pins: Sequence[JarPin], directory: Path, progress: JarProgress) -> No
             return pin
 
         with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
-            fetches = [pool.submit(fetch_one, pin) for pin in pins]
-            try:
-                for done, fetch in enumerate(as_completed(fetches), start=1):
-                    progress(done, len(pins), fetch.result().file_name)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            # One that fails cancels those that have not begun.
+            for done, pin in enumerate(pool.map(fetch_one, pins), start=1):
+                progress(done, len(pins), pin.file_name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -43,6 +43,14 @@ def noted_port(file: Path) -> int:
         return 0
 
 
+def kept_port(note: Path, wanted: int | None = None) -> int:
+    """`wanted`, or the port noted in `note` if it is still free, or any free one; noted again."""
+    port = still_free(noted_port(note)) if wanted is None else wanted
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(f"{port}\n", encoding="ascii")
+    return port
+
+
 def listens(port: int) -> bool:
     """Whether somebody accepts connections on 127.0.0.1:`port`."""
     with socket.socket() as probe:
