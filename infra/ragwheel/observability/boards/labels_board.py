@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ragwheel.observability.boards.board import Dashboard, row
+from ragwheel.observability.boards.board import Dashboard, PanelRow
 from ragwheel.observability.boards.panels import Color, figure, flow, gauge, series, stat
 from ragwheel.observability.boards.pipeline_board import ALERTS
 from ragwheel.observability.boards.promql import (
@@ -36,7 +36,7 @@ def _in_range(name: str, where: str = "") -> str:
 
 _GRADED = _in_range(m.LABELS.name, '{status="graded"}')
 
-_AT_A_GLANCE = row(
+_AT_A_GLANCE = PanelRow(
     "At a glance (over the chosen time range)",
     figure(
         "Graded pairs",
@@ -90,7 +90,7 @@ _AT_A_GLANCE = row(
     ),
 )
 
-_LABELS = row(
+_LABELS = PanelRow(
     "Labels",
     flow(
         "Labels per second by status",
@@ -150,7 +150,7 @@ _LABELS = row(
     ),
 )
 
-_LLM = row(
+_LLM = PanelRow(
     "LLM",
     flow(
         "Calls per second by outcome",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.board import Dashboard, Mark, row
+from ragwheel.observability.boards.board import Dashboard, PanelRow, mark
 from ragwheel.observability.boards.panels import Target, series, stat, table
 from ragwheel.observability.boards.pipeline_rows import (
     CLIENTS,
@@ -15,14 +15,14 @@ from ragwheel.observability.boards.promql import query, share, total_rate
 from ragwheel.schemas import metrics as m
 
 #: Marks every board with the moments at which our alerts began to fire.
-ALERTS = Mark(
+ALERTS = mark(
     name="Alerts",
     expr='ALERTS{alertname=~"Ragwheel.+", alertstate="firing"}',
     text="{{alertname}}",
     color="red",
 )
 
-_AT_A_GLANCE = row(
+_AT_A_GLANCE = PanelRow(
     "At a glance",
     stat(
         "Unaccounted",
@@ -88,7 +88,7 @@ _AT_A_GLANCE = row(
     ),
 )
 
-_ACCOUNTS = row(
+_ACCOUNTS = PanelRow(
     "Accounts: produced = finished + waiting + unaccounted",
     table(
         "Accounts per topic",

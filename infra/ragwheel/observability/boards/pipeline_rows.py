@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragwheel.observability.boards.board import row
+from ragwheel.observability.boards.board import PanelRow
 from ragwheel.observability.boards.panels import bars, flow, series
 from ragwheel.observability.boards.promql import (
     or_zero,
@@ -14,7 +14,7 @@ from ragwheel.observability.boards.promql import (
 )
 from ragwheel.schemas import metrics as m
 
-FLOW = row(
+FLOW = PanelRow(
     "Flow",
     flow(
         "Landed per second",
@@ -65,7 +65,7 @@ FLOW = row(
     ),
 )
 
-INSERTS = row(
+INSERTS = PanelRow(
     "ClickHouse inserts",
     series(
         "Time of an insert",
@@ -90,7 +90,7 @@ INSERTS = row(
     ),
 )
 
-TRAFFIC = row(
+TRAFFIC = PanelRow(
     "Traffic",
     flow(
         "Retrievals per second",
@@ -121,7 +121,7 @@ TRAFFIC = row(
     flow("Feedback per second", "By kind.", rates(m.FEEDBACK, "kind"), width=6),
 )
 
-CLIENTS = row(
+CLIENTS = PanelRow(
     "Services (those that export the client's metrics)",
     series(
         "Events lost in services per second",
@@ -144,7 +144,7 @@ CLIENTS = row(
     ),
 )
 
-PROCESSES = row(
+PROCESSES = PanelRow(
     "Processes",
     series(
         "Processes that answer",

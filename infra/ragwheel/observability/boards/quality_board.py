@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ragwheel.observability.boards.board import Dashboard, Mark, Variable, row
+from ragwheel.observability.boards.board import Dashboard, PanelRow, mark, variable
 from ragwheel.observability.boards.panels import (
     Color,
     Target,
@@ -26,7 +26,7 @@ _WHOLE = 'segment="*"'
 _CHOSEN = 'segment=~"$segment"'
 _COLORS: Mapping[str, Color] = {"incumbent": "blue", "candidate": "green"}
 
-PROMOTIONS = Mark(
+PROMOTIONS = mark(
     name="Promotions",
     expr=(
         f"max by (model_id) ({m.SERVING_MODEL.name})"
@@ -56,7 +56,7 @@ def _area(system: str) -> Targets:
     return value, high, low
 
 
-_AT_A_GLANCE = row(
+_AT_A_GLANCE = PanelRow(
     "At a glance",
     figure(
         "Model in service",
@@ -112,7 +112,7 @@ _AT_A_GLANCE = row(
     ),
 )
 
-_BEFORE_AND_AFTER = row(
+_BEFORE_AND_AFTER = PanelRow(
     "Before and after: $metric@$k on held-out queries, with 95% intervals",
     table(
         "By segment",
@@ -166,7 +166,7 @@ _BEFORE_AND_AFTER = row(
     ),
 )
 
-_TRAINING = row(
+_TRAINING = PanelRow(
     "Training",
     series(
         "Labelled queries and the threshold",
@@ -199,11 +199,11 @@ BOARD = Dashboard(
     description="Is the model in service better than the one before, and when comes the next?",
     rows=(_AT_A_GLANCE, _BEFORE_AND_AFTER, _TRAINING),
     variables=(
-        Variable("metric", "Metric", f"label_values({m.QUALITY.name}, metric)", default="recall"),
-        Variable(
+        variable("metric", "Metric", f"label_values({m.QUALITY.name}, metric)", default="recall"),
+        variable(
             "k", "Cut-off", f'label_values({m.QUALITY.name}{{metric="$metric"}}, k)', default="10"
         ),
-        Variable(
+        variable(
             "segment",
             "Segment",
             f"label_values({m.QUALITY.name}, segment)",
