@@ -26,7 +26,7 @@ from ragwheel.stack.composition import (
 )
 from ragwheel.stack.home import Home
 from ragwheel.stack.kafka import KafkaBroker
-from ragwheel.stack.processes import ProcessFailedError, Supervisor, kept_port
+from ragwheel.stack.processes import ProcessFailedError, Supervisor
 from ragwheel.stack.processes.loopback import LoopbackServer
 from ragwheel.stack.prometheus import PrometheusServer
 from ragwheel.stack.state import write_state
@@ -72,15 +72,14 @@ class LocalStack:
         self.home = Home(home)
         self._given = ragwheel_settings(os.environ) | dict(env or {})
         self._llm = choose_llm(self._given) if llm is None else llm
-        self._progress = on_progress or _silent
+        self._progress = on_progress or (lambda _line: None)
         self._components = frozenset(components)
         self._with_prometheus = prometheus
         self._policy = policy or RestartPolicy()
         self._env: dict[str, str] = {}
         self._supervisor = Supervisor()
         self._servers: list[LoopbackServer] = []
-        self._workers: dict[str, Worker] = {}
-        self._metrics_ports: dict[str, int] = {}
+        self._workers: list[Worker] = []
         self._started_at = ""
         self._holds_home = False
 
@@ -98,10 +97,8 @@ class LocalStack:
         """What runs where, now."""
         processes = [_state_of(server, address=server.address) for server in self._servers]
         processes += [
-            _state_of(
-                worker, metrics_port=self._metrics_ports[worker.name], restarts=worker.restarts
-            )
-            for worker in self._workers.values()
+            _state_of(each, metrics_port=each.metrics_port, restarts=each.restarts)
+            for each in self._workers
         ]
         return StackState(
             os.getpid(), str(self.home.root), self._started_at, self.env, tuple(processes)
@@ -122,7 +119,7 @@ class LocalStack:
         self._holds_home = True
         try:
             self._start()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: whatever cuts a start short, nothing stays behind
             self.stop()
             raise
 
@@ -146,9 +143,9 @@ class LocalStack:
             ProcessFailedError: a server died, or a worker died too often; with its last log lines.
             ConfigError: a worker found its settings wrong.
         """
-        before = [worker.pid for worker in self._workers.values()]
+        before = [each.pid for each in self._workers]
         self._supervisor.check()
-        if before != [worker.pid for worker in self._workers.values()]:
+        if before != [each.pid for each in self._workers]:
             write_state(self.home, self.state)
 
     def wait(
@@ -197,7 +194,8 @@ class LocalStack:
             schema.create_missing_topics(self._env, self._progress, replication=1 if local else -1)
         self._start_workers()
         if self._with_prometheus:
-            self._launch(PrometheusServer(self.home, self._metrics_ports))
+            ports = {each.name: each.metrics_port for each in self._workers}
+            self._launch(PrometheusServer(self.home, ports))
         self._wait_for_workers()
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         write_state(self.home, self.state)
@@ -215,19 +213,15 @@ class LocalStack:
 
     def _start_workers(self) -> None:
         for name in WORKERS:
-            if name not in self._components:
-                continue
-            port = kept_port(self.home.port_note(name))
-            started = worker(
-                self.home, name, self._env, port, policy=self._policy, on_event=self._progress
-            )
-            self._metrics_ports[name] = port
-            self._workers[name] = started
-            self._supervisor.start(started)
+            if name in self._components:
+                self._workers.append(
+                    worker(self.home, name, self._env, policy=self._policy, on_event=self._progress)
+                )
+                self._supervisor.start(self._workers[-1])
 
     def _wait_for_workers(self) -> None:
-        for each in self._workers.values():
-            url = f"http://127.0.0.1:{self._metrics_ports[each.name]}/metrics"
+        for each in self._workers:
+            url = f"http://127.0.0.1:{each.metrics_port}/metrics"
             if each.name in SLOW_TO_START:
                 self._progress(f"{each.name} starting, metrics will be at {url}")
                 continue
@@ -269,7 +263,3 @@ def _state_of(
         restarts,
         started=None if pid is None else start_of(pid),
     )
-
-
-def _silent(_line: str) -> None:
-    """For callers that do not listen."""

@@ -45,20 +45,6 @@ class PrometheusServer(LoopbackServer):
         return prometheus_argv(config, self._folder / "data", self._port)
 
 
-def prometheus_path() -> str:
-    """The program.
-
-    Raises:
-        DependencyError: it is not installed.
-    """
-    found = shutil.which("prometheus")
-    if found is None:
-        raise DependencyError(
-            "prometheus", "install your system's package (Debian: apt install prometheus)"
-        )
-    return found
-
-
 def prometheus_config(
     metrics_ports: Mapping[str, int], *, rules_dir: Path = RULES_DIR, scrape_interval_s: int
 ) -> bytes:
@@ -82,9 +68,18 @@ def prometheus_config(
 
 
 def prometheus_argv(config: Path, data_dir: Path, port: int) -> list[str]:
-    """Command line of a server on loopback that keeps two days."""
+    """Command line of a server on loopback that keeps two days.
+
+    Raises:
+        DependencyError: it is not installed.
+    """
+    program = shutil.which("prometheus")
+    if program is None:
+        raise DependencyError(
+            "prometheus", "install your system's package (Debian: apt install prometheus)"
+        )
     return [
-        prometheus_path(),
+        program,
         f"--config.file={config}",
         f"--storage.tsdb.path={data_dir}",
         "--storage.tsdb.retention.time=2d",

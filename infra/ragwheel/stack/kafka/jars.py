@@ -9,7 +9,6 @@ about 50 ms).
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -73,7 +72,7 @@ def prepare(
     if _missing(pins, directory):
         directory.mkdir(parents=True, exist_ok=True)
         with FileLock(directory / "lock"):
-            _fetch(_missing(pins, directory), directory, progress or _no_progress)
+            _fetch(_missing(pins, directory), directory, progress)
     for pin in pins:
         _verify(
             directory / pin.file_name,
@@ -87,13 +86,14 @@ def _missing(pins: Sequence[JarPin], directory: Path) -> list[JarPin]:
     return [pin for pin in pins if not (directory / pin.file_name).exists()]
 
 
-def _fetch(pins: Sequence[JarPin], directory: Path, progress: JarProgress) -> None:
+def _fetch(pins: Sequence[JarPin], directory: Path, progress: JarProgress | None) -> None:
     if not pins:
         return
     # Beside the target, so that the final rename stays within one file system.
-    staging = Path(tempfile.mkdtemp(prefix="fetching-", dir=directory))
-    try:
-        maven = MavenJars(staging)
+    with tempfile.TemporaryDirectory(
+        prefix="fetching-", dir=directory, ignore_cleanup_errors=True
+    ) as staging:
+        maven = MavenJars(Path(staging))
 
         def fetch_one(pin: JarPin) -> JarPin:
             path = maven.download(pin.coordinate)
@@ -109,16 +109,11 @@ def _fetch(pins: Sequence[JarPin], directory: Path, progress: JarProgress) -> No
         with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
             # One that fails cancels those that have not begun.
             for done, pin in enumerate(pool.map(fetch_one, pins), start=1):
-                progress(done, len(pins), pin.file_name)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+                if progress is not None:
+                    progress(done, len(pins), pin.file_name)
 
 
 def _verify(path: Path, pin: JarPin, *, fix: str) -> None:
     actual = file_sha256(path)
     if actual != pin.sha256:
         raise JarMismatchError(path, expected=pin.sha256, actual=actual, fix=fix)
-
-
-def _no_progress(_done: int, _total: int, _name: str) -> None:
-    """For callers that do not listen."""

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ragwheel.backends.process import on_stop
 from ragwheel.schemas.errors import RagwheelError
+from ragwheel.stack.composition import DEMO_GRADER_MODEL, DEMO_JUDGE_MODEL
 from ragwheel.stack.llm.brains import Brain, GoldGrader, OverlapGrader, load_gold
 from ragwheel.stack.llm.chat import LlmServer
-from ragwheel.stack.serving import add_port_options, asked_to_end, listening
+from ragwheel.stack.serving import add_port_options, listening
 
 _LOG = logging.getLogger(__name__)
-DEMO_MODELS = ("ragwheel-demo-grader", "ragwheel-demo-judge")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +27,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--gold", type=Path, help="file of right answers; without it: word overlap")
     parser.add_argument("--error-rate", type=float, default=0.05, help="share of wrong grades")
-    parser.add_argument("--model", action="append", help=f"model names; default {DEMO_MODELS}")
     add_port_options(parser)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
@@ -34,18 +34,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         brain: Brain = OverlapGrader()
         if args.gold is not None:
             brain = GoldGrader(load_gold(args.gold), args.error_rate)
-        asyncio.run(_serve(brain, tuple(args.model or DEMO_MODELS), args.port, args.port_file))
+        asyncio.run(_serve(brain, args.port, args.port_file))
     except RagwheelError as error:
         _LOG.error("%s", error)
         return error.exit_code
     return 0
 
 
-async def _serve(brain: Brain, models: tuple[str, ...], port: int, port_file: Path | None) -> None:
-    end = asked_to_end()
-    server = LlmServer(brain, models)
+async def _serve(brain: Brain, port: int, port_file: Path | None) -> None:
+    end = asyncio.Event()
+    on_stop(end.set)
+    server = LlmServer(brain, (DEMO_GRADER_MODEL, DEMO_JUDGE_MODEL))
     async with listening(server.runner(), port, port_file) as server.port:
-        _LOG.info("test LLM at %s, models %s", server.base_url, ", ".join(models))
+        _LOG.info("test LLM at %s", server.base_url)
         await end.wait()
 
 

@@ -19,7 +19,7 @@ from aiohttp import web
 from ragwheel.schemas import identity
 from ragwheel.stack.llm.brains import Brain
 from ragwheel.stack.llm.faults import Fault, Faults, parse_fault
-from ragwheel.stack.llm.reply import Asked, completion, error_body, read_prompt
+from ragwheel.stack.llm.reply import Asked, completion, read_prompt
 
 #: Largest request, bytes.
 _MAX_BODY = 16 * 1024 * 1024
@@ -197,4 +197,5 @@ def _json(status: int, body: dict[str, Any]) -> web.Response:
 
 
 def _error(status: int, message: str, code: str, param: str | None = None) -> web.Response:
-    return _json(status, error_body(message, code, param))
+    error = {"message": message, "type": code, "code": code, "param": param}
+    return _json(status, {"error": error})

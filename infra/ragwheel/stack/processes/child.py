@@ -114,7 +114,7 @@ class ManagedProcess:
         self.launch()
         try:
             self.wait_ready()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: whatever cuts a start short, nothing stays behind
             self.stop()
             raise
 
