@@ -235,11 +235,9 @@ class LocalStack:
         previous = read_state(self.home.root)
         processes = previous.processes if previous else ()
         deadline = time.monotonic() + _ORPHANS_TIMEOUT_S
-        told = False
+        if any(process.alive for process in processes):
+            self._progress("waiting for the processes of a stack that was killed to end")
         while any(process.alive for process in processes) and time.monotonic() < deadline:
-            if not told:
-                self._progress("waiting for the processes of a stack that was killed to end")
-                told = True
             time.sleep(0.05)
 
     def __enter__(self) -> Self:

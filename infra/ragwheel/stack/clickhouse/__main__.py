@@ -31,7 +31,13 @@ _HELD_FIX = (
 
 def main(argv: list[str] | None = None) -> int:
     """Serves until told to stop; returns the exit status."""
-    arguments = _parse(argv)
+    parser = argparse.ArgumentParser(
+        prog="python -m ragwheel.stack.clickhouse",
+        description="ClickHouse's HTTP interface on 127.0.0.1, served by the embedded engine.",
+    )
+    parser.add_argument("--data-dir", type=Path, required=True, help="where tables are kept")
+    add_port_options(parser)
+    arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # Servers run in UTC; a DateTime without a zone must mean the same here.
     os.environ["TZ"] = "UTC"
@@ -44,16 +50,6 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"clickhouse: {error}{fix}\n")
         return error.exit_code
     return 0
-
-
-def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m ragwheel.stack.clickhouse",
-        description="ClickHouse's HTTP interface on 127.0.0.1, served by the embedded engine.",
-    )
-    parser.add_argument("--data-dir", type=Path, required=True, help="where tables are kept")
-    add_port_options(parser)
-    return parser.parse_args(argv)
 
 
 async def _serve(arguments: argparse.Namespace) -> None:

@@ -114,11 +114,7 @@ class Engine:
         self._anchor.close()
 
     def open_session(
-        self,
-        *,
-        database: str = "",
-        settings: Mapping[str, str] | None = None,
-        parameters: Mapping[str, str] | None = None,
+        self, *, database: str, settings: Mapping[str, str], parameters: Mapping[str, str]
     ) -> Session:
         """A session with its own database, settings and query parameters; the caller closes it.
 
@@ -136,7 +132,7 @@ class Engine:
         except EngineError:
             connection.close()
             raise
-        return Session(connection, dict(parameters or {}))
+        return Session(connection, dict(parameters))
 
 
 class Session:

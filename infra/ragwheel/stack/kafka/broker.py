@@ -44,6 +44,7 @@ class KafkaBroker(LoopbackServer):
         on_progress: Callable[[str], None] | None = None,
     ) -> None:
         self.data_dir = data_dir.absolute()
+        self._storage = self.data_dir / "storage"
         super().__init__(
             "kafka",
             address="127.0.0.1:{port}",
@@ -91,10 +92,6 @@ class KafkaBroker(LoopbackServer):
     def _tell(self, done: int, total: int, _name: str) -> None:
         if self._on_progress is not None and (done == total or done % 10 == 0):
             self._on_progress(f"kafka: {done} of {total} jars fetched (this happens once)")
-
-    @property
-    def _storage(self) -> Path:
-        return self.data_dir / "storage"
 
     def _format(self, java: list[str], config: Path) -> None:
         # -t=ID, not -t ID: the identifier may begin with a dash.

@@ -63,7 +63,10 @@ class Tally:
 
 
 class LlmServer:
-    """The application, and where it is reached."""
+    """The application, and where it is reached.
+
+    Without `json_schema` a `response_format` of that type is answered with 400.
+    """
 
     def __init__(self, brain: Brain, models: tuple[str, ...], *, api_key: str = "") -> None:
         """Serve `models` with `brain`. With an `api_key`, other keys get a 401."""
@@ -73,7 +76,7 @@ class LlmServer:
         self._brain = brain
         self._models = models
         self._api_key = api_key
-        self._json_schema = True
+        self.json_schema = True
 
     @property
     def base_url(self) -> str:
@@ -93,10 +96,6 @@ class LlmServer:
         )
         return web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
 
-    def reject_json_schema(self) -> None:
-        """From now on `response_format` json_schema is answered with 400."""
-        self._json_schema = False
-
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         self.tally.requests += 1
         response = await self._respond(request)
@@ -115,7 +114,7 @@ class LlmServer:
         if model not in self._models:
             return _error(404, f"The model {model!r} does not exist.", "model_not_found")
         wanted = body.get("response_format", {}).get("type")
-        if wanted == "json_schema" and not self._json_schema:
+        if wanted == "json_schema" and not self.json_schema:
             message = "response_format of type json_schema is not supported."
             return _error(400, message, _INVALID, "response_format")
         try:
@@ -160,7 +159,7 @@ class LlmServer:
         self.faults.at_rates(rates, seed)
         for fault, count in scripted:
             self.faults.script(fault, count)
-        self._json_schema = bool(body.get("json_schema", True))
+        self.json_schema = bool(body.get("json_schema", True))
         return _json(200, {"ok": True})
 
     def _authorized(self, request: web.Request) -> bool:

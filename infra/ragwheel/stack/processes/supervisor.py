@@ -13,10 +13,6 @@ from typing import Protocol, Self
 class Service(Protocol):
     """What a `Supervisor` can hold: a ManagedProcess, a KafkaBroker, the ClickHouse front."""
 
-    @property
-    def name(self) -> str:
-        """What people call it."""
-
     def start(self) -> None:
         """Starts it and waits until it is ready."""
 
