@@ -109,11 +109,7 @@ class Worker:
         self._process.launch()
 
     def wait_ready(self) -> None:
-        """Wait until it is ready.
-
-        Raises:
-            ProcessFailedError: it ended, or the time ran out.
-        """
+        """Wait until it is ready; raises ProcessFailedError if it ends before, or is too late."""
         self._process.wait_ready()
 
     def check(self) -> None:

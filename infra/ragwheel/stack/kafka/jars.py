@@ -32,12 +32,6 @@ _PARALLEL_DOWNLOADS = 4
 class JarMismatchError(TerminalError):
     """A jar is not the one that was locked. Nothing is started with it."""
 
-    def __init__(self, path: Path, *, expected: str, actual: str, fix: str) -> None:
-        super().__init__(
-            f"{path.name} is not the jar that {LOCK_PATH.name} names: expected SHA-256 {expected}, "
-            f"but {path} has {actual}. {fix}"
-        )
-
 
 def default_cache_dir() -> Path:
     """Where ragwheel keeps what it downloads, outside any repository."""
@@ -116,4 +110,7 @@ def _fetch(pins: Sequence[JarPin], directory: Path, progress: JarProgress | None
 def _verify(path: Path, pin: JarPin, *, fix: str) -> None:
     actual = file_sha256(path)
     if actual != pin.sha256:
-        raise JarMismatchError(path, expected=pin.sha256, actual=actual, fix=fix)
+        raise JarMismatchError(
+            f"{path.name} is not the jar that {LOCK_PATH.name} names: expected SHA-256 "
+            f"{pin.sha256}, but {path} has {actual}. {fix}"
+        )

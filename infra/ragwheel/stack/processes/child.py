@@ -131,11 +131,7 @@ class ManagedProcess:
         _log.info("%s started, pid %d", self.name, self._child.pid)
 
     def wait_ready(self) -> None:
-        """Waits until `ready` says True.
-
-        Raises:
-            ProcessFailedError: the child ended, or the time ran out.
-        """
+        """Waits until `ready` is True; raises ProcessFailedError if it ends before, or too late."""
         deadline = time.monotonic() + self._start_timeout_s
         while True:
             self._require_alive()

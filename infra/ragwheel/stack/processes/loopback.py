@@ -82,11 +82,7 @@ class LoopbackServer(ManagedProcess, ABC):
         return {name: value.format(port=self._port) for name, value in self._variables.items()}
 
     def launch(self) -> None:
-        """Starts it and returns at once, so that several can start together.
-
-        Raises:
-            ConfigError, DependencyError: it cannot be started like this.
-        """
+        """Starts it and returns at once, so several can start together; raises as `_prepare`."""
         if self.pid is None:
             self.argv = tuple(self._prepare())
         super().launch()
