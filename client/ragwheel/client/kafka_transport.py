@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import logging
 import os
 import time
 import weakref
@@ -23,7 +22,6 @@ from ragwheel.client.stats import Counters, Outcome
 from ragwheel.schemas.settings import ClientSettings
 from ragwheel.schemas.topics import SERVICE_TOPICS, TopicName
 
-_LOG = logging.getLogger(__name__)
 _POLL_INTERVAL_S = 0.1
 #: After a refused configuration, seconds until the next try; each costs milliseconds.
 _REOPEN_AFTER_S = 30.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,8 +17,6 @@ from ragwheel.schemas.errors import ConfigError, DependencyError
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
-
-_LOG = logging.getLogger(__name__)
 
 Vectors = npt.NDArray[np.float32]
 """Shape (texts, dimension); every row has length 1, so a dot product is a cosine."""

@@ -15,7 +15,6 @@ and 9 % of the time. docs/training.md has the measurements.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +31,6 @@ from ragwheel.trainers.records import Corpus
 
 if TYPE_CHECKING:
     import torch
-
-_LOG = logging.getLogger(__name__)
 
 LANE = "query"
 #: Batches are formed by length within this many of them, then shuffled.
