@@ -86,22 +86,19 @@ def judge_jobs(
     return jobs
 
 
+@dataclass(frozen=True, slots=True)
 class PublishingJudge:
-    """A `Judge` that publishes jobs and polls the store until the labels have landed."""
+    """A `Judge` that publishes jobs and polls the store until the labels have landed.
 
-    def __init__(
-        self,
-        publish: Callable[[Sequence[GradingJob]], None],
-        store: WheelStore,
-        *,
-        timeout_s: float,
-        stop: Event,
-    ) -> None:
-        """`stop` ends the wait at once; what has landed by then is returned."""
-        self._publish = publish
-        self._store = store
-        self._timeout_s = timeout_s
-        self._stop = stop
+    Attributes:
+        timeout_s: how long it waits for them.
+        stop: ends the wait at once; what has landed by then is returned.
+    """
+
+    publish: Callable[[Sequence[GradingJob]], None]
+    store: WheelStore
+    timeout_s: float
+    stop: Event
 
     def __call__(self, jobs: Sequence[GradingJob], progress: Progress) -> Judged:
         """Publish all jobs, then wait."""
@@ -109,12 +106,12 @@ class PublishingJudge:
             (job.query_hash, candidate.chunk_hash) for job in jobs for candidate in job.candidates
         }
         query_hashes = sorted({job.query_hash for job in jobs})
-        deadline = time.monotonic() + self._timeout_s
-        self._publish(jobs)
+        deadline = time.monotonic() + self.timeout_s
+        self.publish(jobs)
         judged = Judged("", ())
         while True:
             try:
-                judged = _within(wanted, self._store.judgments(query_hashes))
+                judged = _within(wanted, self.store.judgments(query_hashes))
             except UnavailableError as error:
                 # The labels are safe in Kafka; they are readable when ClickHouse is back.
                 _LOG.warning("waiting for the judge: %s", error)
@@ -127,10 +124,10 @@ class PublishingJudge:
                     "others stay unjudged. Is the grader running?",
                     len(judged.judgments),
                     len(wanted),
-                    self._timeout_s,
+                    self.timeout_s,
                 )
                 return judged
-            if self._stop.wait(_POLL_S):
+            if self.stop.wait(_POLL_S):
                 progress(len(judged.judgments), len(wanted))  # ends the cycle where it may
                 return judged
 
