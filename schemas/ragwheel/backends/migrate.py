@@ -131,6 +131,9 @@ class _Run:
 
     def apply(self, migration: Migration, replicated: bool, may_move: bool) -> bool:
         """Run a file to its end; False when another runner has done it."""
+        from clickhouse_connect.driver.exceptions import ClickHouseError
+        from urllib3.exceptions import HTTPError
+
         finished = 0
         try:
             if not self._claim(migration):
@@ -145,7 +148,8 @@ class _Run:
                 self._client.command(f"/* ragwheel migrate {self.id} */\n{statement}")
                 finished += 1
         except BaseException:
-            with suppress(Exception):
+            # What ended the run is told, also where the server cannot note it.
+            with suppress(ClickHouseError, HTTPError, OSError):
                 self._mark(migration, "stopped", finished)
             raise
         self._mark(migration, "done", finished)
