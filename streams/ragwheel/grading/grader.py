@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
+from typing import Protocol
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking.prompt import PackLimits, Passage, template_hash
 from ragwheel.grading.asking.rubric import Rubric, Rubrics
 from ragwheel.grading.endpoint.calls import Clock, Completer
 from ragwheel.grading.flight import SingleFlight
-from ragwheel.grading.known import LabelStore
 from ragwheel.grading.result import PairResult, Signature, label_of
 from ragwheel.grading.rounds import Question, judge
 from ragwheel.grading.spending import Spending
 from ragwheel.schemas import identity, metrics
-from ragwheel.schemas.events import GradingJob, Label
+from ragwheel.schemas.events import Grade, GradingJob, Label
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,6 +29,20 @@ REMEMBERED = 200_000
 #: Chunks travel on their own topic and may land after the job that names them, seconds.
 TEXT_WAIT_S = 30.0
 _TEXT_POLL_S = 1.0
+
+
+class LabelStore(Protocol):
+    """Where earlier labels and chunk texts can be read.
+
+    Methods never raise. An unreachable store may answer `graded` with less, which costs money and
+    loses nothing, because label rows are idempotent.
+    """
+
+    async def graded(self, label_ids: Collection[str]) -> Mapping[str, Grade]:
+        """Grades of those labels that are `graded`."""
+
+    async def texts(self, chunk_hashes: Collection[str]) -> Mapping[str, str]:
+        """Texts of those chunks that are known. May wait for an unreachable store."""
 
 
 class LlmGrader:
