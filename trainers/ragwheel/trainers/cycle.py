@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
 
@@ -261,7 +261,7 @@ def _train(
 ) -> RegisteredModel:
     summary = training.train_query_side(
         encoder, snapshot.train, corpus, documents, config, settings.train_seed,
-        progress=lambda done, total, _: parts.progress("train", done, total),
+        progress=lambda *at: parts.progress("train", *at),
     )  # fmt: skip
     manifest = Manifest(
         lane=training.LANE,
@@ -273,11 +273,7 @@ def _train(
         seed=settings.train_seed,
         versions=training.library_versions(),
         data=snapshot.card.as_json(),
-        training={
-            "steps": summary.steps,
-            "first_loss": summary.first_loss,
-            "last_loss": summary.last_loss,
-        },
+        training=asdict(summary),
     )
     return parts.registry.register(manifest, encoder.save)
 
