@@ -138,6 +138,7 @@ def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
         # Said before a library that takes ten seconds to import looks for it on the hub.
         raise _not_a_model(name, "there is no such folder")
     try:
+        import torch
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging as transformers_logging
     except ImportError:
@@ -146,7 +147,8 @@ def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # unannotated
     try:
         # Eager attention: in bfloat16 the fused kernel of the CPU trains 28 % slower.
-        model = SentenceTransformer(name, model_kwargs=_attention())
+        attention = {} if torch.cuda.is_available() else {"attn_implementation": "eager"}
+        model = SentenceTransformer(name, model_kwargs=attention)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         # A host that cannot be reached surfaces as RuntimeError of the HTTP client.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -217,12 +219,6 @@ def _has_bfloat16(device: str) -> bool:
     capabilities_of = getattr(torch.cpu, "get_capabilities", None)  # absent in old versions
     flags = capabilities_of() if capabilities_of is not None else {}
     return bool(flags.get("avx512_bf16") or flags.get("amx_bf16"))
-
-
-def _attention() -> dict[str, str]:
-    import torch
-
-    return {} if torch.cuda.is_available() else {"attn_implementation": "eager"}
 
 
 def _fingerprint(model: SentenceTransformer) -> str:

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from operator import attrgetter
 
 from ragwheel.grading.asking import answer
 from ragwheel.grading.asking.prompt import PackLimits, Passage, Prompt, build, pack
@@ -94,10 +95,7 @@ def _batches(
     pairs: Iterable[_Pair], limits: PackLimits, query_hash: str, attempt: int
 ) -> Iterator[list[_Pair]]:
     """Pack pairs that want the same batch size together."""
-
-    def size(pair: _Pair) -> int:
-        return pair.batch_size
-
+    size = attrgetter("batch_size")
     for batch_size, group in groupby(sorted(pairs, key=size), key=size):
         by_hash = {pair.passage.chunk_hash: pair for pair in group}
         packed = pack(

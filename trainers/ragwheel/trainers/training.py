@@ -107,11 +107,8 @@ def train_query_side(
             if progress is not None:
                 progress(len(losses), steps)
     per_epoch = max(1, len(losses) // config.epochs)
-    return TrainingSummary(
-        len(losses),
-        float(np.mean(losses[:per_epoch])),
-        float(np.mean(losses[-per_epoch:])),
-    )
+    first, last = np.mean(losses[:per_epoch]), np.mean(losses[-per_epoch:])
+    return TrainingSummary(len(losses), float(first), float(last))
 
 
 def library_versions() -> dict[str, str]:
