@@ -58,10 +58,9 @@ class TextEncoder:
     Not thread-safe, like the model in it.
     """
 
-    def __init__(self, model: SentenceTransformer, name: str) -> None:
-        """Takes over `model`; `name` is what people call it."""
+    def __init__(self, model: SentenceTransformer) -> None:
+        """Takes over `model`."""
         self.model = model
-        self.name = name
         self._fingerprint: str | None = None
 
     @property
@@ -162,7 +161,7 @@ def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
     # None or infinite: a bag of words, whose cost grows with nothing worth limiting.
     if limit is not None and math.isfinite(limit) and limit > max_seq_length:
         model.max_seq_length = max_seq_length
-    return TextEncoder(model, name)
+    return TextEncoder(model)
 
 
 def _not_a_model(name: str, reason: str) -> ConfigError:
