@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
@@ -19,7 +20,7 @@ from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import GradingJob, JobCandidate
 from ragwheel.schemas.limits import MAX_CANDIDATES
 from ragwheel.trainers.records import Corpus, Judgment, SampledQuery
-from ragwheel.trainers.store import WheelStore, of_one_grader
+from ragwheel.trainers.store import WheelStore
 
 _LOG = logging.getLogger(__name__)
 
@@ -133,9 +134,14 @@ class PublishingJudge:
 
 
 def _within(wanted: set[tuple[str, str]], judgments: Sequence[Judgment]) -> Judged:
-    """The judgments of wanted pairs by the judge that decided most of them."""
+    """The judgments of wanted pairs by the judge that decided most of them.
+
+    Grades of different graders have different scales; one gate is decided by one judge.
+    """
     relevant = [each for each in judgments if (each.query_hash, each.chunk_hash) in wanted]
-    grader_id, chosen = of_one_grader(relevant)
+    decided = Counter(each.grader_id for each in relevant)
+    grader_id = max(sorted(decided), key=decided.__getitem__, default="")
+    chosen = (each for each in relevant if each.grader_id == grader_id)
     # Several rubric versions of one grader may exist; a grade is worth more than a failure.
     by_pair: dict[tuple[str, str], Judgment] = {}
     for each in sorted(chosen, key=lambda judgment: judgment.grade is not None):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
@@ -116,20 +116,6 @@ class WheelReader:
                 "RAGWHEEL_CLICKHOUSE_URL; intake makes the tables"
             ) from None
         return result.result_rows
-
-
-def of_one_grader(judgments: Iterable[Judgment]) -> tuple[str, list[Judgment]]:
-    """The judgments of the grader that made most of them, and its id ("" without any).
-
-    Grades of different graders have different scales; one gate is decided by one judge.
-    """
-    by_grader: dict[str, list[Judgment]] = {}
-    for judgment in judgments:
-        by_grader.setdefault(judgment.grader_id, []).append(judgment)
-    if not by_grader:
-        return "", []
-    grader = max(sorted(by_grader), key=lambda each: len(by_grader[each]))
-    return grader, by_grader[grader]
 
 
 def _utc(value: datetime) -> datetime:
