@@ -73,9 +73,5 @@ def randomness_56(query_id: str) -> int:
     Used with the OpenTelemetry consistent-probability rule (keep when randomness >= threshold;
     specification/trace/tracestate-probability-sampling.md), hence nested across rates.
     """
-    return int.from_bytes(
-        blake2b(
-            query_id.encode("utf-8", "surrogatepass"), digest_size=7, person=b"sampling"
-        ).digest(),
-        "big",
-    )
+    raw = query_id.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(raw, digest_size=7, person=b"sampling").digest(), "big")

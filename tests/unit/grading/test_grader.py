@@ -20,8 +20,7 @@ from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking import rubric
 from ragwheel.grading.asking.prompt import PackLimits
 from ragwheel.grading.cost import Price
-from ragwheel.grading.grader import LlmGrader
-from ragwheel.grading.known import LabelStore
+from ragwheel.grading.grader import LabelStore, LlmGrader
 from ragwheel.grading.spending import Spending
 from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.events import GradingJob
