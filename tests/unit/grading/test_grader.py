@@ -50,6 +50,11 @@ def _grader(
     )
 
 
+async def test_a_label_holds_nothing_that_a_label_has_no_name_for() -> None:
+    for label in await _grader(ScriptedModel()).grade(job()):
+        assert label.unknown_fields() == {}
+
+
 async def test_a_job_of_twenty_becomes_twenty_labels_in_two_calls() -> None:
     model = ScriptedModel()
     asked = job()
