@@ -69,8 +69,8 @@ integration: setup system-tools ## contract and integration tests (real Kafka, e
 
 wheel: setup system-tools ## build the wheel into dist and run it, and what the images hold, outside this tree
 	@$(BIN)/python -m hatchling build --target wheel
-	@$(BIN)/pytest tests/unit/test_wheel.py tests/unit/test_images.py \
-		tests/integration/test_wheel.py $(ARGS)
+	@$(BIN)/pytest tests/unit/house/test_wheel.py tests/unit/house/test_images.py \
+		tests/integration/house/test_wheel.py $(ARGS)
 
 format: setup ## format and fix what can be fixed by a tool
 	@$(BIN)/ruff check --fix

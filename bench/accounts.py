@@ -156,7 +156,7 @@ def measure(client: Client, front: ClickHouseFront, labels: int, ledger: int) ->
         client.command(_JOBS.format(since=since, count=_NEW_JOBS))
         client.command(_LABELS.format(since=since * 20, count=_NEW_JOBS * 20))
         meter.rows = 0
-        new = []
+        new: list[Any] = []
 
         def look_now(since: int = since, until: int = jobs, new: list[Any] = new) -> None:
             new += book.entries(known, [])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, wraps
@@ -37,35 +37,50 @@ HELP_WIDTH = 100
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Command:
-    """One command of `ragwheel`, the `COMMAND` of its file.
-
-    Attributes:
-        run: does it and returns the exit status; raises RagwheelError. Its parameters are the
-            options.
-        examples: command lines as they are typed.
-        details: paragraphs of `--help` between purpose and options.
-        exits: exit statuses beyond `COMMON_EXITS`, with their meaning.
-    """
+    """What `command` makes: a command's work, and what its `--help` says below the options."""
 
     run: Callable[..., int]
     examples: tuple[str, ...]
-    details: str = ""
-    exits: tuple[tuple[int, str], ...] = ()
+    exits: Mapping[int, str]
 
     def epilog(self) -> str:
         """Examples and exit statuses, as printed below the options."""
         examples = "\n".join(f"  {example}" for example in self.examples)
-        known = sorted({**COMMON_EXITS, **dict(self.exits)}.items())
+        known = sorted({**COMMON_EXITS, **self.exits}.items())
         exits = "\n".join(f"  {status:>3}  {meaning}" for status, meaning in known)
         return f"\nExamples:\n{examples}\n\nExit status:\n{exits}\n"
 
 
+def command(
+    *examples: str, exits: Mapping[int, str] | None = None
+) -> Callable[[Callable[..., int]], Command]:
+    """Makes the function `run` of a file in `commands` one command of `ragwheel`.
+
+    `run` does it and returns the exit status; it raises RagwheelError. Its parameters are the
+    options, its docstring the paragraphs of `--help` between purpose and options.
+
+    Args:
+        examples: command lines as they are typed.
+        exits: exit statuses beyond `COMMON_EXITS`, with their meaning.
+    """
+    return lambda run: Command(run, examples, exits or {})
+
+
+def flag(name: str, purpose: str) -> Any:
+    """An option that is typed or not, without a `--no-` of its own."""
+    return typer.Option(name, help=purpose)
+
+
+def option(metavar: str, purpose: str, *names: str, **more: Any) -> Any:
+    """An option with a value; named as its parameter if no `names` are given."""
+    return typer.Option(*names, metavar=metavar, help=purpose, **more)
+
+
 def home_option(purpose: str) -> Any:
     """`--home`, with what the command uses it for."""
-    about = f"{purpose} (default: $RAGWHEEL_HOME, else ./.ragwheel)"
-    return typer.Option("--home", metavar="DIR", help=about)
+    return option("DIR", f"{purpose} (default: $RAGWHEEL_HOME, else ./.ragwheel)", "--home")
 
 
 Connection = Annotated[
@@ -78,11 +93,9 @@ Connection = Annotated[
 """`--home` of commands that talk to a broker or database; see `connection.connect_to`."""
 StackHome = Annotated[Path | None, home_option("folder of the stack")]
 """`--home` of commands that concern the local stack alone."""
-JsonFlag = Annotated[bool, typer.Option("--json", help="print one JSON object")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="show what would be done, change nothing")]
-_Debug = Annotated[
-    bool, typer.Option("--debug", help="show tracebacks and the log of every library")
-]
+JsonFlag = Annotated[bool, flag("--json", "print one JSON object")]
+DryRun = Annotated[bool, flag("--dry-run", "show what would be done, change nothing")]
+_Debug = Annotated[bool, flag("--debug", "show tracebacks and the log of every library")]
 
 
 @cache
@@ -96,16 +109,16 @@ def parser() -> TyperGroup:
 @cache
 def load(name: str) -> TyperCommand:
     """The parser of one command."""
-    command: Command = import_module(f"ragwheel.cli.commands.{name}").COMMAND
+    loaded: Command = import_module(f"ragwheel.cli.commands.{name}").run
     purpose = COMMANDS[name]
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(
         name,
         cls=_Command,
-        help=f"{purpose[0].upper()}{purpose[1:]}.\n\n{command.details}",
-        epilog=command.epilog(),
+        help=f"{purpose[0].upper()}{purpose[1:]}.\n\n{inspect.getdoc(loaded.run) or ''}",
+        epilog=loaded.epilog(),
         context_settings=_CONTEXT,
-    )(_as_typed(command.run))
+    )(_as_typed(loaded.run))
     return cast(TyperCommand, get_command(app))
 
 

@@ -8,8 +8,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from types import FrameType
-from typing import NoReturn
 
 _INTERRUPTED = 130
 _TERMINATED = 143
@@ -22,7 +20,8 @@ def ended(run: Callable[[], int], *, debug: bool) -> int:
 
     debug = debug or _log_level_is_debug()
     _configure_logging(debug=debug)
-    signal.signal(signal.SIGTERM, _terminate)
+    # Unwinds like Ctrl-C, so that `with` blocks end what they started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     try:
         status = run()
         sys.stdout.flush()
@@ -63,8 +62,3 @@ def _log_level_is_debug() -> bool:
         return load(MetricsSettings).log_level == "DEBUG"
     except ConfigError:
         return False  # the command that needs the settings will say what is wrong with them
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    """SIGTERM unwinds like Ctrl-C, so that `with` blocks end what they started."""
-    raise SystemExit(_TERMINATED)

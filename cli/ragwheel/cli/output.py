@@ -7,7 +7,7 @@ plain, a row of a table is one line however long it is, and no line ends in blan
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO, TypeVar
 
 from rich.console import Console, RenderableType
@@ -53,19 +53,18 @@ def show(*parts: RenderableType) -> None:
     print(text, end="", flush=True)
 
 
-def report(value: T, view: Callable[[T], RenderableType], *, as_json: bool) -> None:
-    """Print a dataclass by its view, or as one JSON object of json/<command>.schema.json."""
+def report(value: T, view: str | Callable[[T], RenderableType], *, as_json: bool) -> None:
+    """Print a dataclass by its view, or as one JSON object of json/<command>.schema.json.
+
+    Args:
+        view: what is made of `value` for people, or a text that already was.
+    """
     from pydantic import TypeAdapter
 
     if as_json:
         print(TypeAdapter(type(value)).dump_json(value, indent=2).decode(), flush=True)
     else:
-        show(view(value))
-
-
-def lines(texts: Iterable[str], otherwise: str) -> str:
-    """A line for each text, or one that says that there is none."""
-    return "\n".join(texts) or otherwise
+        show(view if isinstance(view, str) else view(value))
 
 
 def tell(message: str) -> None:

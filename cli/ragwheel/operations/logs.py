@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -47,8 +48,8 @@ def read_logs(
     Args:
         pause: called when nothing is new.
     """
-    opened = {name: path.open("rb") for name, path in logs.items()}
-    try:
+    with ExitStack() as cleanup:
+        opened = {name: cleanup.enter_context(path.open("rb")) for name, path in logs.items()}
         for name, file in opened.items():
             last = list(_told(name, file, deque(file, maxlen=max(1, lines)), whole=not follow))
             yield from last[max(0, len(last) - lines) :]
@@ -61,9 +62,6 @@ def read_logs(
             yield from new
             if not new:
                 pause()
-    finally:
-        for file in opened.values():
-            file.close()
 
 
 def _told(name: str, file: IO[bytes], raw: Iterable[bytes], *, whole: bool) -> Iterator[Line]:

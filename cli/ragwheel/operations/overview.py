@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -121,20 +122,16 @@ def look(
         ConfigError: a setting is wrong, or the tables are missing.
     """
     groups = Groups(intake.intake_group, grader.grader_group)
-    client = connect(intake)
-    try:
-        tables = table_rows(client)
+    with closing(connect(intake)) as client:
         return Overview(
             home=stack.home if stack else "",
+            tables=table_rows(client),
             topics=read_accounts(intake, client, groups),
-            tables=tables,
             labels=label_counts(client),
             models=model_lines(client),
             groups=group_states(intake, {"intake": groups.intake, "grader": groups.grader}),
             processes=stack.processes if stack else (),
         )
-    finally:
-        client.close()
 
 
 def group_states(settings: KafkaSettings, groups: Mapping[str, str]) -> list[GroupState]:

@@ -10,18 +10,16 @@ happened; what a replay sent gets an offset of its own.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, cast
-
-from confluent_kafka import KafkaError
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.schemas import wire
-from ragwheel.schemas.errors import ConfigError, InvalidEventError, UnavailableError
+from ragwheel.schemas.errors import ConfigError, InvalidEventError
 from ragwheel.schemas.events import DeadLetter, DeadLetterReason
 from ragwheel.schemas.settings import IntakeSettings, KafkaSettings
 from ragwheel.schemas.topics import TOPICS, TopicName
@@ -39,34 +37,18 @@ _FIX_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters; an empty tuple or None does not restrict.
+    """Which dead letters, the oldest up to `limit`; an empty list or None does not restrict.
 
     Attributes:
-        reasons: of `DeadLetterReason`.
         topics: logical names of the topics they came from.
         since: stored by the broker at or after.
-        ids: `dead_letter_id`s.
-        limit: at most so many, oldest first.
     """
 
-    reasons: Sequence[DeadLetterReason] = ()
-    topics: Sequence[TopicName] = ()
+    reasons: list[DeadLetterReason] = field(default_factory=list)
+    topics: list[TopicName] = field(default_factory=list)
     since: datetime | None = None
-    ids: Sequence[str] = ()
+    ids: list[str] = field(default_factory=list)
     limit: int = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What a replayed event must satisfy; None of both skips the check of its time.
-
-    Attributes:
-        force: send whatever a letter holds, with its old key where no other can be derived.
-    """
-
-    max_age: timedelta | None = None
-    max_ahead: timedelta | None = None
-    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +107,17 @@ def replay(
 ) -> ReplayReport:
     """Select, fix, check and send, by the conditions that intake has.
 
+    Args:
+        fix, force: see `plan`.
+        dry_run: send nothing.
+
     Raises:
         ConfigError, UnavailableError: of ClickHouse, Kafka or the fix. Replaying again is safe.
     """
-    rules = Conditions(
-        max_age=timedelta(days=settings.max_event_age_days),
-        max_ahead=timedelta(seconds=settings.max_event_ahead_s),
-        force=force,
-    )
-    client = connect(settings)
-    try:
+    with closing(connect(settings)) as client:
         letters = select(client, selection)
-    finally:
-        client.close()
     now = datetime.now(UTC)
-    done = [plan(letter, rules, now, fix) for letter in letters]
+    done = [plan(letter, settings, now, fix, force=force) for letter in letters]
     if not dry_run:
         done = send(settings, done)
     unusable = [
@@ -154,36 +132,31 @@ def select(client: Client, selection: Selection) -> list[DeadLetter]:
     """Dead letters with their original bytes, oldest first."""
     found = client.query(
         _SELECT,
-        parameters={
-            "reasons": list(selection.reasons),
-            "topics": list(selection.topics),
-            "ids": list(selection.ids),
-            "since": selection.since or datetime(1970, 1, 2, tzinfo=UTC),
-            "limit": selection.limit,
-        },
+        parameters=asdict(selection)
+        | {"since": selection.since or datetime(1970, 1, 2, tzinfo=UTC)},
         # Keys and payloads are any bytes; everything else is text by construction.
         column_formats={"key": "bytes", "payload": "bytes"},
     )
+    # The driver leaves the zone away; the column is UTC.
     return [
-        DeadLetter(
-            dead_letter_id=dead_letter_id,
-            topic=topic,
-            partition=partition,
-            offset=offset,
-            key=key,
-            payload=payload,
-            reason=reason,
-            detail=detail,
-            ts=ts if ts.tzinfo else ts.replace(tzinfo=UTC),
-        )
-        for dead_letter_id, topic, partition, offset, key, payload, reason, detail, ts in (
-            found.result_rows
-        )
+        DeadLetter(**{**row, "ts": row["ts"].replace(tzinfo=UTC)}) for row in found.named_results()
     ]
 
 
-def plan(letter: DeadLetter, rules: Conditions, now: datetime, fix: Fix | None = None) -> Replay:
-    """Fix, re-key and check one letter. Pure apart from `fix`; never raises."""
+def plan(
+    letter: DeadLetter,
+    settings: IntakeSettings,
+    now: datetime,
+    fix: Fix | None = None,
+    *,
+    force: bool = False,
+) -> Replay:
+    """Fix, re-key and check one letter. Pure apart from `fix`; raises only what `fix` does.
+
+    Args:
+        settings: say which times of an event are in range.
+        force: send whatever a letter holds, with its old key where no other can be derived.
+    """
     if letter.topic not in TOPICS or letter.topic == "deadletters":
         return Replay(letter, problem=f"it came from {letter.topic!r}, which carries no events")
     topic = TOPICS[cast(TopicName, letter.topic)]
@@ -195,46 +168,41 @@ def plan(letter: DeadLetter, rules: Conditions, now: datetime, fix: Fix | None =
             return Replay(letter, problem=f"the fix failed: {error}")
     try:
         record = wire.decode_value(topic, value)
-        if rules.max_age is not None and rules.max_ahead is not None:
-            wire.check_time(record, now, rules.max_age, rules.max_ahead)
+        max_age = timedelta(days=settings.max_event_age_days)
+        wire.check_time(record, now, max_age, timedelta(seconds=settings.max_event_ahead_s))
     except InvalidEventError as error:
-        if rules.force:
+        if force:
             return Replay(letter, letter.key, value)
         return Replay(letter, value=value, problem=str(error))
     return Replay(letter, wire.key_of(topic, record), value)
 
 
-def send(settings: KafkaSettings, replays: Iterable[Replay]) -> list[Replay]:
+def send(settings: KafkaSettings, replays: Sequence[Replay]) -> list[Replay]:
     """Produce what has no problem; wait until the broker has it.
 
     Returns:
-        All of `replays`; those that the broker refused have a problem now.
+        All of `replays`; those that the broker refused, or did not confirm in time, have a problem
+        now. Replaying these again is safe.
 
     Raises:
-        UnavailableError: the broker did not confirm everything in time. Replaying again is safe.
+        UnavailableError: the producer failed for good. Replaying again is safe.
     """
-    refused: dict[str, str] = {}
-    everything = list(replays)
-
-    def done(letter_id: str, error: KafkaError | None) -> None:
-        if error is not None:
-            refused[letter_id] = f"Kafka: {error.str()}"
-
-    publisher = Publisher(settings)
-    for replay in everything:
-        if not replay.problem:
-            letter_id, topic = replay.letter.dead_letter_id, cast(TopicName, replay.letter.topic)
-            headers = [(REPLAY_HEADER, letter_id.encode())]
-            message = Outgoing(topic, replay.key, replay.value, headers)
-            publisher.send(message, partial(done, letter_id))
-    if publisher.flush():
-        raise UnavailableError(
-            f"Kafka at {settings.kafka_bootstrap_servers!r} did not confirm all messages; "
-            "run the same replay again, what arrived twice lands once"
+    failures = Publisher(settings).send_all(
+        Outgoing(
+            cast(TopicName, each.letter.topic),
+            each.key,
+            each.value,
+            [(REPLAY_HEADER, each.letter.dead_letter_id.encode())],
         )
+        for each in replays
+        if not each.problem
+    )
+    refused = {message.headers[0][1].decode(): error.str() for message, error in failures}
     return [
-        Replay(r.letter, r.key, r.value, r.problem or refused.get(r.letter.dead_letter_id, ""))
-        for r in everything
+        replace(each, problem=f"Kafka: {refused[each.letter.dead_letter_id]}")
+        if each.letter.dead_letter_id in refused
+        else each
+        for each in replays
     ]
 
 

@@ -96,13 +96,8 @@ def read_state(home: Path) -> StackState | None:
     """
     try:
         raw = orjson.loads(state_path(home).read_bytes())
-        return StackState(
-            pid=raw["pid"],
-            home=raw["home"],
-            started_at=raw["started_at"],
-            env=raw["env"],
-            processes=tuple(ProcessState(**process) for process in raw["processes"]),
-        )
+        processes = tuple(ProcessState(**process) for process in raw["processes"])
+        return StackState(**{**raw, "processes": processes})
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
         return None
 
@@ -136,8 +131,16 @@ def holder_of(lock: Path) -> int | None:
 
 
 def start_of(pid: int) -> float | None:
-    """When a process started, in seconds after boot; None if there is none."""
-    return _look(pid)[0]
+    """When a process started, in seconds after boot; None if there is none, or only its zombie."""
+    # Here, because most commands find no stack to ask about.
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        started = float(process.create_time() - psutil.boot_time())
+        return None if process.status() == psutil.STATUS_ZOMBIE else started
+    except psutil.Error:
+        return None
 
 
 def is_running(pid: int, started: float | None = None) -> bool:
@@ -146,18 +149,5 @@ def is_running(pid: int, started: float | None = None) -> bool:
     Args:
         started: its `start_of`; a process that started at another time got its id after it.
     """
-    now, zombie = _look(pid)
-    same = started is None or (now is not None and abs(now - started) <= _SAME_START_S)
-    return now is not None and same and not zombie
-
-
-def _look(pid: int) -> tuple[float | None, bool]:
-    # Here, because most commands find no stack to ask about.
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        started = float(process.create_time() - psutil.boot_time())
-        return started, process.status() == psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return None, False
+    now = start_of(pid)
+    return now is not None and (started is None or abs(now - started) <= _SAME_START_S)

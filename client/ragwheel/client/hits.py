@@ -138,14 +138,8 @@ def _by_name(get: _Get) -> RawHit:
         chunk_id = _first(inner_get, ID_NAMES) if chunk_id is None else chunk_id
         text = _first(inner_get, TEXT_NAMES) if text is None else text
         content_hash = content_hash or inner_get("content_hash")
-    return (
-        chunk_id,
-        _first(get, SCORE_NAMES),
-        text,
-        content_hash,
-        get("in_context"),
-        get("rank"),
-    )
+    score = _first(get, SCORE_NAMES)
+    return (chunk_id, score, text, content_hash, get("in_context"), get("rank"))
 
 
 def _getter(item: object) -> _Get:

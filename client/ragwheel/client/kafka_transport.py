@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import logging
 import os
 import time
 import weakref
@@ -23,7 +22,6 @@ from ragwheel.client.stats import Counters, Outcome
 from ragwheel.schemas.settings import ClientSettings
 from ragwheel.schemas.topics import SERVICE_TOPICS, TopicName
 
-_LOG = logging.getLogger(__name__)
 _POLL_INTERVAL_S = 0.1
 #: After a refused configuration, seconds until the next try; each costs milliseconds.
 _REOPEN_AFTER_S = 30.0
@@ -35,7 +33,7 @@ _Delivered = Callable[[KafkaError | None, Message], None]
 
 
 class KafkaTransport:
-    """Hands encoded events to librdkafka's queue. Thread-safe.
+    """`Transport` to librdkafka's queue.
 
     `send` never raises and, unless asked to, never blocks: a full queue drops the event and counts
     it. Delivery is reported to a daemon thread that polls about ten times a second.
@@ -67,14 +65,7 @@ class KafkaTransport:
         atexit.register(_close_at_exit, weakref.ref(self))
 
     def send(self, topic: TopicName, key: bytes, value: bytes, *, wait_s: float = 0.0) -> bool:
-        """Queue one event.
-
-        Args:
-            wait_s: how long to wait for room in the queue; 0 never waits.
-
-        Returns:
-            Whether it was queued; if not, it was counted as dropped.
-        """
+        """Queue one event; False, counted as dropped, when there is no room after `wait_s`."""
         producer = self._producer
         if producer is None or self._pid != os.getpid():
             producer = self._open()
@@ -105,14 +96,7 @@ class KafkaTransport:
                 return True
 
     def flush(self, timeout_s: float | None = None) -> int:
-        """Wait until every queued event is delivered or given up.
-
-        Args:
-            timeout_s: None takes the time that the settings allow.
-
-        Returns:
-            How many are still waiting then.
-        """
+        """Wait until every queued event is delivered or given up; how many still wait then."""
         timeout_s = self._limit_s(timeout_s)
         producer = self._producer
         if producer is None or self._pid != os.getpid():
@@ -120,11 +104,7 @@ class KafkaTransport:
         return int(producer.flush(timeout_s))
 
     def close(self, timeout_s: float | None = None) -> int:
-        """Flush, give up what remains, accept nothing more. Idempotent.
-
-        Returns:
-            How many events were given up; they count as failed.
-        """
+        """Flush, give up what remains, accept nothing more; how many were given up."""
         timeout_s = self._limit_s(timeout_s)
         with self._lock:
             self._closed = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import IntEnum
 from threading import Lock
 from types import MappingProxyType
@@ -50,20 +50,15 @@ class TopicStats:
 
 @dataclass(frozen=True, slots=True)
 class ClientStats:
-    """Counts of all topics a service writes."""
+    """Counts of all topics a service writes, in the order of the registry."""
 
     topics: Mapping[TopicName, TopicStats]
 
     @property
     def total(self) -> TopicStats:
         """The sum over topics."""
-        rows = [(t.queued, t.delivered, t.failed, t.dropped, t.invalid) for t in self.all_topics]
+        rows = map(astuple, self.topics.values())
         return TopicStats(*(sum(column) for column in zip(*rows, strict=True)))
-
-    @property
-    def all_topics(self) -> tuple[TopicStats, ...]:
-        """One entry per topic, in the order of the registry."""
-        return tuple(self.topics[name] for name in SERVICE_TOPICS)
 
 
 class Counters:

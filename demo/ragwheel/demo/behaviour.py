@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 #: Results put into the prompt of the answer.
@@ -22,16 +21,8 @@ _THUMB_IRRELEVANT = 0.05
 _THUMB_MISTAKE = 0.08
 
 
-@dataclass(frozen=True, slots=True)
-class Reaction:
-    """One thing somebody did.
-
-    Attributes:
-        rank: of the chunk it is about, 1 is the top; None is about the whole answer.
-    """
-
-    kind: Literal["cited", "thumbs_up", "thumbs_down"]
-    rank: int | None = None
+Reaction = tuple[Literal["cited", "thumbs_up", "thumbs_down"], int | None]
+"""What somebody did, and the rank of the chunk it is about; None is about the whole answer."""
 
 
 def react(answer_rank: int | None, shown: int, rng: random.Random) -> Iterator[Reaction]:
@@ -45,8 +36,8 @@ def react(answer_rank: int | None, shown: int, rng: random.Random) -> Iterator[R
         attention = rank**-_ATTENTION_DECAY
         useful = _CITE_RELEVANT if rank == answer_rank else _CITE_IRRELEVANT
         if rng.random() < attention * useful:
-            yield Reaction("cited", rank)
+            yield "cited", rank
     answered = answer_rank is not None and answer_rank <= CONTEXT_SIZE
     if rng.random() < (_THUMB_RELEVANT if answered else _THUMB_IRRELEVANT):
         happy = answered != (rng.random() < _THUMB_MISTAKE)
-        yield Reaction("thumbs_up" if happy else "thumbs_down")
+        yield "thumbs_up" if happy else "thumbs_down", None

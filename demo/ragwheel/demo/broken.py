@@ -49,9 +49,12 @@ def broken_events(now: datetime) -> Iterator[BrokenEvent]:
     key = b"broken"
 
     def made(
-        value: Mapping[str, object], reason: DeadLetterReason, *, key: bytes | None = key
+        value: Mapping[str, object],
+        reason: DeadLetterReason,
+        topic: TopicName = "queries",
+        key: bytes | None = key,
     ) -> BrokenEvent:
-        return BrokenEvent("queries", key, orjson.dumps(value), reason)
+        return BrokenEvent(topic, key, orjson.dumps(value), reason)
 
     whole = orjson.dumps(query)
     yield BrokenEvent("queries", key, whole[: len(whole) // 2], "malformed_json")
@@ -64,12 +67,7 @@ def broken_events(now: datetime) -> Iterator[BrokenEvent]:
     yield made(query, "missing_key", key=None)
     yield made(query, "key_mismatch", key=b"another")
     yield made({**query, "attributes": {"paste": "x" * MAX_EVENT_BYTES}}, "oversize")
-    yield BrokenEvent("retrievals", key, orjson.dumps(retrieval), "invalid_candidates")
+    yield made(retrieval, "invalid_candidates", "retrievals")
     nan = orjson.dumps({**retrieval, "candidates": candidates[:1]}).replace(b"0.9", b"NaN")
     yield BrokenEvent("retrievals", key, nan, "invalid_field")
-    yield BrokenEvent(
-        "feedback",
-        key,
-        orjson.dumps({**query, "event": "feedback", "kind": "shrugged"}),
-        "invalid_field",
-    )
+    yield made({**query, "event": "feedback", "kind": "shrugged"}, "invalid_field", "feedback")

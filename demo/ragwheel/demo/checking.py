@@ -37,9 +37,7 @@ def dead_letter_problems(
     expected: Mapping[tuple[str, str], int], found: Sequence[DeadLetterSample]
 ) -> Iterator[str]:
     """(topic, reason) pairs of which other than the expected number was set aside."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for one in found:
-        counts[one.topic, one.reason] += one.count
+    counts = Counter({(one.topic, one.reason): one.count for one in found})
     for key in sorted({*expected, *counts}):
         if counts[key] != expected.get(key, 0):
             topic, reason = key

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,7 +23,6 @@ from ragwheel.demo.outcome import DECISIVE, DemoResult, FunnelStage
 from ragwheel.demo.playing import Played
 from ragwheel.demo.readings import Jobs, Readings
 from ragwheel.demo.scrape import Scraped
-from ragwheel.demo.search import IndexedChunk
 from ragwheel.demo.truth import compare, held_out, rank_shifts
 from ragwheel.models.encoder import load_encoder
 from ragwheel.models.registry import ModelRegistry
@@ -34,7 +32,8 @@ from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.evaluation import ALL_SEGMENTS, RankShift
 
 _CARD_TRAINED, _CARD_HELD_OUT = ("examples", "train"), ("queries", "gate")
-_MAX_SEQ_LENGTH: int = TrainerSettings.model_fields["max_seq_length"].default
+#: Of texts that are embedded, as the trainer has it.
+MAX_SEQ_LENGTH: int = TrainerSettings.model_fields["max_seq_length"].default
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +42,12 @@ class Told:
 
     Attributes:
         grader: what graded, in words.
-        index: one entry per chunk of the material.
     """
 
     started_at: datetime
     options: DemoOptions
     grader: str
     material: Material
-    index: Sequence[IndexedChunk]
     embedded: Embedded
     played: Played
 
@@ -77,13 +74,13 @@ def collect(
     truth = compare(shifts, seed)
     prometheus = _scraped_recall(trainer)
     latencies = played.searched.latencies_ms
-    names = {one.content_hash: one.chunk_id for one in told.index}
+    names = {one.content_hash: one.chunk_id for one in told.material.index}
     return DemoResult(
         started_at=told.started_at,
         scale=told.options.scale,
         seed=seed,
         grader=told.grader,
-        chunks=len(told.index),
+        chunks=len(told.material.index),
         funnel=_funnel(told, readings.jobs("label"), answered, registry, verdict),
         sent=played.sent,
         accounts=balance,
@@ -95,10 +92,7 @@ def collect(
         chunk_ids={shift.chunk_hash: names[shift.chunk_hash] for shift in shifts},
         verdict=verdict,
         prometheus=prometheus,
-        search_latency_ms=(
-            statistics.median(latencies),
-            statistics.quantiles(latencies, n=20)[-1],
-        ),
+        search_latency_ms=(statistics.median(latencies), statistics.quantiles(latencies, n=20)[-1]),
         problems=(
             *account_problems(balance, played.sent),
             *dead_letter_problems(
@@ -115,8 +109,8 @@ def _shifts(told: Told, model: str) -> tuple[RankShift, ...]:
     chosen = held_out(told.material.questions, SCALES[told.options.scale].gate_share)
     texts = [question.text for question in chosen]
     before = np.stack([told.embedded.query[text] for text in texts])
-    after = load_encoder(model, _MAX_SEQ_LENGTH).encode(texts)
-    return rank_shifts(chosen, before, after, told.embedded.chunks, told.index)
+    after = load_encoder(model, MAX_SEQ_LENGTH).encode(texts)
+    return rank_shifts(chosen, before, after, told.embedded.chunks, told.material.index)
 
 
 def _scraped_recall(trainer: Scraped) -> tuple[float, float] | None:
@@ -139,9 +133,8 @@ def _funnel(
         FunnelStage("different questions", jobs.queries, f"{jobs.pairs:,} pairs, each graded once"),
         FunnelStage("answered", answered, "a relevant chunk in their results"),
     ]
-    report = registry.report(verdict.model_id) if verdict else None
-    card = report.get("data") if report else None
-    if isinstance(card, dict):
+    report = (verdict and registry.report(verdict.model_id)) or {}
+    if isinstance(card := report.get("data"), dict):
         trained, held = (int(card[group][part]) for group, part in (_CARD_TRAINED, _CARD_HELD_OUT))
         stages.append(FunnelStage("trained on", trained, "the held-out share is left out"))
         stages.append(FunnelStage("held out", held, "decide about the promotion"))

@@ -11,73 +11,18 @@ Python, same chunks, in the same order.
 import ast
 import re
 import sysconfig
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from types import MappingProxyType
+from typing import Any
 
 MAX_CHUNK_CHARS = 1_000
 """Longer sources are cut at a line end: an embedding model reads only their beginning anyway."""
 
 DEFAULT_SEGMENT = "runtime"
-
-_FAMILIES: Mapping[str, str] = MappingProxyType(
-    {
-        "networking": (
-            "asynchat asyncore cgi cgitb email ftplib http imaplib ipaddress mailbox mailcap"
-            " netrc nntplib poplib smtpd smtplib socket socketserver ssl telnetlib urllib uu uuid"
-            " webbrowser wsgiref xmlrpc"
-        ),
-        "files": (
-            "_compression _pyio aifc base64 binhex bz2 chunk configparser copyreg csv dbm filecmp"
-            " fileinput fnmatch genericpath glob gzip imghdr io json lzma mimetypes ntpath"
-            " nturl2path os pathlib pickle pickletools plistlib posixpath quopri shelve shutil"
-            " sndhdr sqlite3 stat sunau tarfile tempfile tomllib wave xdrlib xml zipapp zipfile"
-            " zipimport"
-        ),
-        "concurrency": (
-            "_threading_local asyncio concurrent contextvars multiprocessing pty queue sched"
-            " selectors signal subprocess threading"
-        ),
-        "text": (
-            "_markupbase _strptime calendar codecs codeop difflib encodings formatter gettext html"
-            " locale pprint re reprlib shlex sre_compile sre_constants sre_parse string stringprep"
-            " textwrap token tokenize"
-        ),
-        "numbers": (
-            "_collections_abc _pydecimal _pydatetime _weakrefset bisect collections colorsys copy"
-            " dataclasses datetime decimal enum fractions functools graphlib hashlib heapq hmac"
-            " numbers operator random secrets statistics struct types typing weakref zoneinfo"
-        ),
-        "interfaces": (
-            "_colorize _pyrepl argparse cmd code curses getopt getpass optparse readline"
-            " rlcompleter tkinter turtle"
-        ),
-    }
-)
-_SEGMENT_OF = {name: family for family, names in _FAMILIES.items() for name in names.split()}
-
-SEGMENTS: tuple[str, ...] = (*_FAMILIES, DEFAULT_SEGMENT)
-"""Package families, the retrieval tasks of the demo: every chunk is in exactly one."""
-
-_EXCLUDED_DIRECTORIES = frozenset(
-    {
-        "__phello__",
-        "distutils",  # gone since Python 3.12
-        "encodings",  # a hundred generated code pages
-        "ensurepip",
-        "idle_test",
-        "idlelib",
-        "lib2to3",
-        "lib-dynload",
-        "pydoc_data",
-        "site-packages",
-        "test",
-        "tests",
-        "turtledemo",
-    }
-)
 
 _MIN_QUESTION_WORDS = 4
 _MAX_QUESTION_CHARS = 200
@@ -93,7 +38,7 @@ class CorpusChunk:
     Attributes:
         chunk_id: ``module:qualname``, unique.
         text: Source without docstrings, dedented, at most `MAX_CHUNK_CHARS` characters.
-        segment: One of `SEGMENTS`.
+        segment: Package family, as retrieval tasks are called; see `families`.
         question: First sentence of the chunk's own docstring; None when there is none, when it is
             too short to be a search, or when another chunk has the same one (no single answer).
     """
@@ -104,19 +49,27 @@ class CorpusChunk:
     question: str | None
 
 
-def standard_library() -> Path:
-    """Return the folder of the running interpreter's standard library."""
-    return Path(sysconfig.get_paths()["stdlib"])
+@cache
+def families() -> Mapping[str, str]:
+    """Package family of each top-level module that has one; others are `DEFAULT_SEGMENT`."""
+    return {
+        name: family for family, names in _layout()["families"].items() for name in names.split()
+    }
+
+
+@cache
+def _layout() -> Mapping[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("library.toml").read_text("utf-8"))
 
 
 def load_corpus(root: Path | None = None) -> tuple[CorpusChunk, ...]:
     """Return all chunks under `root` (default: this interpreter's library), sorted by chunk id.
 
-    Left out: files that do not parse, functions inside functions, bodies with nothing but `pass` or
-    `raise NotImplementedError`, undocumented ``__special__`` methods. Equal texts are kept once,
-    the first by chunk id; a question shared by several chunks is dropped from all of them.
+    Left out: files that do not parse, functions inside functions, bodies that do nothing (see
+    `_is_filler`), undocumented ``__special__`` methods. Equal texts are kept once, the first by
+    chunk id; a question shared by several chunks is dropped from all of them.
     """
-    root = standard_library() if root is None else root
+    root = root or Path(sysconfig.get_paths()["stdlib"])
     found: dict[str, CorpusChunk] = {}
     for path in _source_files(root):
         for chunk in _chunks_of_file(path, root):
@@ -130,24 +83,24 @@ def load_corpus(root: Path | None = None) -> tuple[CorpusChunk, ...]:
 def _without_shared_questions(chunks: Sequence[CorpusChunk]) -> tuple[CorpusChunk, ...]:
     uses = Counter(chunk.question.casefold() for chunk in chunks if chunk.question is not None)
     return tuple(
-        chunk
-        if chunk.question is None or uses[chunk.question.casefold()] == 1
-        else CorpusChunk(chunk.chunk_id, chunk.text, chunk.segment, None)
+        replace(chunk, question=None)
+        if chunk.question is not None and uses[chunk.question.casefold()] > 1
+        else chunk
         for chunk in chunks
     )
 
 
 def _source_files(root: Path) -> Iterator[Path]:
+    excluded = set(_layout()["excluded"].split())
     for path in sorted(root.rglob("*.py")):
         folders = path.relative_to(root).parts[:-1]
-        if not any(f in _EXCLUDED_DIRECTORIES or f.startswith("config-") for f in folders):
+        if not any(f in excluded or f.startswith("config-") for f in folders):
             yield path
 
 
 def _chunks_of_file(path: Path, root: Path) -> Iterator[CorpusChunk]:
-    source = path.read_bytes().replace(b"\r\n", b"\n").removeprefix(b"\xef\xbb\xbf")
     try:
-        text = source.decode("utf-8")
+        text = path.read_text("utf-8-sig")
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return
@@ -156,7 +109,7 @@ def _chunks_of_file(path: Path, root: Path) -> Iterator[CorpusChunk]:
     if not parts:
         return
     module = ".".join(parts)
-    segment = _SEGMENT_OF.get(parts[0], DEFAULT_SEGMENT)
+    segment = families().get(parts[0], DEFAULT_SEGMENT)
     lines = text.splitlines(keepends=True)
     for qualname, node in _definitions(tree.body, ""):
         question = _question(ast.get_docstring(node))
@@ -185,7 +138,7 @@ def _is_worth_finding(node: _Definition, question: str | None) -> bool:
 
 
 def _is_filler(statement: ast.stmt) -> bool:
-    """Docstrings, `pass`, `...` and `raise NotImplementedError`."""
+    """Docstrings, `pass`, `...`, and a `raise` that leaves the work to subclasses."""
     if isinstance(statement, ast.Expr):
         return isinstance(statement.value, ast.Constant)
     if isinstance(statement, ast.Raise) and statement.exc is not None:

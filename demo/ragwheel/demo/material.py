@@ -9,7 +9,9 @@ from pathlib import Path
 
 from ragwheel.demo.corpus import CorpusChunk
 from ragwheel.demo.options import Scale
+from ragwheel.demo.search import IndexedChunk
 from ragwheel.demo.searches import CorpusQuestion
+from ragwheel.schemas.identity import content_hash
 from ragwheel.stack.llm import gold_json
 
 
@@ -19,28 +21,30 @@ class Material:
 
     Attributes:
         chunks: the index, sorted by chunk id.
+        index: what the search service keeps of each chunk, in their order.
         questions: what users may ask; the answer of each is among the chunks.
     """
 
     chunks: tuple[CorpusChunk, ...]
+    index: tuple[IndexedChunk, ...]
     questions: tuple[CorpusQuestion, ...]
 
 
 def choose(corpus: Sequence[CorpusChunk], scale: Scale, rng: random.Random) -> Material:
     """Draw questions with their chunks, and fill the index up with chunks that nobody asks for."""
-    askable = [chunk for chunk in corpus if chunk.question is not None]
-    asked = rng.sample(askable, min(scale.questions, len(askable)))
-    chosen = {chunk.chunk_id for chunk in asked}
-    rest = [chunk for chunk in corpus if chunk.chunk_id not in chosen]
+    askable = [
+        CorpusQuestion(chunk.question, chunk.segment, chunk.chunk_id)
+        for chunk in corpus
+        if chunk.question is not None
+    ]
+    questions = rng.sample(askable, min(scale.questions, len(askable)))
+    asked = {question.chunk_id for question in questions}
+    rest = [chunk.chunk_id for chunk in corpus if chunk.chunk_id not in asked]
     fill = rng.sample(rest, max(0, min(scale.chunks - len(asked), len(rest))))
-    return Material(
-        chunks=tuple(sorted((*asked, *fill), key=lambda chunk: chunk.chunk_id)),
-        questions=tuple(
-            CorpusQuestion(chunk.question, chunk.segment, chunk.chunk_id)
-            for chunk in asked
-            if chunk.question is not None
-        ),
-    )
+    by_id = {chunk.chunk_id: chunk for chunk in corpus}
+    chunks = tuple(by_id[chunk_id] for chunk_id in sorted((*asked, *fill)))
+    index = tuple(IndexedChunk(chunk.chunk_id, content_hash(chunk.text)) for chunk in chunks)
+    return Material(chunks, index, tuple(questions))
 
 
 def write_gold(material: Material, path: Path) -> None:

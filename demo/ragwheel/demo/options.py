@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 ScaleName = Literal["full", "small"]
@@ -44,49 +43,39 @@ class Scale:
     wait_s: float
 
 
-SCALES: Mapping[ScaleName, Scale] = MappingProxyType(
-    {
-        "full": Scale(
-            chunks=6_000,
-            questions=5_000,
-            searches=8_000,
-            zero_results=60,
-            duplicates=40,
-            sample_rate=0.7,
-            train_min_queries=2_500,
-            gate_share=0.25,
-            gate_min_queries=200,
-            judge_depth=20,
-            wait_s=600.0,
-        ),
-        "small": Scale(
-            chunks=2_000,
-            questions=1_400,
-            searches=1_800,
-            zero_results=12,
-            duplicates=8,
-            sample_rate=0.85,
-            train_min_queries=900,
-            gate_share=0.35,
-            gate_min_queries=100,
-            judge_depth=10,
-            wait_s=300.0,
-        ),
-    }
-)
+SCALES: Mapping[ScaleName, Scale] = {
+    "full": Scale(
+        chunks=6_000,
+        questions=5_000,
+        searches=8_000,
+        zero_results=60,
+        duplicates=40,
+        sample_rate=0.7,
+        train_min_queries=2_500,
+        gate_share=0.25,
+        gate_min_queries=200,
+        judge_depth=20,
+        wait_s=600.0,
+    ),
+    "small": Scale(
+        chunks=2_000,
+        questions=1_400,
+        searches=1_800,
+        zero_results=12,
+        duplicates=8,
+        sample_rate=0.85,
+        train_min_queries=900,
+        gate_share=0.35,
+        gate_min_queries=100,
+        judge_depth=10,
+        wait_s=300.0,
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """Arguments of `ragwheel demo`.
-
-    Attributes:
-        scale: "full" is what the documentation shows; "small" proves the loop in two minutes.
-        home: folder under which each run makes its own.
-        keep: keep the run's data (Kafka, ClickHouse, models), not only report and logs.
-        seed: of the traffic and of the demo grader's errors.
-        grader_error_rate: share of the demo grader's answers that are wrong on purpose.
-    """
+    """Arguments of `ragwheel demo`, whose `--help` explains them."""
 
     scale: ScaleName = "full"
     home: Path = Path(".ragwheel")

@@ -66,6 +66,11 @@ class Comparison:
     queries: int
 
     @property
+    def key(self) -> tuple[str, int, str]:
+        """What was measured: metric, cut-off and segment."""
+        return self.metric, self.k, self.segment
+
+    @property
     def name(self) -> str:
         """`recall@10`, `MRR@10`."""
         return f"{'MRR' if self.metric == 'mrr' else self.metric}@{self.k}"
@@ -81,14 +86,9 @@ class Comparison:
         return self.delta.value / self.before.value if self.before.value else 0.0
 
 
-def overall(
-    rows: Sequence[Comparison], metric: str = DECISIVE[0], k: int = DECISIVE[1]
-) -> Comparison | None:
-    """A metric over all segments, None where it was not measured."""
-    for row in rows:
-        if (row.metric, row.k, row.segment) == (metric, k, ALL_SEGMENTS):
-            return row
-    return None
+def overall(rows: Sequence[Comparison]) -> Comparison | None:
+    """The decisive metric over all segments, None where it was not measured."""
+    return next((row for row in rows if row.key == (*DECISIVE, ALL_SEGMENTS)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class DemoResult:
     Attributes:
         chunks: size of the index.
         sent: messages that this run knows to have sent, per topic; ragwheel fills the others.
-        judged: what the gate measured with the judge's labels.
+        judged: what the gate measured with the judge's labels; all segments together come first.
         truth: the same metrics by what the demo knows and the product does not: the function that
             each held-out question was written for.
         shifts: every held-out question, by the truth.
@@ -164,8 +164,7 @@ class DemoResult:
 
     def true(self, row: Comparison) -> Comparison | None:
         """The same metric in the same segment by the truth."""
-        wanted = (row.metric, row.k, row.segment)
-        return next((t for t in self.truth if (t.metric, t.k, t.segment) == wanted), None)
+        return next((each for each in self.truth if each.key == row.key), None)
 
     def as_json(self) -> bytes:
         """All figures, for programs."""

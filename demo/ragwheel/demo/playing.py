@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,7 +20,8 @@ from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import SERVICE_TOPICS, TopicName
 
 SERVICE = "stdlib-search"
-EMBEDDING_MODEL = "all-MiniLM-L6-v2"
+INDEX_VERSION = f"stdlib-{platform.python_version()}"
+_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 RESULTS = 20
 _EVERY = 50
 _FLUSH_S = 30.0
@@ -65,7 +67,6 @@ def play_searches(
     service: SearchService,
     searches: Sequence[Search],
     vector_of: Mapping[str, Vectors],
-    index_version: str,
     rng: random.Random,
     on_progress: Callable[[int], None],
 ) -> Searched:
@@ -83,8 +84,7 @@ def play_searches(
         empty += not found.chunks
         rank = found.rank_of(search.question.chunk_id)
         answered += rank is not None
-        query_id = f"demo-{number:06d}"
-        _tell(client, search, query_id, found, rank, index_version, rng)
+        _tell(client, search, f"demo-{number:06d}", found, rank, rng)
         if number % _EVERY == 0:
             on_progress(number)
     return Searched(tuple(latencies), empty, answered)
@@ -100,10 +100,18 @@ def finish(
 
     Args:
         repeated: searches whose events are sent twice.
+
+    Raises:
+        UnavailableError: the broker did not take the broken ones.
     """
-    copies = send_twice(client, repeated)
-    broken = tuple(broken_events(datetime.now(UTC)))
-    sent_broken = send_broken(settings, broken)
+    now = datetime.now(UTC)
+    copies = send_twice(client, repeated, now)
+    broken = tuple(broken_events(now))
+    # Past the client, which would refuse to send them.
+    publisher = Publisher(settings)
+    publisher.publish(Outgoing(event.topic, event.key, event.value) for event in broken)
+    publisher.close()
+    sent_broken = Counter(event.topic for event in broken)
     client.flush(_FLUSH_S)
     stats = client.stats()
     return Played(
@@ -117,51 +125,27 @@ def finish(
 
 
 def send_twice(
-    client: RagwheelClient, searches: Iterable[Search], now: datetime | None = None
-) -> Counter[TopicName]:
+    client: RagwheelClient, searches: Sequence[Search], ts: datetime
+) -> Mapping[TopicName, int]:
     """Send the events of searches two times each, as a service that retries does.
 
     Returns:
         Events sent beyond the first copy, per topic; each must land once.
     """
-    sent: Counter[TopicName] = Counter()
-    ts = now or datetime.now(UTC)
-    for number, search in enumerate(searches):
-        for copy in range(2):
-            query_id = client.emit_query(
-                search.text,
-                query_id=f"retried-{number}",
-                event_id=f"retried-query-{number}",
-                segment=search.question.segment,
-                user=search.user,
-                session=search.session,
-                ts=ts,
-            )
-            client.emit_feedback(
-                query_id,
-                "thumbs_up",
-                event_id=f"retried-feedback-{number}",
-                segment=search.question.segment,
-                ts=ts,
-            )
-            if copy:
-                sent.update(("queries", "feedback"))
-    return sent
-
-
-def send_broken(settings: KafkaSettings, events: Sequence[BrokenEvent]) -> Counter[TopicName]:
-    """Produce bytes past the client, which would refuse to send them.
-
-    Returns:
-        Messages sent per topic.
-
-    Raises:
-        UnavailableError: the broker did not take them.
-    """
-    publisher = Publisher(settings)
-    publisher.publish(Outgoing(event.topic, event.key, event.value) for event in events)
-    publisher.close()
-    return Counter(event.topic for event in events)
+    for number, search in 2 * list(enumerate(searches)):
+        segment = search.question.segment
+        query_id = client.emit_query(
+            search.text,
+            query_id=f"retried-{number}",
+            event_id=f"retried-query-{number}",
+            segment=segment,
+            user=search.user,
+            session=search.session,
+            ts=ts,
+        )
+        event_id = f"retried-feedback-{number}"
+        client.emit_feedback(query_id, "thumbs_up", event_id=event_id, segment=segment, ts=ts)
+    return {"queries": len(searches), "feedback": len(searches)}
 
 
 def _tell(
@@ -170,16 +154,14 @@ def _tell(
     query_id: str,
     found: Found,
     answer_rank: int | None,
-    index_version: str,
     rng: random.Random,
 ) -> None:
-    attributes = {"package": search.package} if search.package else None
     with client.query(
         search.text,
         segment=search.question.segment,
         user=search.user,
         session=search.session,
-        attributes=attributes,
+        attributes={"package": search.package} if search.package else None,
         # Sampling is a function of the query id: a seed repeats the sample, too.
         query_id=query_id,
     ) as query:
@@ -190,12 +172,11 @@ def _tell(
             ],
             stage="dense",
             retriever="exact",
-            embedding_model=EMBEDDING_MODEL,
-            index_version=index_version,
+            embedding_model=_EMBEDDING_MODEL,
+            index_version=INDEX_VERSION,
             k=RESULTS,
             latency_ms=found.latency_ms,
         )
         query.used([chunk.chunk_id for chunk in found.chunks[:CONTEXT_SIZE]])
-        for reaction in react(answer_rank, len(found.chunks), rng):
-            chunk_id = None if reaction.rank is None else found.chunks[reaction.rank - 1].chunk_id
-            query.feedback(reaction.kind, chunk_id)
+        for kind, rank in react(answer_rank, len(found.chunks), rng):
+            query.feedback(kind, None if rank is None else found.chunks[rank - 1].chunk_id)

@@ -6,18 +6,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import TYPE_CHECKING, Any, get_args
 
 from ragwheel.demo.outcome import METRICS, Comparison, DeadLetterSample, LabelSummary
 from ragwheel.measuring.intervals import Interval
 from ragwheel.schemas.events import ModelEvent, Role
-from ragwheel.schemas.topics import TopicName
+from ragwheel.schemas.topics import SERVICE_TOPICS, TopicName
+from ragwheel.trainers.evaluation import System
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-#: The topics of service traffic, in the order of `_LANDED`.
-_TRAFFIC: tuple[TopicName, ...] = ("queries", "retrievals", "feedback", "chunks")
+#: First the topics of service traffic, in the order of `SERVICE_TOPICS`.
 _LANDED = """
 SELECT
     (SELECT count() FROM v_queries),
@@ -104,7 +105,7 @@ class Readings:
     def landed(self) -> Landed:
         """What there is of service traffic."""
         *counts, zero_results, duplicates = map(int, self._rows(_LANDED)[0])
-        return Landed(dict(zip(_TRAFFIC, counts, strict=True)), zero_results, duplicates)
+        return Landed(dict(zip(SERVICE_TOPICS, counts, strict=True)), zero_results, duplicates)
 
     def jobs(self, role: Role) -> Jobs:
         """What was put to the grader."""
@@ -123,15 +124,14 @@ class Readings:
             by_status[status] += count
             if grade is not None:
                 by_grade[int(grade)] += count
-        began = min((row[4] for row in rows), default=None)
-        ended = max((row[5] for row in rows), default=None)
+        times = [time for row in rows for time in row[4:]]
         return LabelSummary(
             role,
             by_status,
             by_grade,
             cost_usd=sum(float(row[3]) for row in rows),
             cached_pairs=self.jobs(role).asked - sum(by_status.values()),
-            seconds=(ended - began).total_seconds() if began and ended else 0.0,
+            seconds=(max(times) - min(times)).total_seconds() if times else 0.0,
         )
 
     def dead_letters(self) -> tuple[DeadLetterSample, ...]:
@@ -154,27 +154,15 @@ class Readings:
 
 
 def pivot(rows: Sequence[Sequence[Any]]) -> tuple[Comparison, ...]:
-    """Rows of `v_model_metrics` as comparisons; what has no three systems is left out."""
-    cells: dict[tuple[str, int, str], dict[str, tuple[Interval, int]]] = {}
-    for metric, k, segment, system, value, low, high, queries in rows:
-        cells.setdefault((metric, int(k), segment), {})[system] = (
-            Interval(float(value), float(low), float(high)),
-            int(queries),
-        )
+    """Rows of `v_model_metrics` by segment, without what lacks one of the three systems."""
+    cells = {
+        (metric, k, segment, system): (Interval(*interval), queries)
+        for metric, k, segment, system, *interval, queries in rows
+    }
     found = []
-    for segment in sorted({segment for _, _, segment in cells}):
-        for metric, k in METRICS:
-            systems = cells.get((metric, k, segment), {})
-            if {"incumbent", "candidate", "delta"} <= systems.keys():
-                found.append(
-                    Comparison(
-                        metric,
-                        k,
-                        segment,
-                        before=systems["incumbent"][0],
-                        after=systems["candidate"][0],
-                        delta=systems["delta"][0],
-                        queries=systems["delta"][1],
-                    )
-                )
+    for segment, (metric, k) in product(sorted({segment for _, _, segment, _ in cells}), METRICS):
+        keys = [(metric, k, segment, system) for system in get_args(System)]
+        if cells.keys() >= set(keys):
+            (before, _), (after, _), (delta, queries) = (cells[key] for key in keys)
+            found.append(Comparison(metric, k, segment, before, after, delta, queries))
     return tuple(found)

@@ -6,7 +6,6 @@ import urllib.request
 from contextlib import suppress
 
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample
 
 from ragwheel.schemas.metrics import Metric
 
@@ -14,17 +13,16 @@ _TIMEOUT_S = 5.0
 
 
 class Scraped:
-    """All samples of one reading."""
+    """All samples of one reading, given as the text format; none without a text."""
 
-    def __init__(self, samples: tuple[Sample, ...] = ()) -> None:
-        self._samples = samples
+    def __init__(self, text: str = "") -> None:
+        families = text_string_to_metric_families(text)
+        self._samples = [sample for family in families for sample in family.samples]
 
     def value(self, metric: Metric, /, **labels: str) -> float | None:
         """The value with exactly these labels, None when it is not there."""
-        for sample in self._samples:
-            if sample.name == metric.name and sample.labels == labels:
-                return float(sample.value)
-        return None
+        named = (sample for sample in self._samples if sample.name == metric.name)
+        return next((float(sample.value) for sample in named if sample.labels == labels), None)
 
 
 def scrape(port: int) -> Scraped:
@@ -32,11 +30,5 @@ def scrape(port: int) -> Scraped:
     with suppress(OSError):
         url = f"http://127.0.0.1:{port}/metrics"
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
-            return parse(answer.read().decode())
+            return Scraped(answer.read().decode())
     return Scraped()
-
-
-def parse(text: str) -> Scraped:
-    """Samples of the text format."""
-    families = text_string_to_metric_families(text)
-    return Scraped(tuple(sample for family in families for sample in family.samples))

@@ -38,10 +38,8 @@ class Found:
 
     def rank_of(self, chunk_id: str) -> int | None:
         """Rank of a chunk, 1 is the top; None when it is not among the results."""
-        for rank, chunk in enumerate(self.chunks, 1):
-            if chunk.chunk_id == chunk_id:
-                return rank
-        return None
+        ranked = (chunk.chunk_id for chunk in self.chunks)
+        return next((rank for rank, found in enumerate(ranked, 1) if found == chunk_id), None)
 
 
 class SearchService:

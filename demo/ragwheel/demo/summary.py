@@ -12,8 +12,6 @@ from rich.text import Text
 
 from ragwheel.demo.outcome import Comparison, DemoResult, overall
 from ragwheel.demo.report.cells import account_table, label_table
-from ragwheel.measuring.intervals import Interval
-from ragwheel.trainers.evaluation import ALL_SEGMENTS
 
 
 def summary(result: DemoResult) -> Iterator[RenderableType]:
@@ -26,7 +24,10 @@ def summary(result: DemoResult) -> Iterator[RenderableType]:
     if reasons:
         yield f"  dead letters, sent on purpose: {reasons}"
     yield ""
-    yield from _labels(result)
+    yield from _table("Labels", *label_table(result))
+    if result.verdict is not None:
+        yield f"  triplets trained on: {result.verdict.triplets:,}"
+    yield ""
     if result.judged:
         yield from _quality(result)
     yield ""
@@ -50,15 +51,7 @@ def _table(
     yield table
 
 
-def _labels(result: DemoResult) -> Iterator[RenderableType]:
-    yield from _table("Labels", *label_table(result))
-    if result.verdict is not None:
-        yield f"  triplets trained on: {result.verdict.triplets:,}"
-    yield ""
-
-
 def _quality(result: DemoResult) -> Iterator[RenderableType]:
-    judged = sorted(result.judged, key=lambda row: (row.segment != ALL_SEGMENTS, row.segment))
     yield from _table(
         "Quality on held-out questions, before → after with 95 % intervals "
         "(true: by what the demo knows)",
@@ -67,14 +60,14 @@ def _quality(result: DemoResult) -> Iterator[RenderableType]:
             (
                 row.group,
                 row.name,
-                _interval(row.before),
-                _interval(row.after),
-                _interval(row.delta, sign="+"),
+                f"{row.before:.3f}",
+                f"{row.after:.3f}",
+                f"{row.delta:+.3f}",
                 f"{row.relative:+.1%}",
                 f"{row.queries:,}",
                 _short(result.true(row)),
             )
-            for row in judged
+            for row in result.judged
         ],
         words=2,
     )
@@ -95,10 +88,6 @@ def _verdict(result: DemoResult) -> Iterator[RenderableType]:
         )
     yield result.grader
     yield from (Text(f"✗ {problem}", "red") for problem in result.problems)
-
-
-def _interval(one: Interval, sign: str = "") -> str:
-    return f"{one.value:{sign}.3f} [{one.low:{sign}.3f}, {one.high:{sign}.3f}]"
 
 
 def _short(row: Comparison | None) -> str:

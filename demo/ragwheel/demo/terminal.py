@@ -91,11 +91,9 @@ class Terminal:
         return self._bar.tasks[0].time_remaining
 
     def _counted(self, done: int, total: int, unit: str) -> str:
-        if not total:
-            return ""
-        text = f"{done:,} of {total:,} {unit}".rstrip()
+        text = counted(done, total, unit)
         speed, left = self._bar.tasks[0].speed, self.time_left()
-        if not speed or not left:
+        if not text or not speed or not left:
             return text
         return f"{text} ({speed:,.0f}/s, {in_words(left)} left)"
 
@@ -120,6 +118,11 @@ class Terminal:
             transient=True,
             disable=not self._live,
         )
+
+
+def counted(done: int, total: int, unit: str) -> str:
+    """`5 of 9 pairs`; nothing where there is no total."""
+    return f"{done:,} of {total:,} {unit}".rstrip() if total else ""
 
 
 def in_words(seconds: float) -> str:

@@ -50,17 +50,10 @@ def compare(shifts: Sequence[RankShift], seed: int) -> tuple[Comparison, ...]:
         columns = np.concatenate([before, after, after - before], axis=1)
         found = intervals(columns, seed)
         size = len(METRICS)
+        systems = (found[:size], found[size : 2 * size], found[2 * size :])
         rows += [
-            Comparison(
-                metric,
-                k,
-                segment,
-                before=found[index],
-                after=found[size + index],
-                delta=found[2 * size + index],
-                queries=len(chosen),
-            )
-            for index, (metric, k) in enumerate(METRICS)
+            Comparison(metric, k, segment, *measured, queries=len(chosen))
+            for (metric, k), measured in zip(METRICS, zip(*systems, strict=True), strict=True)
         ]
     return tuple(rows)
 
@@ -102,20 +95,8 @@ def rank_shifts(
     """
     row_of_chunk = {chunk.chunk_id: row for row, chunk in enumerate(index)}
     answers = np.array([row_of_chunk[question.chunk_id] for question in questions], np.int64)
+    ranks = (ranks_of(queries, chunks, answers).tolist() for queries in (before, after))
     return tuple(
-        RankShift(
-            question.text,
-            query_hash(question.text),
-            index[answer].content_hash,
-            question.segment,
-            old,
-            new,
-        )
-        for question, answer, old, new in zip(
-            questions,
-            answers,
-            ranks_of(before, chunks, answers).tolist(),
-            ranks_of(after, chunks, answers).tolist(),
-            strict=True,
-        )
+        RankShift(asked.text, query_hash(asked.text), index[row].content_hash, asked.segment, *both)
+        for asked, row, both in zip(questions, answers, zip(*ranks, strict=True), strict=True)
     )

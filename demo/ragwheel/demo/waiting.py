@@ -5,26 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial, wraps
 from pathlib import Path
-from typing import Protocol
+from typing import ParamSpec
 
-from ragwheel.demo.terminal import Terminal
+from ragwheel.demo.terminal import Terminal, counted
 from ragwheel.schemas.errors import RagwheelError
 from ragwheel.stack.processes import last_lines
 
+P = ParamSpec("P")
 _POLL_S = 0.5
 _LOG_LINES = 12
 
 
 class DemoFailedError(RagwheelError):
     """A stage of the run did not happen. The message says where to look."""
-
-
-class Checked(Protocol):
-    """What is looked after while waiting: a `LocalStack`."""
-
-    def check(self) -> None:
-        """Raises when a process is gone for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +42,7 @@ class Standing:
 
     def __str__(self) -> str:
         """`5 of 9 pairs; the text`."""
-        done, total = self.count
-        counted = f"{done:,} of {total:,} {self.unit}".rstrip() if total else ""
-        return "; ".join(filter(None, (counted, self.text)))
+        return "; ".join(filter(None, (counted(*self.count, self.unit), self.text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +62,25 @@ class Awaited:
     poll: Callable[[], Standing]
 
 
+def awaited(
+    goal: str, process: str, advice: str
+) -> Callable[[Callable[P, Standing]], Callable[P, Awaited]]:
+    """A function that says how a stage stands becomes one that says what to wait for."""
+
+    def made(standing: Callable[P, Standing]) -> Callable[P, Awaited]:
+        @wraps(standing)
+        def with_poll(*args: P.args, **kwargs: P.kwargs) -> Awaited:
+            return Awaited(goal, process, advice, partial(standing, *args, **kwargs))
+
+        return with_poll
+
+    return made
+
+
 def wait_for(
     awaited: Awaited,
     terminal: Terminal,
-    stack: Checked,
+    check: Callable[[], None],
     *,
     log_path: Path | None,
     timeout_s: float,
@@ -82,6 +90,7 @@ def wait_for(
     """Block until the stage is over.
 
     Args:
+        check: raises when a process of the stack is gone for good.
         log_path: log of the process that does the work, if it has one.
         timeout_s: longest wait without any change: it ends what hangs, not what is slow.
 
@@ -90,12 +99,11 @@ def wait_for(
 
     Raises:
         DemoFailedError: the time ran out, or it is hopeless; with the log's end and the advice.
-        ProcessFailedError: a process of the stack is gone for good.
     """
     began = moved_at = clock()
     last = None
     while True:
-        stack.check()
+        check()
         standing = awaited.poll()
         if standing.over:
             return str(standing)

@@ -9,7 +9,7 @@ from ragwheel.accounting.reader import AccountReader
 from ragwheel.demo.embedding import Embedding
 from ragwheel.demo.readings import Jobs, Readings
 from ragwheel.demo.scrape import Scraped
-from ragwheel.demo.waiting import Awaited, Standing
+from ragwheel.demo.waiting import Standing, awaited
 from ragwheel.schemas import metrics
 from ragwheel.schemas.topics import SERVICE_TOPICS, TopicName
 from ragwheel.stack.processes import last_lines
@@ -21,60 +21,41 @@ _LINES_TO_LOOK_THROUGH = 40
 _OWN_LOGGER = " ragwheel."
 
 
-def embedded(embedding: Embedding) -> Awaited:
+@awaited(
+    "vectors of the corpus",
+    "",
+    "The machine is busier than this run expects: try again, or use --scale small.",
+)
+def embedded(embedding: Embedding) -> Standing:
     """Every text has its vector, or the embedding failed."""
-
-    def poll() -> Standing:
-        text = "" if embedding.total else "loading the model"
-        over = not embedding.is_alive()
-        return Standing(over, text, (embedding.done, embedding.total), "tokens")
-
-    return Awaited(
-        "vectors of the corpus",
-        "",
-        "The machine is busier than this run expects: try again, or use --scale small.",
-        poll,
-    )
+    text = "" if embedding.total else "loading the model"
+    return Standing(embedding.over, text, (embedding.done, embedding.total), "tokens")
 
 
-def landing(reader: AccountReader, sent: Mapping[TopicName, int]) -> Awaited:
+@awaited(
+    "everything in ClickHouse",
+    "intake",
+    "Intake lands all messages; its log says what it waits for.",
+)
+def landing(reader: AccountReader, sent: Mapping[TopicName, int]) -> Standing:
     """Everything that services sent is in ClickHouse or a dead letter, and every job is there."""
-
-    def poll() -> Standing:
-        accounts = {account.topic: account for account in reader.read()}
-        total = sum(sent.values())
-        settled = sum(
-            accounts[name].landed + accounts[name].dead_lettered
-            for name in SERVICE_TOPICS
-            if name in accounts
-        )
-        jobs = accounts.get("grading")
-        over = settled >= total and jobs is not None and not jobs.in_flight
-        return Standing(over, "", (settled, total), "messages settled")
-
-    return Awaited(
-        "everything in ClickHouse",
-        "intake",
-        "Intake lands all messages; its log says what it waits for.",
-        poll,
-    )
+    accounts = {account.topic: account for account in reader.read()}
+    jobs, total = accounts.get("grading"), sum(sent.values())
+    found = [account for name, account in accounts.items() if name in SERVICE_TOPICS]
+    settled = sum(account.landed + account.dead_lettered for account in found)
+    over = settled >= total and jobs is not None and not jobs.in_flight
+    return Standing(over, "", (settled, total), "messages settled")
 
 
-def labels(readings: Readings, jobs: Jobs, trainer: Callable[[], Scraped]) -> Awaited:
+@awaited(
+    "a label for every sampled pair",
+    "grader",
+    "The grader asks the LLM; its log names refused keys, limits and unknown models.",
+)
+def labels(readings: Readings, jobs: Jobs, trainer: Callable[[], Scraped]) -> Standing:
     """Every pair of the sample has a label of some status."""
-
-    def poll() -> Standing:
-        count = readings.label_count("label")
-        return Standing(
-            count >= jobs.pairs, threshold(trainer()), (count, jobs.pairs), "pairs graded"
-        )
-
-    return Awaited(
-        "a label for every sampled pair",
-        "grader",
-        "The grader asks the LLM; its log names refused keys, limits and unknown models.",
-        poll,
-    )
+    count, pairs = readings.label_count("label"), jobs.pairs
+    return Standing(count >= pairs, threshold(trainer()), (count, pairs), "pairs graded")
 
 
 def threshold(scraped: Scraped) -> str:
@@ -86,29 +67,25 @@ def threshold(scraped: Scraped) -> str:
     return f"training starts at {need:,.0f} answered queries, {have:,.0f} are there"
 
 
-def verdict(readings: Readings, trainer: Callable[[], Scraped], log_path: Path) -> Awaited:
+@awaited(
+    "a verdict of the gate",
+    "trainer",
+    "The trainer starts at its threshold and then waits for the judge; its log names what is "
+    "missing.",
+)
+def verdict(readings: Readings, trainer: Callable[[], Scraped], log_path: Path) -> Standing:
     """The trainer has trained, the judge has judged, the gate has decided."""
-
-    def poll() -> Standing:
-        found = readings.verdict()
-        if found is not None:
-            return Standing(True, f"{found.action}: {found.reason}")
-        failures = trainer().value(metrics.TRAIN_CYCLES, verdict="failed") or 0
-        if failures >= _FAILURES:
-            return Standing(False, f"{failures:.0f} training cycles failed", hopeless=True)
-        jobs = readings.jobs("judge")
-        if jobs.jobs:
-            count = readings.label_count("judge")
-            return Standing(False, "", (count, jobs.pairs), "held-out pairs judged")
-        return Standing(False, last_message(log_path))
-
-    return Awaited(
-        "a verdict of the gate",
-        "trainer",
-        "The trainer starts at its threshold and then waits for the judge; its log names what is "
-        "missing.",
-        poll,
-    )
+    found = readings.verdict()
+    if found is not None:
+        return Standing(True, f"{found.action}: {found.reason}")
+    failures = trainer().value(metrics.TRAIN_CYCLES, verdict="failed") or 0
+    if failures >= _FAILURES:
+        return Standing(False, f"{failures:.0f} training cycles failed", hopeless=True)
+    jobs = readings.jobs("judge")
+    if jobs.jobs:
+        count = readings.label_count("judge")
+        return Standing(False, "", (count, jobs.pairs), "held-out pairs judged")
+    return Standing(False, last_message(log_path))
 
 
 def last_message(log_path: Path) -> str:
@@ -120,20 +97,12 @@ def last_message(log_path: Path) -> str:
     return "nothing from the log yet"
 
 
-def settled(reader: AccountReader) -> Awaited:
+@awaited("balanced accounts", "intake", "A process has not caught up with the topic that is named.")
+def settled(reader: AccountReader) -> Standing:
     """No message of any topic is in flight."""
-
-    def poll() -> Standing:
-        waiting = [
-            f"{count:,} in {account.topic}"
-            for account in reader.read()
-            if (count := account.in_flight + account.pending_jobs)
-        ]
-        return Standing(not waiting, f"in flight: {', '.join(waiting) or 'nothing'}")
-
-    return Awaited(
-        "balanced accounts",
-        "intake",
-        "A process has not caught up with the topic that is named.",
-        poll,
-    )
+    waiting = [
+        f"{count:,} in {account.topic}"
+        for account in reader.read()
+        if (count := account.in_flight + account.pending_jobs)
+    ]
+    return Standing(not waiting, f"in flight: {', '.join(waiting) or 'nothing'}")

@@ -11,6 +11,7 @@ from ragwheel.models.packaged import packaged_model
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.settings import PREFIX
 from ragwheel.stack.home import Home
+from ragwheel.stack.processes.loopback import PythonServer
 
 Component = Literal["kafka", "clickhouse", "llm", "intake", "accounts", "grader", "trainer"]
 
@@ -20,6 +21,7 @@ DEMO_GRADER_MODEL = "ragwheel-demo-grader"
 DEMO_JUDGE_MODEL = "ragwheel-demo-judge"
 #: Opens nothing; the `openai` client insists on a key.
 DEMO_API_KEY = "local-demo"
+_LLM_ADDRESS = "http://127.0.0.1:{port}/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,20 @@ def local_defaults(home: Home) -> dict[str, str]:
     }
 
 
-def demo_llm_settings(base_url: str) -> dict[str, str]:
-    """Settings that point the grader at the stand-in."""
-    return {
-        "RAGWHEEL_LLM_BASE_URL": base_url,
-        "RAGWHEEL_LLM_API_KEY": DEMO_API_KEY,
-        "RAGWHEEL_LLM_MODEL": DEMO_GRADER_MODEL,
-        "RAGWHEEL_JUDGE_MODEL": DEMO_JUDGE_MODEL,
-    }
+def demo_llm(home: Home, options: DemoLlm) -> PythonServer:
+    """The stand-in for an LLM as a server; its settings point the grader at it."""
+    gold = [] if options.gold is None else ["--gold", str(options.gold.absolute())]
+    return PythonServer(
+        "llm",
+        "ragwheel.stack.llm",
+        ["--error-rate", str(options.error_rate), *gold],
+        log_path=home.log_path("llm"),
+        port_file=home.port_note("llm"),
+        address=_LLM_ADDRESS,
+        variables={
+            "RAGWHEEL_LLM_BASE_URL": _LLM_ADDRESS,
+            "RAGWHEEL_LLM_API_KEY": DEMO_API_KEY,
+            "RAGWHEEL_LLM_MODEL": DEMO_GRADER_MODEL,
+            "RAGWHEEL_JUDGE_MODEL": DEMO_JUDGE_MODEL,
+        },
+    )

@@ -26,6 +26,10 @@ class Home:
         """Where the process `name` writes its standard output and error."""
         return self.root / "logs" / f"{name}.log"
 
+    def port_note(self, name: str) -> Path:
+        """Where the port of the process `name` is noted for the next run."""
+        return self.root / "run" / f"{name}.port"
+
     def acquire(self) -> None:
         """Take the home for this process; released by `release` or by the process's death.
 

@@ -13,7 +13,6 @@ from ragwheel.operations.running import ProcessState, StackState, read_state, st
 from ragwheel.operations.workers import WORKERS
 from ragwheel.schemas.settings import Settings
 from ragwheel.stack import schema
-from ragwheel.stack.backing import PrometheusServer, demo_llm
 from ragwheel.stack.clickhouse import ClickHouseFront
 from ragwheel.stack.composition import (
     ALL_COMPONENTS,
@@ -21,15 +20,17 @@ from ragwheel.stack.composition import (
     DemoLlm,
     ExternalLlm,
     choose_llm,
+    demo_llm,
     local_defaults,
     ragwheel_settings,
 )
 from ragwheel.stack.home import Home
 from ragwheel.stack.kafka import KafkaBroker
-from ragwheel.stack.processes import ProcessFailedError, Supervisor, still_free
+from ragwheel.stack.processes import ProcessFailedError, Supervisor
 from ragwheel.stack.processes.loopback import LoopbackServer
+from ragwheel.stack.prometheus import PrometheusServer
 from ragwheel.stack.state import write_state
-from ragwheel.stack.supervised import SLOW_TO_START, RestartPolicy, Worker, metrics_url, worker
+from ragwheel.stack.supervised import SLOW_TO_START, RestartPolicy, Worker, worker
 
 _Settings = TypeVar("_Settings", bound=Settings)
 # A guardian gives orphans 5 s before it kills them.
@@ -71,15 +72,14 @@ class LocalStack:
         self.home = Home(home)
         self._given = ragwheel_settings(os.environ) | dict(env or {})
         self._llm = choose_llm(self._given) if llm is None else llm
-        self._progress = on_progress or _silent
+        self._progress = on_progress or (lambda _line: None)
         self._components = frozenset(components)
         self._with_prometheus = prometheus
         self._policy = policy or RestartPolicy()
         self._env: dict[str, str] = {}
         self._supervisor = Supervisor()
         self._servers: list[LoopbackServer] = []
-        self._workers: dict[str, Worker] = {}
-        self._metrics_ports: dict[str, int] = {}
+        self._workers: list[Worker] = []
         self._started_at = ""
         self._holds_home = False
 
@@ -95,26 +95,10 @@ class LocalStack:
     @property
     def state(self) -> StackState:
         """What runs where, now."""
-        processes = [
-            ProcessState(
-                server.name,
-                server.pid,
-                str(server.log_path),
-                server.address,
-                started=_started(server.pid),
-            )
-            for server in self._servers
-        ]
+        processes = [_state_of(server, address=server.address) for server in self._servers]
         processes += [
-            ProcessState(
-                name,
-                worker.pid,
-                str(worker.log_path),
-                metrics_port=self._metrics_ports[name],
-                restarts=worker.restarts,
-                started=_started(worker.pid),
-            )
-            for name, worker in self._workers.items()
+            _state_of(each, metrics_port=each.metrics_port, restarts=each.restarts)
+            for each in self._workers
         ]
         return StackState(
             os.getpid(), str(self.home.root), self._started_at, self.env, tuple(processes)
@@ -135,7 +119,7 @@ class LocalStack:
         self._holds_home = True
         try:
             self._start()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: whatever cuts a start short, nothing stays behind
             self.stop()
             raise
 
@@ -147,7 +131,7 @@ class LocalStack:
             self._progress("stopping")
         self._supervisor.stop()
         if self._started_at:
-            # Without process ids, but with the ports that the next start takes again.
+            # Without process ids.
             write_state(self.home, self.state)
         self._holds_home = False
         self.home.release()
@@ -159,9 +143,9 @@ class LocalStack:
             ProcessFailedError: a server died, or a worker died too often; with its last log lines.
             ConfigError: a worker found its settings wrong.
         """
-        before = [worker.pid for worker in self._workers.values()]
+        before = [each.pid for each in self._workers]
         self._supervisor.check()
-        if before != [worker.pid for worker in self._workers.values()]:
+        if before != [each.pid for each in self._workers]:
             write_state(self.home, self.state)
 
     def wait(
@@ -188,20 +172,16 @@ class LocalStack:
 
     def _start(self) -> None:
         began = time.monotonic()
-        previous = self._wait_for_orphans()
+        self._wait_for_orphans()
         self._env = local_defaults(self.home) | self._given
         # Everything that can start by itself is launched first and waited for afterwards; the
         # broker takes longest.
         if "clickhouse" in self._components:
             self._launch(
-                ClickHouseFront(
-                    self.home.clickhouse_dir,
-                    last_port=_port_of(previous, "clickhouse"),
-                    log_path=self.home.log_path("clickhouse"),
-                )
+                ClickHouseFront(self.home.clickhouse_dir, log_path=self.home.log_path("clickhouse"))
             )
         if "llm" in self._components and isinstance(self._llm, DemoLlm):
-            self._launch(demo_llm(self.home, self._llm, _port_of(previous, "llm")))
+            self._launch(demo_llm(self.home, self._llm))
         if "kafka" in self._components:
             self._launch(KafkaBroker(self.home.kafka_dir, on_progress=self._progress))
         for server in self._servers:
@@ -212,10 +192,10 @@ class LocalStack:
         if used or "kafka" in self._components:
             local = "kafka" in self._components
             schema.create_missing_topics(self._env, self._progress, replication=1 if local else -1)
-        self._start_workers(previous)
+        self._start_workers()
         if self._with_prometheus:
-            port = _port_of(previous, "prometheus")
-            self._launch(PrometheusServer(self.home, self._metrics_ports, port))
+            ports = {each.name: each.metrics_port for each in self._workers}
+            self._launch(PrometheusServer(self.home, ports))
         self._wait_for_workers()
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         write_state(self.home, self.state)
@@ -231,22 +211,17 @@ class LocalStack:
         self._env |= server.settings()
         self._progress(f"{server.name} ready at {server.address}")
 
-    def _start_workers(self, previous: StackState | None) -> None:
+    def _start_workers(self) -> None:
         for name in WORKERS:
-            if name not in self._components:
-                continue
-            known = previous.process(name) if previous else None
-            port = still_free(known.metrics_port if known else 0)
-            started = worker(
-                self.home, name, self._env, port, policy=self._policy, on_event=self._progress
-            )
-            self._metrics_ports[name] = port
-            self._workers[name] = started
-            self._supervisor.start(started)
+            if name in self._components:
+                self._workers.append(
+                    worker(self.home, name, self._env, policy=self._policy, on_event=self._progress)
+                )
+                self._supervisor.start(self._workers[-1])
 
     def _wait_for_workers(self) -> None:
-        for each in self._workers.values():
-            url = metrics_url(self._metrics_ports[each.name])
+        for each in self._workers:
+            url = f"http://127.0.0.1:{each.metrics_port}/metrics"
             if each.name in SLOW_TO_START:
                 self._progress(f"{each.name} starting, metrics will be at {url}")
                 continue
@@ -255,18 +230,15 @@ class LocalStack:
         if self._with_prometheus:
             self._wait_for(self._servers[-1])
 
-    def _wait_for_orphans(self) -> StackState | None:
+    def _wait_for_orphans(self) -> None:
         """Give the children of a stack that was killed here the seconds they need to end."""
         previous = read_state(self.home.root)
         processes = previous.processes if previous else ()
         deadline = time.monotonic() + _ORPHANS_TIMEOUT_S
-        told = False
+        if any(process.alive for process in processes):
+            self._progress("waiting for the processes of a stack that was killed to end")
         while any(process.alive for process in processes) and time.monotonic() < deadline:
-            if not told:
-                self._progress("waiting for the processes of a stack that was killed to end")
-                told = True
             time.sleep(0.05)
-        return previous
 
     def __enter__(self) -> Self:
         self.start()
@@ -276,20 +248,16 @@ class LocalStack:
         self.stop()
 
 
-def _port_of(state: StackState | None, name: str) -> int:
-    known = state.process(name) if state else None
-    return port_in(known.address) if known else 0
-
-
-def port_in(address: str) -> int:
-    """The port in host:port or in a URL; 0 if there is none."""
-    tail = address.rpartition(":")[2].partition("/")[0]
-    return int(tail) if tail.isdigit() else 0
-
-
-def _started(pid: int | None) -> float | None:
-    return None if pid is None else start_of(pid)
-
-
-def _silent(_line: str) -> None:
-    """For callers that do not listen."""
+def _state_of(
+    process: LoopbackServer | Worker, *, address: str = "", metrics_port: int = 0, restarts: int = 0
+) -> ProcessState:
+    pid = process.pid
+    return ProcessState(
+        process.name,
+        pid,
+        str(process.log_path),
+        address,
+        metrics_port,
+        restarts,
+        started=None if pid is None else start_of(pid),
+    )

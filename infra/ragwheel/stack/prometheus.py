@@ -10,24 +10,39 @@ import orjson
 
 from ragwheel import observability
 from ragwheel.schemas.errors import DependencyError
+from ragwheel.stack.home import Home
+from ragwheel.stack.processes import kept_port
+from ragwheel.stack.processes.loopback import LoopbackServer
 
 #: Rules are package data, so that a wheel carries them.
 RULES_DIR = Path(observability.__file__).parent / "rules"
-SCRAPE_INTERVAL_S = 2
+_SCRAPE_INTERVAL_S = 2
 
 
-def prometheus_path() -> str:
-    """The program.
+class PrometheusServer(LoopbackServer):
+    """The system's Prometheus, scraping every worker.
 
     Raises:
-        DependencyError: it is not installed.
+        DependencyError: it is not installed; when it is launched.
     """
-    found = shutil.which("prometheus")
-    if found is None:
-        raise DependencyError(
-            "prometheus", "install your system's package (Debian: apt install prometheus)"
+
+    def __init__(self, home: Home, metrics_ports: Mapping[str, int]) -> None:
+        super().__init__(
+            "prometheus",
+            address="http://127.0.0.1:{port}",
+            variables={},
+            log_path=home.log_path("prometheus"),
         )
-    return found
+        self._folder = home.prometheus_dir
+        self._metrics_ports = metrics_ports
+
+    def _prepare(self) -> list[str]:
+        self._port = kept_port(self._folder / "port")
+        config = self._folder / "prometheus.json"
+        config.write_bytes(
+            prometheus_config(self._metrics_ports, scrape_interval_s=_SCRAPE_INTERVAL_S)
+        )
+        return prometheus_argv(config, self._folder / "data", self._port)
 
 
 def prometheus_config(
@@ -53,9 +68,18 @@ def prometheus_config(
 
 
 def prometheus_argv(config: Path, data_dir: Path, port: int) -> list[str]:
-    """Command line of a server on loopback that keeps two days."""
+    """Command line of a server on loopback that keeps two days.
+
+    Raises:
+        DependencyError: it is not installed.
+    """
+    program = shutil.which("prometheus")
+    if program is None:
+        raise DependencyError(
+            "prometheus", "install your system's package (Debian: apt install prometheus)"
+        )
     return [
-        prometheus_path(),
+        program,
         f"--config.file={config}",
         f"--storage.tsdb.path={data_dir}",
         "--storage.tsdb.retention.time=2d",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any, TypeVar
 
 from ragwheel.backends.clickhouse import connect
@@ -30,11 +31,8 @@ def settings_in(env: Mapping[str, str], kind: type[_Settings], **overrides: Any)
 def create_schema(env: Mapping[str, str], on_progress: Callable[[str], None]) -> None:
     """Create the tables that are missing."""
     settings = settings_in(env, ClickHouseSettings)
-    client = connect(settings, create_database=True)
-    try:
+    with closing(connect(settings, create_database=True)) as client:
         applied = migrate(client, replicated=settings.clickhouse_replicated, tell=on_progress)
-    finally:
-        client.close()
     if applied:
         on_progress(f"clickhouse: {len(applied)} migration(s) applied")
 

@@ -16,6 +16,7 @@ from ragwheel.stack.processes import (
     ManagedProcess,
     ProcessFailedError,
     describe_status,
+    kept_port,
     listens,
 )
 from ragwheel.stack.processes.loopback import PYTHON_LOGS
@@ -63,6 +64,7 @@ class Worker:
     at once. After that `check` restarts it by `policy`.
 
     Args:
+        metrics_port: of /metrics on 127.0.0.1.
         on_event: told in one line about each death and restart.
         clock: seconds, monotonic.
     """
@@ -71,11 +73,13 @@ class Worker:
         self,
         process: ManagedProcess,
         *,
+        metrics_port: int = 0,
         policy: RestartPolicy,
         on_event: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._process = process
+        self.metrics_port = metrics_port
         self._policy = policy
         self._on_event = on_event
         self._clock = clock
@@ -105,11 +109,7 @@ class Worker:
         self._process.launch()
 
     def wait_ready(self) -> None:
-        """Wait until it is ready.
-
-        Raises:
-            ProcessFailedError: it ended, or the time ran out.
-        """
+        """Wait until it is ready; raises ProcessFailedError if it ends before, or is too late."""
         self._process.wait_ready()
 
     def check(self) -> None:
@@ -163,12 +163,12 @@ def worker(
     home: Home,
     name: WorkerName,
     settings: Mapping[str, str],
-    metrics_port: int,
     *,
     policy: RestartPolicy,
     on_event: Callable[[str], None],
 ) -> Worker:
     """The worker `name` as a child of this process, ready when it serves its metrics."""
+    port = kept_port(home.port_note(name))
     others = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
     process = ManagedProcess(
         name,
@@ -177,16 +177,11 @@ def worker(
         env={
             **others,
             **settings,
-            "RAGWHEEL_METRICS_PORT": str(metrics_port),
+            "RAGWHEEL_METRICS_PORT": str(port),
             **PYTHON_LOGS,
         },
-        ready=lambda: listens(metrics_port),
+        ready=lambda: listens(port),
         start_timeout_s=_START_TIMEOUT_S,
         grace_s=_GRACE_S[name],
     )
-    return Worker(process, policy=policy, on_event=on_event)
-
-
-def metrics_url(port: int) -> str:
-    """Where a worker's metrics are read."""
-    return f"http://127.0.0.1:{port}/metrics"
+    return Worker(process, metrics_port=port, policy=policy, on_event=on_event)

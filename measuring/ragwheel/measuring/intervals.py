@@ -21,6 +21,10 @@ class Interval:
     low: float
     high: float
 
+    def __format__(self, spec: str) -> str:
+        """`0.700 [0.670, 0.730]`: `spec` is that of each number."""
+        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
 
 def resampled_means(values: _Values, seed: int, resamples: int = RESAMPLES) -> _Values:
     """Means of bootstrap samples of queries.

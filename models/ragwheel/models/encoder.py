@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,8 +17,6 @@ from ragwheel.schemas.errors import ConfigError, DependencyError
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
-
-_LOG = logging.getLogger(__name__)
 
 Vectors = npt.NDArray[np.float32]
 """Shape (texts, dimension); every row has length 1, so a dot product is a cosine."""
@@ -61,10 +58,9 @@ class TextEncoder:
     Not thread-safe, like the model in it.
     """
 
-    def __init__(self, model: SentenceTransformer, name: str) -> None:
-        """Takes over `model`; `name` is what people call it."""
+    def __init__(self, model: SentenceTransformer) -> None:
+        """Takes over `model`."""
         self.model = model
-        self.name = name
         self._fingerprint: str | None = None
 
     @property
@@ -141,6 +137,7 @@ def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
         # Said before a library that takes ten seconds to import looks for it on the hub.
         raise _not_a_model(name, "there is no such folder")
     try:
+        import torch
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging as transformers_logging
     except ImportError:
@@ -149,7 +146,8 @@ def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # unannotated
     try:
         # Eager attention: in bfloat16 the fused kernel of the CPU trains 28 % slower.
-        model = SentenceTransformer(name, model_kwargs=_attention())
+        attention = {} if torch.cuda.is_available() else {"attn_implementation": "eager"}
+        model = SentenceTransformer(name, model_kwargs=attention)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         # A host that cannot be reached surfaces as RuntimeError of the HTTP client.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -163,7 +161,7 @@ def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
     # None or infinite: a bag of words, whose cost grows with nothing worth limiting.
     if limit is not None and math.isfinite(limit) and limit > max_seq_length:
         model.max_seq_length = max_seq_length
-    return TextEncoder(model, name)
+    return TextEncoder(model)
 
 
 def _not_a_model(name: str, reason: str) -> ConfigError:
@@ -220,12 +218,6 @@ def _has_bfloat16(device: str) -> bool:
     capabilities_of = getattr(torch.cpu, "get_capabilities", None)  # absent in old versions
     flags = capabilities_of() if capabilities_of is not None else {}
     return bool(flags.get("avx512_bf16") or flags.get("amx_bf16"))
-
-
-def _attention() -> dict[str, str]:
-    import torch
-
-    return {} if torch.cuda.is_available() else {"attn_implementation": "eager"}
 
 
 def _fingerprint(model: SentenceTransformer) -> str:

@@ -144,7 +144,7 @@ class ModelRegistry:
         except ValidationError as error:
             raise RegistryError(f"{path} cannot be read: {error}") from None
 
-    def promote(self, model_id: str, reason: str, at: datetime) -> RegisteredModel:
+    def promote(self, model_id: str, reason: str, at: datetime) -> None:
         """Make a model the current one.
 
         Raises:
@@ -153,7 +153,6 @@ class ModelRegistry:
         self.verify(model_id)
         entry = Promotion(model_id=model_id, at=at, reason=reason)
         self._write_alias((*self.promotions(), entry))
-        return self.get(model_id)
 
     def rollback(self) -> tuple[str, str | None]:
         """Go back to what served before, even when the current model's folder is gone.
@@ -174,11 +173,10 @@ class ModelRegistry:
         self._write_alias(remaining)
         return promotions[-1].model_id, serving
 
-    def save_report(self, model_id: str, report: dict[str, object]) -> Path:
+    def save_report(self, model_id: str, report: dict[str, object]) -> None:
         """Store what the gate measured; replaces an earlier report of the model."""
         path = self._root / "reports" / f"{model_id}.json"
         files.replace_file(path, orjson.dumps(report, option=orjson.OPT_INDENT_2))
-        return path
 
     def report(self, model_id: str) -> dict[str, object] | None:
         """The stored report of a model, if there is one."""

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ragwheel.schemas.errors import ConfigError, UnavailableError
@@ -116,21 +117,24 @@ class _Other(NamedTuple):
     alive: bool
 
 
+@dataclass
 class _Run:
     """One runner. Its rows say waits → began (before each statement) → done, or stopped."""
 
-    def __init__(
-        self, client: Client, wait_s: float, silent_s: float, tell: Callable[[str], None]
-    ) -> None:
+    client: Client
+    wait_s: float
+    silent_s: float
+    tell: Callable[[str], None]
+
+    def __post_init__(self) -> None:
         self.id = uuid.uuid4().hex
-        self._client = client
-        self._wait_s = wait_s
-        self._silent_s = silent_s
-        self._tell = tell
         self._who = {"run_id": self.id, "runner": f"{socket.gethostname()} (pid {os.getpid()})"}
 
     def apply(self, migration: Migration, replicated: bool, may_move: bool) -> bool:
         """Run a file to its end; False when another runner has done it."""
+        from clickhouse_connect.driver.exceptions import ClickHouseError
+        from urllib3.exceptions import HTTPError
+
         finished = 0
         try:
             if not self._claim(migration):
@@ -142,10 +146,11 @@ class _Run:
                 )
             for statement in statements(migration.up, replicated=replicated):
                 self._mark(migration, "began", finished)
-                self._client.command(f"/* ragwheel migrate {self.id} */\n{statement}")
+                self.client.command(f"/* ragwheel migrate {self.id} */\n{statement}")
                 finished += 1
         except BaseException:
-            with suppress(Exception):
+            # What ended the run is told, also where the server cannot note it.
+            with suppress(ClickHouseError, HTTPError, OSError):
                 self._mark(migration, "stopped", finished)
             raise
         self._mark(migration, "done", finished)
@@ -158,7 +163,7 @@ class _Run:
         claims the later always sees the earlier. Of several that see each other, all but the
         smallest id withdraw, so one gets through.
         """
-        deadline, claimed, told = time.monotonic() + self._wait_s, False, False
+        deadline, claimed, told = time.monotonic() + self.wait_s, False, False
         while True:
             others = self._others(migration)
             if any(other.state == "done" for other in others):
@@ -176,24 +181,24 @@ class _Run:
                 raise UnavailableError(
                     f"{alive[-1].runner} applies {migration.label} since {alive[-1].since} and has "
                     f"finished {alive[-1].statements} statement(s). Wait for it. If it died, run "
-                    f"this again {self._silent_s:g} s after its end, when the server runs none of "
+                    f"this again {self.silent_s:g} s after its end, when the server runs none of "
                     "its statements: the file is then continued"
                 )
             if not told:
-                self._tell(f"waiting for {alive[-1].runner}, which applies {migration.label}")
+                self.tell(f"waiting for {alive[-1].runner}, which applies {migration.label}")
                 told = True
             time.sleep(_POLL_S)
         if half := [other for other in others if other.began]:
-            self._tell(
+            self.tell(
                 f"{migration.label} was begun by {half[-1].runner} at {half[-1].since} and stopped "
                 f"after {half[-1].statements} statement(s); all of its statements run again"
             )
         return True
 
     def _others(self, migration: Migration) -> list[_Other]:
-        asked = {"version": migration.version, "silent": round(self._silent_s * 1000)}
-        return [_Other(*row) for row in self._client.query(_OTHERS, asked | self._who).result_rows]
+        asked = {"version": migration.version, "silent": round(self.silent_s * 1000)}
+        return [_Other(*row) for row in self.client.query(_OTHERS, asked | self._who).result_rows]
 
     def _mark(self, migration: Migration, state: _State, finished: int) -> None:
         file = {name: getattr(migration, name) for name in ("version", "name", "checksum")}
-        self._client.command(_MARK, file | self._who | {"state": state, "statements": finished})
+        self.client.command(_MARK, file | self._who | {"state": state, "statements": finished})

@@ -62,7 +62,11 @@ Failure = tuple[Outgoing, KafkaError]
 
 
 class Publisher:
-    """Sends messages and knows which of them the broker has. For one thread."""
+    """Sends messages and knows which of them the broker has. For one thread.
+
+    Whatever sends or waits raises UnavailableError when the producer failed for good: what was not
+    answered has to be sent again, and the next `send` opens a new producer.
+    """
 
     def __init__(
         self,
@@ -99,11 +103,7 @@ class Publisher:
             raise self.unavailable(failures)
 
     def send_all(self, messages: Iterable[Outgoing]) -> list[Failure]:
-        """Send all, in order, and wait for every answer; those that failed.
-
-        Raises:
-            UnavailableError: the producer failed for good; send all of them again.
-        """
+        """Send all, in order, and wait for every answer; those that failed."""
         everything = list(messages)
         answers: dict[int, KafkaError | None] = {}
         for number, message in enumerate(everything):
@@ -121,10 +121,6 @@ class Publisher:
 
         Args:
             on_done: called from here, or from a later `send` or `flush`.
-
-        Raises:
-            UnavailableError: the producer failed for good; send again what was not answered, with a
-                new producer, which `send` opens.
         """
         if self._dead:
             self._producer, self._dead = self._open(), False
@@ -137,11 +133,7 @@ class Publisher:
         self.poll(0)
 
     def flush(self) -> int:
-        """Wait until everything sent was answered; how much was not, which should be nothing.
-
-        Raises:
-            UnavailableError: as `send`.
-        """
+        """Wait until everything sent was answered; how much was not, which should be nothing."""
         deadline = time.monotonic() + self._timeout_s + _GRACE_S
         while (left := self._serve(self._producer.flush, _FLUSH_S)) and time.monotonic() < deadline:
             self._while_waiting()
@@ -151,7 +143,6 @@ class Publisher:
         """Queue one message without waiting; False when there is no room.
 
         Raises:
-            UnavailableError: as `send`.
             KafkaException: the message is refused at once, e.g. because it is too large.
         """
         try:
@@ -171,11 +162,7 @@ class Publisher:
         return True
 
     def poll(self, timeout_s: float) -> None:
-        """Hear the broker's answers for up to `timeout_s`.
-
-        Raises:
-            UnavailableError: as `send`.
-        """
+        """Hear the broker's answers for up to `timeout_s`."""
         self._serve(self._producer.poll, timeout_s)
 
     def close(self, grace_s: float = 0.0) -> None:

@@ -15,6 +15,8 @@ from ragwheel.schemas.metrics import ALL_METRICS, Metric, ProcessName
 from ragwheel.schemas.settings import MetricsSettings
 
 _LOG = logging.getLogger(__name__)
+#: Upper bounds of the buckets of every histogram: all of ours measure seconds.
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _KINDS: Mapping[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
 
 
@@ -29,12 +31,9 @@ class Telemetry:
         self.registry = CollectorRegistry()
         self._families: dict[str, Counter | Gauge | Histogram] = {}
         self._lock = Lock()
-        self.declare(*(metric for metric in ALL_METRICS if metric.process == process))
-
-    def declare(self, *metrics: Metric) -> None:
-        """Make families visible before their first value."""
-        for metric in metrics:
-            self._family(metric)
+        for metric in ALL_METRICS:
+            if metric.process == process:
+                self._family(metric)
 
     def inc(self, metric: Metric, amount: float = 1, /, **labels: str) -> None:
         """Add to a counter."""
@@ -87,7 +86,7 @@ class Telemetry:
             if family is None:
                 options: dict[str, Any] = {"registry": self.registry}
                 if metric.kind == "histogram":
-                    options["buckets"] = metric.buckets
+                    options["buckets"] = _SECONDS
                 family = _KINDS[metric.kind](metric.name, metric.help, metric.labels, **options)
                 self._families[metric.name] = family
             return family

@@ -8,7 +8,6 @@ spans, OpenInference and OpenSearch UBI; docs/event-mapping.md holds the table.
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -124,7 +123,7 @@ class Candidate(BaseModel):
     chunk_id: Id
     rank: Annotated[int, Field(ge=1, le=limits.MAX_RANK)]
     """1 is the top."""
-    score: float
+    score: Annotated[float, Field(allow_inf_nan=False)]
     content_hash: Hash = ""
     """`identity.content_hash` of the text; derived when the text is given."""
     text: Text | None = None
@@ -143,13 +142,6 @@ class Candidate(BaseModel):
         if not raw.get("content_hash"):
             raise ValueError("send `text`, or `content_hash` of a chunk that was sent before")
         return raw
-
-    @field_validator("score")
-    @classmethod
-    def _finite(cls, value: float) -> float:
-        if not math.isfinite(value):
-            raise ValueError(f"score must be finite, not {value}")
-        return value
 
 
 class RetrievalEvent(Event):

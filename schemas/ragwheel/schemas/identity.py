@@ -89,10 +89,8 @@ def randomness_56(query_id: str) -> int:
     Used with the OpenTelemetry consistent-probability rule (keep when randomness >= threshold;
     specification/trace/tracestate-probability-sampling.md), hence nested across rates.
     """
-    return int.from_bytes(
-        blake2b(_utf8(query_id), digest_size=7, person=b"sampling").digest(),
-        "big",
-    )
+    raw = blake2b(_utf8(query_id), digest_size=7, person=b"sampling").digest()
+    return int.from_bytes(raw, "big")
 
 
 def _utf8(text: str) -> bytes:

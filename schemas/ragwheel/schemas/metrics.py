@@ -12,8 +12,6 @@ from typing import Literal
 ProcessName = Literal["client", "intake", "accounts", "grader", "trainer"]
 Kind = Literal["counter", "gauge", "histogram"]
 
-_LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -23,7 +21,6 @@ class Metric:
         name: full Prometheus name, with `_total` for counters.
         process: who exports it.
         labels: label names, in order.
-        buckets: upper bounds of a histogram.
     """
 
     name: str
@@ -31,251 +28,185 @@ class Metric:
     process: ProcessName
     help: str
     labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = _LATENCY_S
 
 
-# fmt: off
-CLIENT_EVENTS = Metric(
+@dataclass(frozen=True, slots=True)
+class _Exporter:
+    """Makes the metrics of one process."""
+
+    process: ProcessName
+
+    def counter(self, name: str, about: str, *labels: str) -> Metric:
+        return Metric(name, "counter", self.process, about, labels)
+
+    def gauge(self, name: str, about: str, *labels: str) -> Metric:
+        return Metric(name, "gauge", self.process, about, labels)
+
+    def histogram(self, name: str, about: str, *labels: str) -> Metric:
+        return Metric(name, "histogram", self.process, about, labels)
+
+
+_CLIENT = _Exporter("client")
+CLIENT_EVENTS = _CLIENT.counter(
     "ragwheel_client_events_total",
-    "counter",
-    "client",
     "Events a service handed over, by outcome: delivered, failed, dropped, invalid.",
-    ("topic", "outcome"),
+    "topic",
+    "outcome",
 )
-CLIENT_PENDING = Metric(
+CLIENT_PENDING = _CLIENT.gauge(
     "ragwheel_client_pending_events",
-    "gauge",
-    "client",
     "Events queued in a service whose fate is not known yet.",
-    ("topic",),
+    "topic",
 )
 
-CONSUMED = Metric(
+_INTAKE = _Exporter("intake")
+CONSUMED = _INTAKE.counter(
     "ragwheel_messages_consumed_total",
-    "counter",
-    "intake",
     "Messages read from Kafka, replays after a restart included.",
-    ("topic",),
+    "topic",
 )
-LANDED = Metric(
-    "ragwheel_messages_landed_total",
-    "counter",
-    "intake",
-    "Messages whose rows ClickHouse confirmed.",
-    ("topic",),
+LANDED = _INTAKE.counter(
+    "ragwheel_messages_landed_total", "Messages whose rows ClickHouse confirmed.", "topic"
 )
-DEAD_LETTERED = Metric(
+DEAD_LETTERED = _INTAKE.counter(
     "ragwheel_messages_dead_lettered_total",
-    "counter",
-    "intake",
     "Messages preserved in the dead-letter topic.",
-    ("topic", "reason"),
+    "topic",
+    "reason",
 )
-FRESHNESS = Metric(
+FRESHNESS = _INTAKE.gauge(
     "ragwheel_newest_event_age_seconds",
-    "gauge",
-    "intake",
     "Age of the newest event of a topic that is readable in ClickHouse.",
-    ("topic",),
+    "topic",
 )
-INSERT_SECONDS = Metric(
-    "ragwheel_insert_seconds", "histogram", "intake", "Time of one ClickHouse insert.", ("table",)
+INSERT_SECONDS = _INTAKE.histogram(
+    "ragwheel_insert_seconds", "Time of one ClickHouse insert.", "table"
 )
-INSERT_ROWS = Metric(
-    "ragwheel_insert_rows_total",
-    "counter",
-    "intake",
-    "Rows inserted, replays included.",
-    ("table",),
+INSERT_ROWS = _INTAKE.counter(
+    "ragwheel_insert_rows_total", "Rows inserted, replays included.", "table"
 )
-INSERT_ERRORS = Metric(
-    "ragwheel_insert_errors_total",
-    "counter",
-    "intake",
-    "Inserts that failed and were tried again.",
-    ("table",),
+INSERT_ERRORS = _INTAKE.counter(
+    "ragwheel_insert_errors_total", "Inserts that failed and were tried again.", "table"
 )
-RETRIEVALS = Metric(
-    "ragwheel_retrievals_total", "counter", "intake", "Retrievals landed.", ("segment", "stage")
+RETRIEVALS = _INTAKE.counter("ragwheel_retrievals_total", "Retrievals landed.", "segment", "stage")
+ZERO_RESULTS = _INTAKE.counter(
+    "ragwheel_zero_result_retrievals_total", "Retrievals that returned nothing.", "segment", "stage"
 )
-ZERO_RESULTS = Metric(
-    "ragwheel_zero_result_retrievals_total",
-    "counter",
-    "intake",
-    "Retrievals that returned nothing.",
-    ("segment", "stage"),
-)
-FEEDBACK = Metric(
-    "ragwheel_feedback_total", "counter", "intake", "Feedback events landed.", ("segment", "kind")
-)
-SAMPLED = Metric(
-    "ragwheel_sampled_queries_total",
-    "counter",
-    "intake",
-    "Grading jobs created by the sampler.",
-    ("segment",),
+FEEDBACK = _INTAKE.counter("ragwheel_feedback_total", "Feedback events landed.", "segment", "kind")
+SAMPLED = _INTAKE.counter(
+    "ragwheel_sampled_queries_total", "Grading jobs created by the sampler.", "segment"
 )
 
-PRODUCED = Metric(
+_ACCOUNTS = _Exporter("accounts")
+PRODUCED = _ACCOUNTS.gauge(
     "ragwheel_topic_produced_messages",
-    "gauge",
-    "accounts",
     "Messages that Kafka accepted since the topic's first accounted offset.",
-    ("topic",),
+    "topic",
 )
-IN_FLIGHT = Metric(
+IN_FLIGHT = _ACCOUNTS.gauge(
     "ragwheel_topic_in_flight_messages",
-    "gauge",
-    "accounts",
     "Messages in Kafka that intake has not committed yet (consumer lag).",
-    ("topic",),
+    "topic",
 )
-UNACCOUNTED = Metric(
+UNACCOUNTED = _ACCOUNTS.gauge(
     "ragwheel_topic_unaccounted_messages",
-    "gauge",
-    "accounts",
     "Committed messages that neither landed nor were dead-lettered. Must be 0.",
-    ("topic",),
+    "topic",
 )
-
-LABELS = Metric(
-    "ragwheel_labels_total",
-    "counter",
-    "grader",
-    "Labels produced, by status; only `graded` carries a grade.",
-    ("role", "segment", "status"),
-)
-GRADES = Metric(
-    "ragwheel_grades_total", "counter", "grader", "Grades given, 0-3.", ("role", "segment", "grade")
-)
-LABEL_CACHE_HITS = Metric(
-    "ragwheel_label_cache_hits_total",
-    "counter",
-    "grader",
-    "Pairs that were not paid for again.",
-    ("source",),
-)
-LLM_CALLS = Metric(
-    "ragwheel_llm_calls_total",
-    "counter",
-    "grader",
-    "Calls to the LLM by outcome.",
-    ("model", "outcome"),
-)
-LLM_SECONDS = Metric(
-    "ragwheel_llm_call_seconds", "histogram", "grader", "Duration of one LLM call.", ("model",)
-)
-LLM_TOKENS = Metric(
-    "ragwheel_llm_tokens_total", "counter", "grader", "Tokens billed.", ("model", "direction")
-)
-LLM_COST = Metric(
-    "ragwheel_llm_cost_usd_total",
-    "counter",
-    "grader",
-    "Money spent by the price table, USD.",
-    ("model",),
-)
-LLM_RETRIES = Metric(
-    "ragwheel_llm_retries_total",
-    "counter",
-    "grader",
-    "Calls that were tried again, by reason.",
-    ("reason",),
-)
-ACCOUNTS_READ = Metric(
+ACCOUNTS_READ = _ACCOUNTS.gauge(
     "ragwheel_accounts_read_timestamp_seconds",
-    "gauge",
-    "accounts",
     "When the accounts were last read, seconds since 1970; their gauges stand still since then.",
 )
-UNFINISHED_LABELS = Metric(
+UNFINISHED_LABELS = _ACCOUNTS.gauge(
     "ragwheel_unfinished_labels",
-    "gauge",
-    "accounts",
     "Labels that landed without a grade and were not graded since.",
-    ("status",),
+    "status",
 )
-UNFINISHED_LABELS_AGE = Metric(
+UNFINISHED_LABELS_AGE = _ACCOUNTS.gauge(
     "ragwheel_unfinished_labels_oldest_seconds",
-    "gauge",
-    "accounts",
     "Since when the oldest of these labels is without a grade.",
-    ("status",),
-)
-JOBS_IN_FLIGHT = Metric(
-    "ragwheel_grader_jobs_in_flight", "gauge", "grader", "Jobs read and not yet acknowledged."
-)
-OLDEST_UNACKED = Metric(
-    "ragwheel_grader_oldest_unacked_seconds",
-    "gauge",
-    "grader",
-    "Age of the oldest job in flight: a stuck grader shows here first.",
-)
-BUDGET_USD = Metric(
-    "ragwheel_llm_daily_budget_usd", "gauge", "grader", "Daily spending limit; 0 is none."
-)
-SPENT_TODAY_USD = Metric(
-    "ragwheel_llm_spent_today_usd", "gauge", "grader", "Spent by this worker since midnight UTC."
+    "status",
 )
 
-TRAIN_QUERIES = Metric(
-    "ragwheel_train_queries_available",
-    "gauge",
-    "trainer",
-    "Queries with a relevant label since the last training.",
+_GRADER = _Exporter("grader")
+LABELS = _GRADER.counter(
+    "ragwheel_labels_total",
+    "Labels produced, by status; only `graded` carries a grade.",
+    "role",
+    "segment",
+    "status",
 )
-TRAIN_THRESHOLD = Metric(
-    "ragwheel_train_queries_threshold", "gauge", "trainer", "Queries that start the next training."
+GRADES = _GRADER.counter("ragwheel_grades_total", "Grades given, 0-3.", "role", "segment", "grade")
+LABEL_CACHE_HITS = _GRADER.counter(
+    "ragwheel_label_cache_hits_total", "Pairs that were not paid for again.", "source"
 )
-TRAIN_CYCLES = Metric(
-    "ragwheel_train_cycles_total", "counter", "trainer", "Training cycles by verdict.", ("verdict",)
+LLM_CALLS = _GRADER.counter(
+    "ragwheel_llm_calls_total", "Calls to the LLM by outcome.", "model", "outcome"
 )
-TRAIN_STAGE_SECONDS = Metric(
-    "ragwheel_train_stage_seconds",
-    "gauge",
-    "trainer",
-    "Duration of each stage of the last cycle.",
-    ("stage",),
+LLM_SECONDS = _GRADER.histogram("ragwheel_llm_call_seconds", "Duration of one LLM call.", "model")
+LLM_TOKENS = _GRADER.counter("ragwheel_llm_tokens_total", "Tokens billed.", "model", "direction")
+LLM_COST = _GRADER.counter(
+    "ragwheel_llm_cost_usd_total", "Money spent by the price table, USD.", "model"
 )
-TRIPLETS = Metric(
-    "ragwheel_train_triplets", "gauge", "trainer", "Triplets of the last training set."
+LLM_RETRIES = _GRADER.counter(
+    "ragwheel_llm_retries_total", "Calls that were tried again, by reason.", "reason"
 )
-QUALITY = Metric(
+JOBS_IN_FLIGHT = _GRADER.gauge(
+    "ragwheel_grader_jobs_in_flight", "Jobs read and not yet acknowledged."
+)
+OLDEST_UNACKED = _GRADER.gauge(
+    "ragwheel_grader_oldest_unacked_seconds",
+    "Age of the oldest job in flight: a stuck grader shows here first.",
+)
+BUDGET_USD = _GRADER.gauge("ragwheel_llm_daily_budget_usd", "Daily spending limit; 0 is none.")
+SPENT_TODAY_USD = _GRADER.gauge(
+    "ragwheel_llm_spent_today_usd", "Spent by this worker since midnight UTC."
+)
+
+_TRAINER = _Exporter("trainer")
+TRAIN_QUERIES = _TRAINER.gauge(
+    "ragwheel_train_queries_available", "Queries with a relevant label since the last training."
+)
+TRAIN_THRESHOLD = _TRAINER.gauge(
+    "ragwheel_train_queries_threshold", "Queries that start the next training."
+)
+TRAIN_CYCLES = _TRAINER.counter(
+    "ragwheel_train_cycles_total", "Training cycles by verdict.", "verdict"
+)
+TRAIN_STAGE_SECONDS = _TRAINER.gauge(
+    "ragwheel_train_stage_seconds", "Duration of each stage of the last cycle.", "stage"
+)
+TRIPLETS = _TRAINER.gauge("ragwheel_train_triplets", "Triplets of the last training set.")
+QUALITY = _TRAINER.gauge(
     "ragwheel_retrieval_quality",
-    "gauge",
-    "trainer",
     "Held-out quality of the last gate.",
-    ("metric", "k", "segment", "system"),
+    "metric",
+    "k",
+    "segment",
+    "system",
 )
-QUALITY_LOW = Metric(
+QUALITY_LOW = _TRAINER.gauge(
     "ragwheel_retrieval_quality_low",
-    "gauge",
-    "trainer",
     "Lower end of its 95 % interval.",
-    ("metric", "k", "segment", "system"),
+    "metric",
+    "k",
+    "segment",
+    "system",
 )
-QUALITY_HIGH = Metric(
+QUALITY_HIGH = _TRAINER.gauge(
     "ragwheel_retrieval_quality_high",
-    "gauge",
-    "trainer",
     "Upper end of its 95 % interval.",
-    ("metric", "k", "segment", "system"),
+    "metric",
+    "k",
+    "segment",
+    "system",
 )
-GATE_QUERIES = Metric(
-    "ragwheel_gate_queries",
-    "gauge",
-    "trainer",
-    "Judged held-out queries of the last gate.",
-    ("segment",),
+GATE_QUERIES = _TRAINER.gauge(
+    "ragwheel_gate_queries", "Judged held-out queries of the last gate.", "segment"
 )
-SERVING_MODEL = Metric(
-    "ragwheel_serving_model_info",
-    "gauge",
-    "trainer",
-    "1 for the model that is promoted now.",
-    ("model_id", "base_model"),
+SERVING_MODEL = _TRAINER.gauge(
+    "ragwheel_serving_model_info", "1 for the model that is promoted now.", "model_id", "base_model"
 )
-# fmt: on
 
 ALL_METRICS: tuple[Metric, ...] = tuple(
     value for value in list(globals().values()) if isinstance(value, Metric)

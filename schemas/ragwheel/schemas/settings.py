@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ragwheel.schemas import limits
@@ -135,8 +135,22 @@ class SamplingSettings(Settings):
         description="Candidates graded per retrieval, from the top.",
     )
 
-    def __init__(self, **values: Any) -> None:
-        super().__init__(**_parse_pairs(values))
+    @field_validator("sample_rates", mode="before")
+    @classmethod
+    def _from_text(cls, rates: object) -> object:
+        """Accept text, which is what an environment variable can hold."""
+        if not isinstance(rates, str):
+            return rates
+        found: dict[str, float] = {}
+        for pair in rates.split(","):
+            segment, _, rate = pair.partition("=")
+            try:
+                found[segment.strip()] = float(rate)
+            except ValueError:
+                found[segment.strip()] = -1.0
+            if not 0 <= found[segment.strip()] <= 1:
+                raise ValueError(f"{pair!r} is not segment=rate with a rate in [0, 1]")
+        return found
 
 
 class IntakeSettings(
@@ -307,22 +321,3 @@ def describe() -> Iterator[tuple[str, str, str, str]]:
             default = info.get_default(call_default_factory=True)
             shown = "" if isinstance(default, SecretStr) or default in (None, {}) else str(default)
             yield process, PREFIX + field.upper(), shown, info.description or ""
-
-
-def _parse_pairs(values: dict[str, Any]) -> dict[str, Any]:
-    """Accept `sample_rates` as text, which is what an environment variable can hold."""
-    raw = values.get("sample_rates", os.environ.get(PREFIX + "SAMPLE_RATES"))
-    if not isinstance(raw, str) or not raw:
-        return values
-    rates: dict[str, float] = {}
-    for pair in raw.split(","):
-        segment, separator, rate = pair.partition("=")
-        try:
-            rates[segment.strip()] = float(rate)
-        except ValueError:
-            separator = ""
-        if not separator or not 0 <= rates.get(segment.strip(), -1) <= 1:
-            raise ConfigError(
-                f"{PREFIX}SAMPLE_RATES: {pair!r} is not segment=rate with a rate in [0, 1]"
-            )
-    return {**values, "sample_rates": rates}

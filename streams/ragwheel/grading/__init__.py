@@ -2,7 +2,7 @@
 
 Start reading at `grader.LlmGrader` (a job becomes labels) and `rounds.judge` (passages become
 results); docs/grading.md is the guide. Pure: `asking` (rubric, prompt, answer), `endpoint.request`,
-`endpoint.retry`, `cost`, `result`. Around them: `endpoint.calls` (openai), `known` and `store`
-(what was graded before), `flight` (what is being graded), `spending`, and the Kafka side:
+`endpoint.retry`, `cost`, `result`. Around them: `endpoint.calls` (openai), `store` (what
+was graded before), `flight` (what is being graded), `spending`, and the Kafka side:
 `handling`, `window`, `app` (Faust), `producer`, `process`.
 """

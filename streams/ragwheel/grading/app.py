@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import faust
 from faust.types.auth import CredentialsT
@@ -34,15 +34,12 @@ _COMMIT_INTERVAL_S = 1.0
 _BUFFERED_JOBS = 256
 
 
-class Handler(Protocol):
-    """What is done with a message; see `GradingWorker.handle`."""
-
-    async def handle(self, message: Received) -> None:
-        """Return when everything that follows from `message` is durable. Never raises."""
+Handler = Callable[[Received], Awaitable[None]]
+"""Returns when everything that follows from a message is durable. Never raises."""
 
 
 def create_app(
-    settings: GraderSettings, handler: Handler, window: OrderedWindow, data_dir: Path
+    settings: GraderSettings, handle: Handler, window: OrderedWindow, data_dir: Path
 ) -> faust.App:
     """Build the application. Reads nothing and connects to nothing yet.
 
@@ -80,7 +77,7 @@ def create_app(
 
     @app.agent(topic, name="grade", concurrency=1)
     async def grade(stream: Any) -> None:
-        await read(stream.noack().events(), handler, window)
+        await read(stream.noack().events(), handle, window)
 
     async def let_go(*_: Any, **__: Any) -> None:
         """Before another worker takes over: finish what is quick, leave the rest to it."""
@@ -103,7 +100,7 @@ def create_app(
     return app
 
 
-async def read(events: AsyncIterator[Any], handler: Handler, window: OrderedWindow) -> None:
+async def read(events: AsyncIterator[Any], handle: Handler, window: OrderedWindow) -> None:
     """Submit every Faust event to the window, each partition in its order."""
     async for event in events:
         message = event.message
@@ -115,7 +112,7 @@ async def read(events: AsyncIterator[Any], handler: Handler, window: OrderedWind
             value=message.value,
             timestamp_ms=round((message.timestamp or 0.0) * 1000),
         )
-        await window.submit(message.partition, partial(handler.handle, message), event.ack)
+        await window.submit(message.partition, partial(handle, message), event.ack)
 
 
 def _credentials(settings: GraderSettings) -> CredentialsT | None:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from ragwheel.schemas.errors import ConfigError
 
+_Usd = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Price:
     """USD per 1,000,000 tokens."""
 
-    input: float
-    output: float
+    input: _Usd
+    output: _Usd
 
     def cost_usd(self, input_tokens: int, output_tokens: int) -> float:
         """Price of that many tokens, USD."""
         return (input_tokens * self.input + output_tokens * self.output) / 1_000_000
+
+
+_PRICES = TypeAdapter(dict[str, Price])
 
 
 def load_prices(extra: Path | None = None) -> dict[str, Price]:
@@ -43,10 +50,16 @@ def load_prices(extra: Path | None = None) -> dict[str, Price]:
 def parse_prices(text: str, source: str) -> dict[str, Price]:
     """A price table from TOML: one table per model with `input` and `output`."""
     try:
-        raw = tomllib.loads(text)
+        return _PRICES.validate_python(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source} is not TOML: {error}") from None
-    return {model: _price(model, entry, source) for model, entry in raw.items()}
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = " ".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"{source}: [{where}]: {first['msg']}; each model needs input and output, USD per 1M "
+            "tokens, 0 or more"
+        ) from None
 
 
 def share(total: int, weights: Sequence[int]) -> list[int]:
@@ -78,13 +91,3 @@ def price_of(model: str, prices: Mapping[str, Price], limit_usd: float | None) -
             "file named by RAGWHEEL_PRICES_FILE ([model] input = …, output = … USD per 1M tokens)"
         )
     return price
-
-
-def _price(model: str, raw: object, source: str) -> Price:
-    if not isinstance(raw, dict) or set(raw) != {"input", "output"}:
-        raise ConfigError(f"{source}: [{model}] needs input and output, USD per 1M tokens")
-    for side, value in raw.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or value < 0:
-            raise ConfigError(f"{source}: [{model}] {side} = {value!r} must be a number, 0 or more")
-    return Price(float(raw["input"]), float(raw["output"]))

@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking.prompt import PackLimits, Passage, template_hash
 from ragwheel.grading.asking.rubric import Rubric, Rubrics
 from ragwheel.grading.endpoint.calls import Clock, Completer
 from ragwheel.grading.flight import SingleFlight
-from ragwheel.grading.known import LabelStore
 from ragwheel.grading.result import PairResult, Signature, label_of
 from ragwheel.grading.rounds import Question, judge
 from ragwheel.grading.spending import Spending
 from ragwheel.schemas import identity, metrics
-from ragwheel.schemas.events import GradingJob, Label
+from ragwheel.schemas.events import Grade, GradingJob, Label
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,46 +31,52 @@ TEXT_WAIT_S = 30.0
 _TEXT_POLL_S = 1.0
 
 
+class LabelStore(Protocol):
+    """Where earlier labels and chunk texts can be read.
+
+    Methods never raise. An unreachable store may answer `graded` with less, which costs money and
+    loses nothing, because label rows are idempotent.
+    """
+
+    async def graded(self, query_hash: str, label_ids: Collection[str]) -> Mapping[str, Grade]:
+        """Grades of those labels of this query that are `graded`."""
+
+    async def texts(self, chunk_hashes: Collection[str]) -> Mapping[str, str]:
+        """Texts of those chunks that are known. May wait for an unreachable store."""
+
+
+@dataclass(eq=False)
 class LlmGrader:
     """Grades jobs with one model.
 
     `grade` never raises (cancellation aside) and gives every distinct chunk of a job exactly one
     label with a definite status. A pair that this process graded, is grading, or finds graded in
     the store is not asked again.
+
+    Attributes:
+        parameters: what besides model, prompt and packing can change a grade.
     """
 
-    def __init__(
-        self,
-        completer: Completer,
-        rubrics: Rubrics,
-        store: LabelStore,
-        spending: Spending,
-        telemetry: Telemetry,
-        *,
-        limits: PackLimits,
-        parameters: Mapping[str, object],
-        text_wait_s: float = TEXT_WAIT_S,
-        clock: Clock | None = None,
-    ) -> None:
-        """`parameters`: what besides model, prompt and packing can change a grade."""
-        self._completer = completer
-        self._rubrics = rubrics
-        self._store = store
-        self._spending = spending
-        self._telemetry = telemetry
-        self._limits = limits
-        self._clock = clock or Clock()
-        self._text_wait_s = text_wait_s
+    completer: Completer
+    rubrics: Rubrics
+    store: LabelStore
+    spending: Spending
+    telemetry: Telemetry
+    limits: PackLimits = field(kw_only=True)
+    parameters: Mapping[str, object] = field(kw_only=True)
+    text_wait_s: float = TEXT_WAIT_S
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
         self._flight: SingleFlight[PairResult] = SingleFlight(REMEMBERED)
         self._absent: set[str] = set()
+        parameters = {**self.parameters, "packing": asdict(self.limits)}
         self.prompt_hash = template_hash()
-        self.grader_id = identity.grader_id(
-            completer.model, {**parameters, "packing": asdict(limits)}, self.prompt_hash
-        )
+        self.grader_id = identity.grader_id(self.completer.model, parameters, self.prompt_hash)
 
     async def grade(self, job: GradingJob) -> list[Label]:
         """One label per distinct chunk of `job`, in the job's order."""
-        rubric = self._rubrics.of(job.segment)
+        rubric = self.rubrics.of(job.segment)
         chunk_of_label = {
             identity.label_id(
                 job.query_hash, chunk_hash, rubric.version, self.grader_id, job.role
@@ -78,11 +84,11 @@ class LlmGrader:
             for chunk_hash in dict.fromkeys(each.chunk_hash for each in job.candidates)
         }
         results = await self._results(job, rubric, chunk_of_label)
-        model = self._completer.model
+        model = self.completer.model
         signature = Signature(
-            self.grader_id, model, rubric.version, self.prompt_hash, self._spending.price_of(model)
+            self.grader_id, model, rubric.version, self.prompt_hash, self.spending.price_of(model)
         )
-        graded_at = self._clock.now()
+        graded_at = self.clock.now()
         self._count(job, results)
         return [
             label_of(job, chunk_hash, label_id, results[label_id], signature, graded_at)
@@ -115,7 +121,7 @@ class LlmGrader:
             }
             results |= shared
             reused = len(claim.known) + len(shared)
-            self._telemetry.inc(metrics.LABEL_CACHE_HITS, reused, source="memory")
+            self.telemetry.inc(metrics.LABEL_CACHE_HITS, reused, source="memory")
         return results
 
     async def _decide(
@@ -133,8 +139,8 @@ class LlmGrader:
     async def _look_up_or_ask(
         self, job: GradingJob, rubric: Rubric, chunk_of_label: dict[str, str]
     ) -> dict[str, PairResult]:
-        stored = await self._store.graded(job.query_hash, chunk_of_label)
-        self._telemetry.inc(metrics.LABEL_CACHE_HITS, len(stored), source="store")
+        stored = await self.store.graded(job.query_hash, chunk_of_label)
+        self.telemetry.inc(metrics.LABEL_CACHE_HITS, len(stored), source="store")
         results = {label_id: PairResult("graded", grade) for label_id, grade in stored.items()}
         label_of_chunk = {
             chunk_hash: label_id
@@ -143,12 +149,12 @@ class LlmGrader:
         }
         passages = await self._passages(job, set(label_of_chunk))
         judged = await judge(
-            self._completer,
+            self.completer,
             Question(rubric, job.query, job.query_hash),
             passages,
-            self._limits,
+            self.limits,
             rounds=ROUNDS,
-            spending=self._spending,
+            spending=self.spending,
         )
         no_text = PairResult(
             "failed", reason="no text: the chunk was neither in the job nor stored"
@@ -160,25 +166,25 @@ class LlmGrader:
     async def _passages(self, job: GradingJob, wanted: set[str]) -> list[Passage]:
         texts = {each.chunk_hash: each.text for each in job.candidates if each.text is not None}
         texts = {chunk_hash: text for chunk_hash, text in texts.items() if chunk_hash in wanted}
-        deadline = self._clock.monotonic() + self._text_wait_s
+        deadline = self.clock.monotonic() + self.text_wait_s
         while missing := wanted - texts.keys():
-            texts |= await self._store.texts(missing)
+            texts |= await self.store.texts(missing)
             missing -= texts.keys()
             # A chunk that was waited for in vain once is not waited for again: one service that
             # never sends its texts must not slow down all others.
             if missing <= self._absent:
                 break
-            if self._clock.monotonic() >= deadline:
+            if self.clock.monotonic() >= deadline:
                 self._absent |= missing
                 break
-            await self._clock.sleep(_TEXT_POLL_S)
+            await self.clock.sleep(_TEXT_POLL_S)
         self._absent -= texts.keys()
         return [Passage(chunk_hash, text) for chunk_hash, text in texts.items()]
 
     def _count(self, job: GradingJob, results: Mapping[str, PairResult]) -> None:
         about = {"role": job.role, "segment": job.segment}
         for status, count in Counter(each.status for each in results.values()).items():
-            self._telemetry.inc(metrics.LABELS, count, status=status, **about)
+            self.telemetry.inc(metrics.LABELS, count, status=status, **about)
         grades = Counter(each.grade for each in results.values() if each.grade is not None)
         for grade, count in grades.items():
-            self._telemetry.inc(metrics.GRADES, count, grade=str(grade), **about)
+            self.telemetry.inc(metrics.GRADES, count, grade=str(grade), **about)

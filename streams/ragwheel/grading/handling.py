@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 from ragwheel.backends.publish import Outgoing
@@ -35,13 +36,12 @@ class Results(Protocol):
         """Return once all are durable; retry for as long as it takes."""
 
 
+@dataclass(frozen=True, slots=True)
 class GradingWorker:
     """Decode, route by role, grade, publish. What cannot be decoded is dead-lettered."""
 
-    def __init__(self, graders: Mapping[Role, Grader], results: Results) -> None:
-        """One grader per role."""
-        self._graders = graders
-        self._results = results
+    graders: Mapping[Role, Grader]
+    results: Results
 
     async def handle(self, message: Received) -> None:
         """Return once everything that follows from `message` is durable in Kafka.
@@ -54,13 +54,13 @@ class GradingWorker:
             await self._bury(message, cast(DeadLetterReason, error.reason), error.detail)
             return
         try:
-            labels = await self._graders[job.role].grade(job)
+            labels = await self.graders[job.role].grade(job)
             messages = [Outgoing.of("labels", label) for label in labels]
         except Exception as error:  # noqa: BLE001 - process edge: one job must not stop the stream
             _LOG.exception("job %s could not be processed", job.job_id)
             await self._bury(message, "processing_failed", f"{type(error).__name__}: {error}")
             return
-        await self._results.publish(messages)
+        await self.results.publish(messages)
 
     async def _bury(self, message: Received, reason: DeadLetterReason, detail: str) -> None:
         letter = dead_letter(
@@ -82,4 +82,4 @@ class GradingWorker:
         fits = len(message.value or b"") + len(message.key or b"") + _HEADER_ROOM
         value = message.value if fits <= MAX_MESSAGE_BYTES else None
         key = message.key if fits <= MAX_MESSAGE_BYTES else None
-        await self._results.publish([Outgoing("deadletters", key, value, to_headers(letter))])
+        await self.results.publish([Outgoing("deadletters", key, value, to_headers(letter))])

@@ -102,7 +102,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         }
         worker = GradingWorker(graders, results)
         window = OrderedWindow(settings.grader_window, time.monotonic)
-        app = create_app(settings, worker, window, data_dir)
+        app = create_app(settings, worker.handle, window, data_dir)
         gauges = asyncio.create_task(_show(window, spending, telemetry))
         try:
             await _serve(app, window, stop)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from ragwheel.grading.cost import Price
 from ragwheel.schemas.events import Grade, GradingJob, Label, LabelStatus
 
 _MAX_REASON_CHARS = 500
+#: Fields of a label that are those of its job, and of its signature.
+_OF_JOB = tuple(Label.model_fields.keys() & GradingJob.model_fields.keys() - {"event"})
+_OF_SIGNATURE = ("grader_id", "model", "rubric_version", "prompt_hash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +62,10 @@ def label_of(
     price = signature.price
     return Label(
         label_id=label_id,
-        job_id=job.job_id,
-        role=job.role,
-        query_id=job.query_id,
-        query=job.query,
-        query_hash=job.query_hash,
-        segment=job.segment,
         chunk_hash=chunk_hash,
-        status=result.status,
-        grade=result.grade,
-        grader_id=signature.grader_id,
-        model=signature.model,
-        rubric_version=signature.rubric_version,
-        prompt_hash=signature.prompt_hash,
-        stratum=job.stratum,
-        inclusion_probability=job.inclusion_probability,
-        input_tokens=result.input_tokens,
-        output_tokens=result.output_tokens,
+        **{name: getattr(job, name) for name in _OF_JOB},
+        **asdict(replace(result, reason=result.reason[:_MAX_REASON_CHARS])),
+        **{name: getattr(signature, name) for name in _OF_SIGNATURE},
         cost_usd=price.cost_usd(result.input_tokens, result.output_tokens) if price else 0.0,
-        latency_ms=result.latency_ms,
-        attempts=result.attempts,
-        reason=result.reason[:_MAX_REASON_CHARS],
-        ts=job.ts,
         graded_at=graded_at,
     )

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from operator import attrgetter
 
 from ragwheel.grading.asking import answer
 from ragwheel.grading.asking.prompt import PackLimits, Passage, Prompt, build, pack
@@ -48,22 +49,9 @@ class _Pair:
 
     passage: Passage
     batch_size: int
+    #: What it cost so far.
+    result: PairResult
     trouble: Trouble | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    latency_ms: float = 0.0
-    attempts: int = 0
-
-    def end(self, status: LabelStatus, grade: Grade | None, reason: str) -> PairResult:
-        return PairResult(
-            status,
-            grade,
-            reason,
-            self.input_tokens,
-            self.output_tokens,
-            self.latency_ms,
-            self.attempts,
-        )
 
 
 async def judge(
@@ -81,7 +69,9 @@ async def judge(
         rounds: how often a pair is asked for at most, repeats of a failed request not counted.
     """
     results: dict[str, PairResult] = {}
-    pending = {each.chunk_hash: _Pair(each, limits.passages) for each in passages}
+    pending = {
+        each.chunk_hash: _Pair(each, limits.passages, PairResult("failed")) for each in passages
+    }
     for attempt in range(1, rounds + 1):
         async with asyncio.TaskGroup() as group:
             for batch in _batches(pending.values(), limits, question.query_hash, attempt):
@@ -94,7 +84,8 @@ async def judge(
                 del pending[chunk_hash]
             elif pair.trouble and (last or pair.trouble.final):
                 del pending[chunk_hash]
-                results[chunk_hash] = pair.end(pair.trouble.status, None, pair.trouble.reason)
+                status, reason = pair.trouble.status, pair.trouble.reason
+                results[chunk_hash] = replace(pair.result, status=status, reason=reason)
         if not pending:
             break
     return results
@@ -104,10 +95,7 @@ def _batches(
     pairs: Iterable[_Pair], limits: PackLimits, query_hash: str, attempt: int
 ) -> Iterator[list[_Pair]]:
     """Pack pairs that want the same batch size together."""
-
-    def size(pair: _Pair) -> int:
-        return pair.batch_size
-
+    size = attrgetter("batch_size")
     for batch_size, group in groupby(sorted(pairs, key=size), key=size):
         by_hash = {pair.passage.chunk_hash: pair for pair in group}
         packed = pack(
@@ -145,7 +133,8 @@ async def _ask(
             pair.trouble = found
             pair.batch_size = next_batch_size(found.status, len(pairs), limits.passages)
         else:
-            results[pair.passage.chunk_hash] = pair.end("graded", found, "")
+            graded = replace(pair.result, status="graded", grade=found)
+            results[pair.passage.chunk_hash] = graded
 
 
 def interpret(outcome: CallOutcome, prompt: Prompt) -> Mapping[str, Grade | Trouble]:
@@ -183,14 +172,17 @@ def next_batch_size(status: LabelStatus, asked_together: int, limit: int) -> int
 def _charge(pairs: Sequence[_Pair], outcome: CallOutcome, limits: PackLimits) -> None:
     """Share out the call: input tokens by length shown, output tokens equally."""
     for pair in pairs:
-        pair.attempts += outcome.tries
-    result = outcome.result
-    if isinstance(result, GiveUp):
+        pair.result = replace(pair.result, attempts=pair.result.attempts + outcome.tries)
+    call = outcome.result
+    if isinstance(call, GiveUp):
         return
     lengths = [min(len(pair.passage.text), limits.passage_chars) for pair in pairs]
-    inputs = share(result.input_tokens, lengths)
-    outputs = share(result.output_tokens, [1] * len(pairs))
+    inputs = share(call.input_tokens, lengths)
+    outputs = share(call.output_tokens, [1] * len(pairs))
     for pair, input_tokens, output_tokens in zip(pairs, inputs, outputs, strict=True):
-        pair.input_tokens += input_tokens
-        pair.output_tokens += output_tokens
-        pair.latency_ms = result.latency_s * 1000
+        pair.result = replace(
+            pair.result,
+            input_tokens=pair.result.input_tokens + input_tokens,
+            output_tokens=pair.result.output_tokens + output_tokens,
+            latency_ms=call.latency_s * 1000,
+        )

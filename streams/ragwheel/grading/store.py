@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ragwheel.backends.clickhouse import connect
@@ -117,8 +118,8 @@ class LabelReader:
         self._asleep_until = 0.0
         # One thread: clickhouse-connect's client is not made for concurrent use.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="label-store")
-        self._graded: Gatherer[Grade] = Gatherer(self._fetch_graded, self._executor)
-        self._texts: Gatherer[str] = Gatherer(self._fetch_texts, self._executor)
+        self._graded: Gatherer[Grade] = Gatherer(partial(self._pairs, _GRADED_SQL), self._executor)
+        self._texts: Gatherer[str] = Gatherer(partial(self._pairs, _TEXTS_SQL), self._executor)
         self._kept: OrderedDict[str, str] = OrderedDict()
 
     def __enter__(self) -> LabelReader:
@@ -163,11 +164,8 @@ class LabelReader:
     def _reachable(self) -> bool:
         return time.monotonic() >= self._asleep_until
 
-    def _fetch_graded(self, keys: list[str]) -> Mapping[str, Grade]:
-        return dict(map(tuple, self._rows(_GRADED_SQL, keys)))
-
-    def _fetch_texts(self, keys: list[str]) -> Mapping[str, str]:
-        return dict(map(tuple, self._rows(_TEXTS_SQL, keys)))
+    def _pairs(self, sql: str, keys: list[str]) -> Mapping[str, Any]:
+        return dict(map(tuple, self._rows(sql, keys)))
 
     def _rows(self, sql: str, keys: list[str]) -> Sequence[Sequence[Any]]:
         """Query on the store's thread; nothing when ClickHouse cannot answer."""

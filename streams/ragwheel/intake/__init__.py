@@ -4,7 +4,3 @@ Start reading at `processor` (the order that makes it safe), then `contracts` (w
 promise), `prepare` (what a message becomes) and `consumer` (group membership and commits). Another
 kind of input docks in `readers`.
 """
-
-from ragwheel.intake.process import main, run
-
-__all__ = ["main", "run"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from ragwheel.schemas.errors import RagwheelError, TransientError
@@ -30,20 +31,20 @@ def delay_s(failures: int, jitter: float) -> float:
     return full * (0.5 + 0.5 * jitter)
 
 
+@dataclass(frozen=True, slots=True)
 class Persistence:
     """Repeats an operation until it succeeds.
 
     Logs once when a fault begins and once when it ends, however many attempts lie between.
 
-    Args:
+    Attributes:
         wait: waits that many seconds and keeps the process a live member of its consumer group;
             raises StopRequestedError when the process shall end.
         jitter: random numbers in [0, 1).
     """
 
-    def __init__(self, wait: Callable[[float], None], jitter: Callable[[], float]) -> None:
-        self._wait = wait
-        self._jitter = jitter
+    wait: Callable[[float], None]
+    jitter: Callable[[], float]
 
     def until_done(
         self,
@@ -69,7 +70,7 @@ class Persistence:
                 if failures == 1:
                     _LOG.warning("%s failed; trying again until it works: %s", what, error)
                 on_failure()
-                self._wait(delay_s(failures, self._jitter()))
+                self.wait(delay_s(failures, self.jitter()))
                 continue
             if failures:
                 _LOG.warning("%s works again, after %d failed attempts", what, failures)

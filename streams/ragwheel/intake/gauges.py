@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import get_args
 
@@ -28,25 +29,20 @@ def declare(telemetry: Telemetry) -> None:
             telemetry.inc(metrics.DEAD_LETTERED, 0, topic=topic, reason=reason)
 
 
+@dataclass
 class Freshness:
     """The age of the newest event of each topic that landed through this process.
 
-    Args:
+    Attributes:
         now: the wall clock, UTC.
         clock: seconds, monotonic.
     """
 
-    def __init__(
-        self,
-        telemetry: Telemetry,
-        now: Callable[[], datetime],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._telemetry = telemetry
-        self._now = now
-        self._clock = clock
-        self._newest: dict[TopicName, datetime] = {}
-        self._shown_at = -_REFRESH_S
+    telemetry: Telemetry
+    now: Callable[[], datetime]
+    clock: Callable[[], float] = time.monotonic
+    _newest: dict[TopicName, datetime] = field(default_factory=dict, init=False)
+    _shown_at: float = field(default=-_REFRESH_S, init=False)
 
     def landed(self, topic: TopicName, ts: datetime) -> None:
         """An event of that time is readable now."""
@@ -54,9 +50,9 @@ class Freshness:
 
     def show(self) -> None:
         """Set the gauges; at most once a second, however often it is called."""
-        if self._clock() < self._shown_at + _REFRESH_S:
+        if self.clock() < self._shown_at + _REFRESH_S:
             return
-        self._shown_at = self._clock()
-        now = self._now()
+        self._shown_at = self.clock()
+        now = self.now()
         for topic, ts in self._newest.items():
-            self._telemetry.set(metrics.FRESHNESS, (now - ts).total_seconds(), topic=topic)
+            self.telemetry.set(metrics.FRESHNESS, (now - ts).total_seconds(), topic=topic)

@@ -6,6 +6,7 @@ import struct
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Error
@@ -64,14 +65,14 @@ class RowsRefusedError(TerminalError):
     """At least one row of the insert can never land."""
 
 
+@dataclass(frozen=True)
 class ClickHouseInserts:
     """`contracts.Inserts` over one database. Not thread-safe: it owns its client."""
 
-    def __init__(self, client: Client, persistence: Persistence, telemetry: Telemetry) -> None:
-        self._client = client
-        self._persistence = persistence
-        self._telemetry = telemetry
-        self._types: dict[str, Sequence[ClickHouseType]] = {}
+    client: Client
+    persistence: Persistence
+    telemetry: Telemetry
+    _types: dict[str, Sequence[ClickHouseType]] = field(default_factory=dict, init=False)
 
     def land(self, table: Table, rows: Mapping[Position, Sequence[Row]]) -> dict[Position, str]:
         """Insert all that can be inserted; halve until what cannot is alone.
@@ -90,10 +91,10 @@ class ClickHouseInserts:
         # inserted again. Another insert has another name, so none is ever taken for this one.
         name = uuid.uuid4().hex
         try:
-            self._persistence.until_done(
+            self.persistence.until_done(
                 f"insert into {table.name}",
                 lambda: self._insert(table, flat, name),
-                lambda: self._telemetry.inc(metrics.INSERT_ERRORS, table=table.name),
+                lambda: self.telemetry.inc(metrics.INSERT_ERRORS, table=table.name),
             )
         except RowsRefusedError as error:
             if len(positions) == 1:
@@ -113,7 +114,7 @@ class ClickHouseInserts:
         types = self._column_types(table)
         started = time.monotonic()
         try:
-            self._client.insert(
+            self.client.insert(
                 table.name,
                 [list(column) for column in zip(*rows, strict=True)],
                 column_names=table.columns,
@@ -129,17 +130,15 @@ class ClickHouseInserts:
             # The table may have been changed under us; ask for its types again.
             self._types.pop(table.name, None)
             raise UnavailableError(f"insert into {table.name}: {_words(error)}") from error
-        self._telemetry.observe(
-            metrics.INSERT_SECONDS, time.monotonic() - started, table=table.name
-        )
-        self._telemetry.inc(metrics.INSERT_ROWS, len(rows), table=table.name)
+        self.telemetry.observe(metrics.INSERT_SECONDS, time.monotonic() - started, table=table.name)
+        self.telemetry.inc(metrics.INSERT_ROWS, len(rows), table=table.name)
 
     def _column_types(self, table: Table) -> Sequence[ClickHouseType]:
         """Types from the server, asked once: the driver would ask before every insert."""
         known = self._types.get(table.name)
         if known is None:
             try:
-                context = self._client.create_insert_context(table.name, list(table.columns))
+                context = self.client.create_insert_context(table.name, list(table.columns))
             except ClickHouseError as error:
                 raise UnavailableError(f"columns of {table.name}: {_words(error)}") from error
             known = self._types[table.name] = context.column_types

@@ -44,11 +44,11 @@ def letter_message(letter: DeadLetter) -> OutgoingLetter:
     return OutgoingLetter("deadletters", letter.key, letter.payload, headers, letter=letter)
 
 
+@dataclass(frozen=True, slots=True)
 class KafkaOutlet:
     """`contracts.Outlet` through one publisher."""
 
-    def __init__(self, publisher: Publisher) -> None:
-        self._publisher = publisher
+    publisher: Publisher
 
     def deliver(self, messages: Iterable[Outgoing]) -> None:
         """Send all; a dead letter that is too large is cut in half until it fits.
@@ -59,16 +59,16 @@ class KafkaOutlet:
         """
         waiting = list(messages)
         while waiting:
-            failures = self._publisher.send_all(waiting)
+            failures = self.publisher.send_all(waiting)
             waiting = []
             for message, error in failures:
                 if not isinstance(message, OutgoingLetter) or error.code() not in _TOO_LARGE:
-                    raise self._publisher.unavailable(failures)
+                    raise self.publisher.unavailable(failures)
                 if not message.letter.payload:
                     _LOG.error("dead letter %s does not fit its topic", message.letter)
-                    raise self._publisher.unavailable(failures)
+                    raise self.publisher.unavailable(failures)
                 waiting.append(letter_message(deadletters.shortened(message.letter)))
 
     def close(self) -> None:
         """Drop what is unsent; it is not committed either."""
-        self._publisher.close()
+        self.publisher.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ragwheel.backends.telemetry import Telemetry
@@ -27,36 +28,27 @@ from ragwheel.schemas.topics import Partition, Position
 from ragwheel.schemas.wire import Received
 
 
+@dataclass
 class Processor:
     """Makes batches durable: `contracts.BatchWork`.
 
-    Args:
+    Attributes:
         now: the wall clock, UTC.
     """
 
-    def __init__(
-        self,
-        rules: Acceptance,
-        inserts: Inserts,
-        outlet: Outlet,
-        persistence: Persistence,
-        telemetry: Telemetry,
-        freshness: Freshness,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._rules = rules
-        self._inserts = inserts
-        self._outlet = outlet
-        self._persistence = persistence
-        self._telemetry = telemetry
-        self._freshness = freshness
-        self._now = now
-        self._landed_chunks = LandedChunks()
+    rules: Acceptance
+    inserts: Inserts
+    outlet: Outlet
+    persistence: Persistence
+    telemetry: Telemetry
+    freshness: Freshness
+    now: Callable[[], datetime]
+    _landed_chunks: LandedChunks = field(default_factory=LandedChunks, init=False)
 
     def process(self, messages: Sequence[Received], spans: Sequence[Span]) -> None:
         """Land, deliver, account. Faults of ClickHouse and Kafka are waited out in here."""
-        now = self._now()
-        batch = {message.position: prepare(message, self._rules, now) for message in messages}
+        now = self.now()
+        batch = {message.position: prepare(message, self.rules, now) for message in messages}
         self._land(batch)
         self._deliver(list(batch.values()))
         self._account(spans, list(batch.values()))
@@ -72,7 +64,7 @@ class Processor:
         while True:
             bad: dict[Position, str] = {}
             for table, rows in self._rows_by_table(batch).items():
-                bad |= self._inserts.land(table, rows)
+                bad |= self.inserts.land(table, rows)
             if not bad:
                 break
             for position, reason in bad.items():
@@ -99,8 +91,8 @@ class Processor:
         outgoing = [job_message(job) for item in batch for job in item.jobs]
         outgoing += [letter_message(item.letter) for item in batch if item.letter]
         if outgoing:
-            self._persistence.until_done(
-                "sending jobs and dead letters", lambda: self._outlet.deliver(outgoing)
+            self.persistence.until_done(
+                "sending jobs and dead letters", lambda: self.outlet.deliver(outgoing)
             )
 
     def _account(self, spans: Sequence[Span], batch: Sequence[Prepared]) -> None:
@@ -110,7 +102,7 @@ class Processor:
             if item.letter:
                 at = item.message.position
                 dead[Partition(at.topic, at.partition)].append(at.offset)
-        now = self._now()
+        now = self.now()
         rows: dict[Position, list[Row]] = {}
         for span in spans:
             row = (
@@ -118,13 +110,13 @@ class Processor:
                 sorted(dead[Partition(span.topic, span.partition)]),
                 [first for first, _ in span.absent], [after for _, after in span.absent], now,
             )  # fmt: skip
-            rows[Position(span.topic, span.partition, span.start)] = [row]
-        refused = self._inserts.land(INGEST_LEDGER, rows)
+            rows[Position(span.topic, span.partition, span.start, span.origin)] = [row]
+        refused = self.inserts.land(INGEST_LEDGER, rows)
         if refused:  # our own numbers: no event can cause this, and nothing may be committed
             raise RowsRefusedError("; ".join(refused.values()))
 
     def _count(self, item: Prepared) -> None:
-        inc = self._telemetry.inc
+        inc = self.telemetry.inc
         topic = item.message.topic
         if item.letter:
             inc(metrics.DEAD_LETTERED, topic=topic, reason=item.letter.reason)
@@ -133,7 +125,7 @@ class Processor:
         for record in item.records:
             ts = getattr(record, "ts", None)
             if isinstance(ts, datetime):
-                self._freshness.landed(topic, ts)
+                self.freshness.landed(topic, ts)
             if isinstance(record, RetrievalEvent):
                 inc(metrics.RETRIEVALS, segment=record.segment, stage=record.stage)
                 if not record.candidates:

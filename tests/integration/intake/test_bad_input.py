@@ -16,7 +16,7 @@ from ragwheel.backends import kafka
 from ragwheel.operations import redeliver
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.limits import MAX_EVENT_BYTES
-from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
+from ragwheel.schemas.settings import ClickHouseSettings, IntakeSettings, KafkaSettings, load
 from ragwheel.schemas.topics import TOPICS
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]
@@ -162,7 +162,7 @@ def test_dead_letters_can_be_replayed_after_a_fix(rig: IntakeRig) -> None:
     def run() -> Counter[bool]:
         with rig.client() as client:
             letters = redeliver.select(client, redeliver.Selection(topics=["queries"]))
-        plans = [redeliver.plan(letter, redeliver.Conditions(), NOW, fix) for letter in letters]
+        plans = [redeliver.plan(letter, load(IntakeSettings), NOW, fix) for letter in letters]
         return Counter(not done.problem for done in redeliver.send(rig.kafka, plans))
 
     assert run() == Counter({True: 4, False: 1})

@@ -18,7 +18,6 @@ pytestmark = pytest.mark.integration
 def llm(tmp_path: Path) -> Iterator[TestLlm]:
     with running_llm(tmp_path) as started:
         yield started
-    assert not (tmp_path / "llm-port").exists()  # taken away at the end
 
 
 def _post(llm: TestLlm, body: bytes) -> tuple[int, dict[str, object]]:

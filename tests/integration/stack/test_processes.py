@@ -45,7 +45,7 @@ _SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
 # A supervising process: two sleepers and a stubborn one; reports their process ids.
 _PARENT = textwrap.dedent(
     """
-    import json, sys
+    import json, sys, time
     from pathlib import Path
     from ragwheel.stack.processes import ManagedProcess, Supervisor
 
@@ -64,7 +64,9 @@ _PARENT = textwrap.dedent(
             supervisor.start(child)
             children.append(child)
         print(json.dumps([child.pid for child in children]), flush=True)
-        supervisor.wait()
+        while True:
+            supervisor.check()
+            time.sleep(0.05)
     """
 )
 
@@ -275,17 +277,18 @@ def test_services_stop_in_reverse_order_even_after_a_failed_start() -> None:
 def test_the_supervisor_names_the_service_that_ended(tmp_path: Path) -> None:
     with Supervisor() as supervisor:
         supervisor.start(python(_SLEEPER, tmp_path / "fine.log"))
-        supervisor.start(
-            ManagedProcess(
-                "broken",
-                ["/bin/sh", "-c", "until [ -e end ]; do sleep 0.02; done; exit 3"],
-                log_path=tmp_path / "log",
-                cwd=tmp_path,
-            )
+        broken = ManagedProcess(
+            "broken",
+            ["/bin/sh", "-c", "until [ -e end ]; do sleep 0.02; done; exit 3"],
+            log_path=tmp_path / "log",
+            cwd=tmp_path,
         )
+        supervisor.start(broken)
+        supervisor.check()
         (tmp_path / "end").touch()
+        assert eventually(lambda: broken.poll() is not None)
         with pytest.raises(ProcessFailedError, match="broken ended with exit status 3"):
-            supervisor.wait(poll_s=0.02)
+            supervisor.check()
 
 
 def test_free_ports_are_free() -> None:

@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import pytest
 
 from ragwheel.cli import command
-from ragwheel.cli.command import Command
 from ragwheel.cli.commands import COMMANDS
 from ragwheel.cli.main import main
 from ragwheel.schemas.errors import (
@@ -32,7 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     before = signal.getsignal(signal.SIGTERM)
 
     def run_it(action: Callable[[], int], argv: list[str]) -> int:
-        file = SimpleNamespace(COMMAND=Command(action, ("ragwheel it",)))
+        file = SimpleNamespace(run=command.command("ragwheel it")(action))
         monkeypatch.setitem(sys.modules, "ragwheel.cli.commands.it", file)
         monkeypatch.setitem(COMMANDS, "it", "do it")
         command.load.cache_clear()

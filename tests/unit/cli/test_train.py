@@ -11,7 +11,7 @@ from rich.progress import Progress
 from ragwheel.cli.output import show
 from ragwheel.cli.views import models as registry_view
 from ragwheel.cli.views import verdict
-from ragwheel.cli.views.verdict import StageBars, StageLines, stages
+from ragwheel.cli.views.verdict import stage_bar, stage_lines, stages
 from ragwheel.measuring.intervals import Interval
 from ragwheel.models.manifest import Manifest, TrainConfig
 from ragwheel.models.registry import ModelRegistry
@@ -49,7 +49,7 @@ def _report(at: str, action: str, gain: float, queries: int) -> dict[str, object
 def test_progress_is_a_line_every_few_seconds_and_at_the_end_of_each_stage() -> None:
     now = 0.0
     lines: list[str] = []
-    show = StageLines(lines.append, clock=lambda: now)
+    show = stage_lines(lines.append, clock=lambda: now)
     for done in range(1, 101):
         now += 0.1
         show("train", done, 100)
@@ -69,7 +69,7 @@ def test_every_stage_names_what_it_counts() -> None:
 def test_on_a_terminal_each_stage_is_a_bar_with_its_unit() -> None:
     bars = Progress(disable=True)
     for stage, done in (("embed", 10), ("train", 1), ("train", 5)):
-        StageBars(bars)(stage, done, 10)
+        stage_bar(bars, stage, done, 10)
     told = [(bar.description, bar.completed, bar.total) for bar in bars.tasks]
     assert told == [("embedding, token", 10, 10), ("training, batch", 5, 10)]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from tests.rigs.trainer_world import NOON, TruthfulJudge, make_world, save_base_model
 
-from ragwheel.demo import embedding as demo
 from ragwheel.demo.embedding import Embedding, EmbeddingStoppedError
 from ragwheel.models.encoder import Progress, TextEncoder, Tokens, Vectors, load_encoder
 from ragwheel.models.manifest import TrainConfig
@@ -52,23 +53,20 @@ class Encoder:
 
 
 @pytest.fixture
-def encoder(monkeypatch: pytest.MonkeyPatch) -> Encoder:
-    one = Encoder()
-    monkeypatch.setattr(demo, "load_encoder", lambda name, length: one)
-    return one
+def encoder() -> Encoder:
+    return Encoder()
 
 
-def embedding(folder: Path, chunks: Sequence[str], queries: Sequence[str]) -> Embedding:
-    return Embedding("base", 128, folder, chunks, queries)
+def embedding(
+    encoder: Encoder, folder: Path, chunks: Sequence[str], queries: Sequence[str]
+) -> Embedding:
+    return Embedding(lambda: cast("TextEncoder", encoder), VectorCache(folder), chunks, queries)
 
 
 def test_vectors_come_in_the_order_of_the_texts_and_progress_reaches_the_end(
     encoder: Encoder, tmp_path: Path
 ) -> None:
-    thread = embedding(tmp_path, ["a", "four", "xx"], ["what?", "WHAT?!", "what?"])
-    thread.start()
-    thread.join(10)
-
+    thread = embedding(encoder, tmp_path, ["a", "four", "xx"], ["what?", "WHAT?!", "what?"])
     embedded = thread.result()
     assert embedded.chunks[:, 0].tolist() == [1, 4, 2]
     assert {text: vector[0] for text, vector in embedded.query.items()} == {"what?": 5, "WHAT?!": 6}
@@ -77,9 +75,7 @@ def test_vectors_come_in_the_order_of_the_texts_and_progress_reaches_the_end(
 
 def test_no_text_is_embedded_twice(encoder: Encoder, tmp_path: Path) -> None:
     for _ in range(2):
-        thread = embedding(tmp_path, ["a", "four"], ["what?"])
-        thread.start()
-        thread.join(10)
+        embedding(encoder, tmp_path, ["a", "four"], ["what?"]).result()
 
     assert sorted(encoder.texts) == ["a", "four", "what?"]
 
@@ -112,15 +108,13 @@ def test_the_trainer_finds_every_chunk_and_query_that_the_demo_embedded(
     untrained = next(load_encoder(base, 64).model.parameters())
     monkeypatch.setattr(TextEncoder, "encode", counted)
     chunks, queries = world.corpus().texts, [each.query for each in world.sampled_queries()]
-    thread = Embedding(base, 64, settings.vector_cache_dir, chunks, queries)
-    thread.start()
-    thread.join(60)
-    thread.result()
+    cache = VectorCache(settings.vector_cache_dir)
+    Embedding(partial(load_encoder, base, 64), cache, chunks, queries).result()
     parts = Parts(
         store=world,
         judge=TruthfulJudge(world),
         registry=ModelRegistry(settings.model_dir),
-        cache=VectorCache(settings.vector_cache_dir),
+        cache=cache,
         publish=lambda event: None,
         now=lambda: NOON,
     )
@@ -131,31 +125,25 @@ def test_the_trainer_finds_every_chunk_and_query_that_the_demo_embedded(
 
 def test_stopping_ends_it_after_the_batch_under_way(encoder: Encoder, tmp_path: Path) -> None:
     encoder.go_on.clear()
-    thread = embedding(tmp_path, ["a", "four", "xx"], ["what?"])
-    thread.start()
+    thread = embedding(encoder, tmp_path, ["a", "four", "xx"], ["what?"])
     assert encoder.began.wait(10)
-    stopper = threading.Thread(target=thread.stop)
+    stopper = threading.Thread(target=thread.close)
     stopper.start()
     assert thread._cancelled.wait(10)
     encoder.go_on.set()
     stopper.join(10)
 
-    assert not thread.is_alive()
+    assert thread.over
     assert len(encoder.texts) < 4
     with pytest.raises(EmbeddingStoppedError):
         thread.result()
 
 
-def test_what_went_wrong_is_raised_where_the_result_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def refuse(name: str, length: int) -> Encoder:
+def test_what_went_wrong_is_raised_where_the_result_is_asked_for(tmp_path: Path) -> None:
+    def refuse() -> TextEncoder:
         raise ConfigError("RAGWHEEL_BASE_MODEL: no such model")
 
-    monkeypatch.setattr(demo, "load_encoder", refuse)
-    thread = embedding(tmp_path, ["a"], ["what?"])
-    thread.start()
-    thread.join(10)
+    thread = Embedding(refuse, VectorCache(tmp_path), ["a"], ["what?"])
 
     with pytest.raises(ConfigError, match="RAGWHEEL_BASE_MODEL"):
         thread.result()

@@ -11,7 +11,7 @@ from ragwheel.demo.corpus import CorpusChunk
 from ragwheel.demo.material import Material, choose, group_of, write_gold
 from ragwheel.demo.options import SCALES, Scale
 from ragwheel.demo.readings import pivot
-from ragwheel.demo.scrape import parse
+from ragwheel.demo.scrape import Scraped
 from ragwheel.demo.truth import held_out
 from ragwheel.demo.watching import last_message, threshold
 from ragwheel.schemas import metrics
@@ -128,7 +128,7 @@ def test_rows_of_metrics_become_comparisons_of_three_systems() -> None:
 
 
 def test_metrics_are_read_by_their_labels() -> None:
-    scraped = parse(
+    scraped = Scraped(
         "# TYPE ragwheel_train_queries_available gauge\n"
         "ragwheel_train_queries_available 12.0\n"
         "# TYPE ragwheel_train_queries_threshold gauge\n"
@@ -140,7 +140,7 @@ def test_metrics_are_read_by_their_labels() -> None:
     assert scraped.value(metrics.TRAIN_CYCLES, verdict="failed") == 2.0
     assert scraped.value(metrics.TRAIN_CYCLES, verdict="promoted") is None
     assert threshold(scraped) == "training starts at 100 answered queries, 12 are there"
-    assert threshold(parse("")) == "the trainer has not counted yet"
+    assert threshold(Scraped()) == "the trainer has not counted yet"
 
 
 def test_the_last_message_of_a_log_is_shown_without_its_head(tmp_path: Path) -> None:

@@ -49,7 +49,6 @@ def play(client: RagwheelClient, *, blind: bool = False) -> Searched:
         SearchService(CHUNKS, chunks),
         SEARCHES,
         vector_of,
-        "index-1",
         random.Random(1),
         lambda done: None,
     )

@@ -70,9 +70,9 @@ def test_feedback_is_biased_to_the_top_and_to_the_right_chunk() -> None:
     rng = random.Random(1)
     cited: Counter[int] = Counter()
     for _ in range(4_000):
-        cited.update(r.rank for r in react(None, 20, rng) if r.kind == "cited" and r.rank)
-    first = sum(any(r.rank == 1 for r in react(1, 20, rng)) for _ in range(1_000))
-    last = sum(any(r.rank == 5 for r in react(5, 20, rng)) for _ in range(1_000))
+        cited.update(rank for kind, rank in react(None, 20, rng) if kind == "cited" and rank)
+    first = sum(any(rank == 1 for _, rank in react(1, 20, rng)) for _ in range(1_000))
+    last = sum(any(rank == 5 for _, rank in react(5, 20, rng)) for _ in range(1_000))
 
     assert cited[1] > cited[CONTEXT_SIZE] > 0, "noise falls with the rank"
     assert max(cited) <= CONTEXT_SIZE, "only what was in the context can be cited"
@@ -83,7 +83,7 @@ def test_thumbs_follow_whether_the_answer_was_in_the_context() -> None:
     rng = random.Random(1)
 
     def thumbs(answer_rank: int | None) -> Counter[str]:
-        return Counter(r.kind for _ in range(3_000) for r in react(answer_rank, 20, rng))
+        return Counter(kind for _ in range(3_000) for kind, _ in react(answer_rank, 20, rng))
 
     happy, unhappy = thumbs(1), thumbs(12)
     assert happy["thumbs_up"] > 5 * happy["thumbs_down"]
@@ -93,4 +93,4 @@ def test_thumbs_follow_whether_the_answer_was_in_the_context() -> None:
 def test_nothing_can_be_cited_when_nothing_was_shown() -> None:
     rng = random.Random(1)
 
-    assert not any(r.kind == "cited" for _ in range(500) for r in react(None, 0, rng))
+    assert not any(kind == "cited" for _ in range(500) for kind, _ in react(None, 0, rng))

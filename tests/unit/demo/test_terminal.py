@@ -142,7 +142,7 @@ def test_waiting_ends_when_the_stage_is_over_and_looks_after_the_stack(tmp_path:
     text = wait_for(
         Awaited("all labels", "grader", "Look there.", poll),
         Terminal(io.StringIO(), clock),
-        stack,
+        stack.check,
         log_path=tmp_path / "grader.log",
         timeout_s=60,
         clock=clock,
@@ -169,7 +169,7 @@ def test_waiting_too_long_says_how_far_it_came_what_to_do_and_what_the_log_says(
                 lambda: Standing(False, count=(5, 9)),
             ),
             Terminal(io.StringIO(), clock),
-            Stack(),
+            Stack().check,
             log_path=log,
             timeout_s=30,
             clock=clock,
@@ -194,7 +194,7 @@ def test_a_stage_that_is_slow_is_waited_for_as_long_as_it_moves(tmp_path: Path) 
     text = wait_for(
         Awaited("all labels", "grader", "Look there.", poll),
         Terminal(io.StringIO(), clock),
-        Stack(),
+        Stack().check,
         log_path=tmp_path / "grader.log",
         timeout_s=30,
         clock=clock,

@@ -62,7 +62,7 @@ def test_figures_are_means_over_questions_and_segments() -> None:
         shift("q3", "c3", "files", before=2, after=11),
         shift("q4", "c4", "files", before=50, after=10),
     ]
-    rows = {(row.metric, row.k, row.segment): row for row in compare(shifts, seed=1)}
+    rows = {row.key: row for row in compare(shifts, seed=1)}
 
     assert rows["recall", 10, "*"].before.value == 0.5
     assert rows["recall", 10, "*"].after.value == 0.75

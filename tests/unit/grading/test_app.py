@@ -25,7 +25,7 @@ class Recorder:
 
 def _app(tmp_path: Path, **settings: Any) -> Any:
     window = OrderedWindow(4, lambda: 0.0)
-    return create_app(load(GraderSettings, **settings), Recorder(), window, tmp_path)
+    return create_app(load(GraderSettings, **settings), Recorder().handle, window, tmp_path)
 
 
 def test_nothing_is_served_declared_or_acknowledged_for_us(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ async def test_every_event_is_handled_and_acknowledged_as_it_came() -> None:
 
     recorder = Recorder()
     window = OrderedWindow(2, lambda: 0.0)
-    await read(events(), recorder, window)
+    await read(events(), recorder.handle, window)
     assert await window.drain(1.0)
     assert recorder.deliveries == [
         Received("grading", 2, offset, b"k", b"v", timestamp_ms=1_500) for offset in range(5)

@@ -20,8 +20,7 @@ from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking import rubric
 from ragwheel.grading.asking.prompt import PackLimits
 from ragwheel.grading.cost import Price
-from ragwheel.grading.grader import LlmGrader
-from ragwheel.grading.known import LabelStore
+from ragwheel.grading.grader import LabelStore, LlmGrader
 from ragwheel.grading.spending import Spending
 from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.events import GradingJob
@@ -49,6 +48,11 @@ def _grader(
         clock=(time or StillClock()).clock(),
         **options,
     )
+
+
+async def test_a_label_holds_nothing_that_a_label_has_no_name_for() -> None:
+    for label in await _grader(ScriptedModel()).grade(job()):
+        assert label.unknown_fields() == {}
 
 
 async def test_a_job_of_twenty_becomes_twenty_labels_in_two_calls() -> None:

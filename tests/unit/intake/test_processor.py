@@ -133,7 +133,7 @@ def test_a_ledger_row_that_cannot_land_ends_the_process_before_the_commit() -> N
             return super().land(table, rows)
 
     world = World()
-    world.processor._inserts = RefusingInserts(world.diary, world.wait)
+    world.processor.inserts = RefusingInserts(world.diary, world.wait)
     with pytest.raises(RowsRefusedError, match="ingest_ledger: no"):
         world.process(queries("a"))
 

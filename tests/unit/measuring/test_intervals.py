@@ -40,3 +40,8 @@ def test_equal_seeds_give_equal_intervals_and_others_differ() -> None:
 
 def test_no_queries_have_no_width() -> None:
     assert intervals(np.zeros((0, 2)), seed=0) == [Interval(0, 0, 0)] * 2
+
+
+def test_an_interval_is_written_with_the_format_of_its_numbers() -> None:
+    assert f"{Interval(0.7, 0.67, 0.73):.3f}" == "0.700 [0.670, 0.730]"
+    assert f"{Interval(0.08, -0.06, 0.1):+.2f}" == "+0.08 [-0.06, +0.10]"

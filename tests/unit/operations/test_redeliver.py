@@ -13,13 +13,13 @@ import pytest
 from tests.rigs.examples import NOW, query
 
 from ragwheel.operations import redeliver
-from ragwheel.operations.redeliver import Conditions, Replay, Selection, command_fix, plan, replay
+from ragwheel.operations.redeliver import Replay, Selection, command_fix, plan, replay
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.events import DeadLetter
 from ragwheel.schemas.settings import IntakeSettings, KafkaSettings, load
 
-RULES = Conditions(timedelta(days=400), timedelta(hours=1))
+SETTINGS = load(IntakeSettings, max_event_age_days=400, max_event_ahead_s=3_600)
 
 
 def letter(payload: bytes | None, key: bytes | None = b"q-1", **changes: Any) -> DeadLetter:
@@ -40,55 +40,55 @@ BAD = GOOD.replace(b'"schema_version":1', b'"schema_version":7')
 
 
 def test_a_letter_that_is_valid_now_is_sent_as_it_is() -> None:
-    result = plan(letter(GOOD), RULES, NOW)
+    result = plan(letter(GOOD), SETTINGS, NOW)
     assert (result.key, result.value, result.problem) == (b"q-1", GOOD, "")
 
 
 @pytest.mark.parametrize("key", [None, b"", b"other", b"\xff"])
 def test_a_wrong_key_is_replaced_by_the_one_of_the_registry(key: bytes | None) -> None:
-    assert plan(letter(GOOD, key), RULES, NOW).key == b"q-1"
+    assert plan(letter(GOOD, key), SETTINGS, NOW).key == b"q-1"
 
 
 def test_what_would_be_dead_lettered_again_is_reported_and_not_sent() -> None:
-    result = plan(letter(BAD), RULES, NOW)
+    result = plan(letter(BAD), SETTINGS, NOW)
     assert "unknown_schema_version" in result.problem
 
 
 def test_a_fix_makes_it_valid() -> None:
-    result = plan(letter(BAD), RULES, NOW, to_version_1)
+    result = plan(letter(BAD), SETTINGS, NOW, to_version_1)
     assert result.problem == ""
     assert result.value is not None
     assert orjson.loads(result.value)["schema_version"] == 1
 
 
 def test_a_fix_that_fails_is_reported() -> None:
-    result = plan(letter(b"not json"), RULES, NOW, to_version_1)
+    result = plan(letter(b"not json"), SETTINGS, NOW, to_version_1)
     assert result.problem.startswith("the fix failed: ")
 
 
-def test_times_out_of_range_are_reported_unless_the_check_is_off() -> None:
+def test_times_out_of_range_are_reported_unless_they_are_forced() -> None:
     old = wire.encode(query(ts=NOW - timedelta(days=500)))
-    assert "timestamp_out_of_range" in plan(letter(old), RULES, NOW).problem
-    assert plan(letter(old), Conditions(), NOW).problem == ""
+    assert "timestamp_out_of_range" in plan(letter(old), SETTINGS, NOW).problem
+    assert plan(letter(old), SETTINGS, NOW, force=True).problem == ""
 
 
 def test_force_sends_what_is_invalid_with_its_old_key() -> None:
-    result = plan(letter(BAD, b"old"), Conditions(force=True), NOW)
+    result = plan(letter(BAD, b"old"), SETTINGS, NOW, force=True)
     assert (result.key, result.value, result.problem) == (b"old", BAD, "")
 
 
 @pytest.mark.parametrize("topic", ["deadletters", "elsewhere"])
 def test_letters_without_a_topic_to_go_back_to_are_reported(topic: str) -> None:
-    assert repr(topic) in plan(letter(GOOD, topic=topic), Conditions(force=True), NOW).problem
+    assert repr(topic) in plan(letter(GOOD, topic=topic), SETTINGS, NOW, force=True).problem
 
 
 def test_a_tombstone_is_reported() -> None:
-    assert "malformed_json" in plan(letter(None), RULES, NOW, to_version_1).problem
+    assert "malformed_json" in plan(letter(None), SETTINGS, NOW, to_version_1).problem
 
 
 def test_a_command_is_a_fix_from_standard_input_to_standard_output() -> None:
     program = "import sys; sys.stdout.write(sys.stdin.read().replace(':7', ':1'))"
-    result = plan(letter(BAD), RULES, NOW, command_fix([sys.executable, "-c", program]))
+    result = plan(letter(BAD), SETTINGS, NOW, command_fix([sys.executable, "-c", program]))
     assert result.problem == ""
 
 

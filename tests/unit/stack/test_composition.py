@@ -19,8 +19,7 @@ from ragwheel.stack.composition import (
     local_defaults,
 )
 from ragwheel.stack.home import Home
-from ragwheel.stack.local import port_in
-from ragwheel.stack.processes import still_free
+from ragwheel.stack.processes.ports import kept_port, noted_port
 from ragwheel.stack.prometheus import prometheus_config
 from ragwheel.stack.schema import settings_in
 
@@ -79,21 +78,25 @@ def test_a_wrong_value_is_told_with_its_variable() -> None:
         settings_in({"RAGWHEEL_SAMPLE_RATE": "2"}, IntakeSettings)
 
 
-@pytest.mark.parametrize(
-    ("address", "port"),
-    [("127.0.0.1:9092", 9092), ("http://u:@h:81/db", 81), ("http://h:5/v1", 5), ("", 0), ("h", 0)],
-)
-def test_the_port_is_found_in_an_address(address: str, port: int) -> None:
-    assert port_in(address) == port
+@pytest.mark.parametrize(("text", "port"), [("9092\n", 9092), ("", 0), ("90x", 0)])
+def test_a_noted_port_is_found_again_and_half_a_note_is_none(
+    text: str, port: int, tmp_path: Path
+) -> None:
+    note = tmp_path / "port"
+    assert noted_port(note) == 0
+    note.write_text(text, encoding="ascii")
+    assert noted_port(note) == port
 
 
-def test_a_port_in_use_is_not_taken_again() -> None:
+def test_a_port_in_use_is_not_taken_again(tmp_path: Path) -> None:
+    note = tmp_path / "run" / "port"
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = other.getsockname()[1]
-        assert still_free(taken) not in (0, taken)
-    assert still_free(0) != 0
+        assert kept_port(note, wanted=taken) == taken
+        assert kept_port(note) not in (0, taken)
+    assert kept_port(note) == noted_port(note) != 0
 
 
 def test_prometheus_scrapes_each_worker_under_its_name(tmp_path: Path) -> None:

@@ -76,11 +76,11 @@ def test_the_documents_are_not_touched(base_model: str) -> None:
 def test_each_kind_of_chunk_has_its_place_in_the_loss() -> None:
     position = {chunk: column for column, chunk in enumerate(CORPUS.chunk_hashes)}
     batch = [example(1, {4: 3, 9: 2}, negatives=[5, 6], ignored=[7]), example(2, {0: 2})]
-    found = training._targets(batch, position, 40, hard_weight=4.0)
-    assert found.weights.sum(dim=1).tolist() == pytest.approx([1, 1])
-    assert found.weights[0, [4, 9]].tolist() == pytest.approx([7 / 10, 3 / 10])
-    assert found.weights[1, 0] == 1
-    share = torch.softmax(found.bias, dim=1)[0]
+    weights, bias = training._targets(batch, position, 40, hard_weight=4.0)
+    assert weights.sum(dim=1).tolist() == pytest.approx([1, 1])
+    assert weights[0, [4, 9]].tolist() == pytest.approx([7 / 10, 3 / 10])
+    assert weights[1, 0] == 1
+    share = torch.softmax(bias, dim=1)[0]
     # An irrelevant result weighs four chunks of the background; an ignored one nothing.
     assert float(share[5] / share[20]) == pytest.approx(4)
     assert float(share[7]) == 0
@@ -117,7 +117,7 @@ def test_a_large_corpus_is_sampled_around_what_the_examples_name(
 
 
 def test_progress_counts_steps_and_may_stop_the_training(base_model: str) -> None:
-    def stop(done: int, total: int, loss: float) -> None:
+    def stop(done: int, total: int) -> None:
         assert total == 40
         if done == 3:
             raise InterruptedError

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
 
@@ -106,21 +106,21 @@ def run_cycle(
     config = config or TrainConfig(
         epochs=settings.train_epochs, max_seq_length=settings.max_seq_length
     )
-    clock = _Clock()
-    with clock.stage("read"):
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "read"):
         corpus, snapshot = _read(parts.store, settings)
         held_out = sorted(snapshot.gate, key=lambda query: draw_order(query.query_hash))
         held_out = held_out[: settings.gate_max_queries]
-    with clock.stage("embed"):
+    with _timed(seconds, "embed"):
         base = load_encoder(settings.base_model, config.max_seq_length)
         documents = _embed(parts, base, corpus)
         incumbent = _incumbent(parts, settings, config, base, documents, corpus)
-    with clock.stage("train"):
+    with _timed(seconds, "train"):
         encoder = load_encoder(settings.base_model, config.max_seq_length)
         model = _train(parts, settings, config, snapshot, corpus, encoder, base, documents)
     # Not through the cache: nobody has seen these weights, and the fingerprint is of loaded ones.
     candidate = _System(model.model_id, encoder.encode, documents)
-    with clock.stage("evaluate"):
+    with _timed(seconds, "evaluate"):
         loss = dev_check(
             snapshot.dev, corpus,
             (incumbent.embed, incumbent.documents), (candidate.embed, documents),
@@ -128,10 +128,10 @@ def run_cycle(
         )  # fmt: skip
         comparison = _Comparison(held_out, incumbent, candidate, settings.judge_depth)
     if loss is None:
-        with clock.stage("judge"):
+        with _timed(seconds, "judge"):
             jobs = judge_jobs(model.model_id, held_out, comparison.pools, corpus)
             judged = parts.judge(jobs, lambda *at: parts.progress("judge", *at))
-        with clock.stage("gate"):
+        with _timed(seconds, "gate"):
             verdict, figures, shifts = _decide(comparison, judged, corpus, snapshot, settings)
     else:
         verdict, figures, shifts = gate.Verdict("refused", loss, 0.0, 0.0, 0), (), ()
@@ -141,26 +141,18 @@ def run_cycle(
         model, verdict, figures, snapshot,
         incumbent_id=incumbent.model_id, seed=settings.train_seed, at=parts.now(),
     )  # fmt: skip
-    result = CycleResult(
-        model, verdict, event, snapshot, figures, shifts, len(held_out), clock.seconds
-    )
-    parts.registry.save_report(
-        model.model_id, report_of(event, verdict, figures, shifts, snapshot.card, clock.seconds)
-    )
+    report = report_of(event, verdict, figures, shifts, snapshot.card, seconds)
+    parts.registry.save_report(model.model_id, report)
     parts.publish(event)
     _LOG.info("model %s: %s: %s", model.model_id, verdict.action, verdict.reason)
-    return result
+    return CycleResult(model, verdict, event, snapshot, figures, shifts, len(held_out), seconds)
 
 
 class _Comparison:
     """Both systems on the held-out queries: vectors, ranked lists and what has to be judged."""
 
     def __init__(
-        self,
-        queries: list[SampledQuery],
-        incumbent: _System,
-        candidate: _System,
-        depth: int,
+        self, queries: list[SampledQuery], incumbent: _System, candidate: _System, depth: int
     ) -> None:
         texts = [query.query for query in queries]
         self.queries = queries
@@ -185,16 +177,13 @@ class _Comparison:
             evaluation.ranks_of(vectors, system.documents, pairs)
             for vectors, system in zip(self.vectors, self.systems, strict=True)
         )
+        asked = [self.queries[query] for query, _ in pairs]
+        chunks = [corpus.chunk_hashes[row] for _, row in pairs]
         return tuple(
-            RankShift(
-                self.queries[query].query,
-                self.queries[query].query_hash,
-                corpus.chunk_hashes[row],
-                self.queries[query].segment,
-                int(before[index]),
-                int(after[index]),
+            RankShift(query.query, query.query_hash, chunk, query.segment, was, now)
+            for query, chunk, was, now in zip(
+                asked, chunks, before.tolist(), after.tolist(), strict=True
             )
-            for index, (query, row) in enumerate(pairs)
         )
 
 
@@ -261,7 +250,7 @@ def _train(
 ) -> RegisteredModel:
     summary = training.train_query_side(
         encoder, snapshot.train, corpus, documents, config, settings.train_seed,
-        progress=lambda done, total, _: parts.progress("train", done, total),
+        progress=lambda *at: parts.progress("train", *at),
     )  # fmt: skip
     manifest = Manifest(
         lane=training.LANE,
@@ -273,11 +262,7 @@ def _train(
         seed=settings.train_seed,
         versions=training.library_versions(),
         data=snapshot.card.as_json(),
-        training={
-            "steps": summary.steps,
-            "first_loss": summary.first_loss,
-            "last_loss": summary.last_loss,
-        },
+        training=asdict(summary),
     )
     return parts.registry.register(manifest, encoder.save)
 
@@ -306,16 +291,9 @@ def _decide(
     return verdict, figures, comparison.shifts(grades, corpus)
 
 
-class _Clock:
-    """Wall time per stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Note the block's wall time in `seconds`; a stage that fails ends the cycle."""
+    began = time.monotonic()
+    yield
+    seconds[stage] = time.monotonic() - began

@@ -179,14 +179,9 @@ def _examples(
         negatives = tuple(sorted(chunk for chunk, grade in by_chunk.items() if grade == 0))
         decided = {*negatives, *(chunk for chunk, _ in positives)}
         shown = (set(query.shown) & known) | set(by_chunk)
-        examples.append(
-            TrainingExample(
-                query.query_hash,
-                query.query,
-                query.segment,
-                positives,
-                negatives,
-                tuple(sorted(shown - decided)),
-            )
+        ignored = tuple(sorted(shown - decided))
+        example = TrainingExample(
+            query.query_hash, query.query, query.segment, positives, negatives, ignored
         )
+        examples.append(example)
     return tuple(examples), dropped

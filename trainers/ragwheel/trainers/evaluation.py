@@ -133,10 +133,7 @@ def score(incumbent: Ranking, candidate: Ranking, grades: Sequence[Mapping[int, 
     """
     before, after = _grades_of(incumbent, grades), _grades_of(candidate, grades)
     judged = np.concatenate(
-        [
-            rank_metrics.judged_share(before, METRIC_DEPTH),
-            rank_metrics.judged_share(after, METRIC_DEPTH),
-        ]
+        [rank_metrics.judged_share(each, METRIC_DEPTH) for each in (before, after)]
     )
     relevant = np.array(
         [sum(grade >= rank_metrics.RELEVANT_GRADE for grade in each.values()) for each in grades],

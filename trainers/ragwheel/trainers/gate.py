@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -92,47 +93,44 @@ def decide(
         )
     gain = float(delta.mean())
     low = float(np.quantile(resampled_means(delta[:, None], seed, rules.resamples), rules.alpha))
+    verdict = partial(Verdict, gain=gain, gain_low=low, queries=queries)
     # Points, not percent: a difference of two recalls reads as a relative gain otherwise.
     said = (
         f"recall@10 {100 * gain:+.1f} points (lower 95% bound {100 * low:+.1f}) "
         f"on {queries} held-out queries"
     )
     if judge_grader and judge_grader in label_graders:
-        return Verdict(
+        return verdict(
             "refused",
             f"{judge_grader} made training labels and judged the gate: set RAGWHEEL_JUDGE_MODEL to "
             "another model than RAGWHEEL_LLM_MODEL",
-            gain, low, queries,
-        )  # fmt: skip
+        )
     worse = _worse_segments(delta, [segments[row] for row in per_query.rows], rules, seed)
     if worse:
-        return Verdict(
-            "refused", f"{said}; worse in {', '.join(worse)}", gain, low, queries, 0, worse
-        )
+        return verdict("refused", f"{said}; worse in {', '.join(worse)}", worse_segments=worse)
     if gain <= 0:
-        return Verdict("refused", f"{said}: no gain over the model in service", gain, low, queries)
+        return verdict("refused", f"{said}: no gain over the model in service")
     if per_query.judged < rules.min_judged:
-        return Verdict(
+        return verdict(
             "shadow",
             f"{said}, but only {per_query.judged:.0%} of the top 10 were judged; "
             f"{rules.min_judged:.0%} are needed: is the judge running?",
-            gain, low, queries,
-        )  # fmt: skip
+        )
     if queries < rules.min_queries:
         missing = rules.min_queries - queries
-        return Verdict(
+        return verdict(
             "shadow",
             f"{said}; {missing} more judged queries are needed before anything is promoted",
-            gain, low, queries, missing,
-        )  # fmt: skip
+            missing_queries=missing,
+        )
     if low <= 0:
         missing = max(1, _queries_for(gain, float(delta.std())) - queries)
-        return Verdict(
+        return verdict(
             "shadow",
             f"{said}: not proven; about {missing} more queries would prove a gain of this size",
-            gain, low, queries, missing,
-        )  # fmt: skip
-    return Verdict("promoted", f"{said}; no segment worse", gain, low, queries)
+            missing_queries=missing,
+        )
+    return verdict("promoted", f"{said}; no segment worse")
 
 
 def _queries_for(gain: float, deviation: float) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
@@ -19,7 +20,7 @@ from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import GradingJob, JobCandidate
 from ragwheel.schemas.limits import MAX_CANDIDATES
 from ragwheel.trainers.records import Corpus, Judgment, SampledQuery
-from ragwheel.trainers.store import WheelStore, of_one_grader
+from ragwheel.trainers.store import WheelStore
 
 _LOG = logging.getLogger(__name__)
 
@@ -86,22 +87,19 @@ def judge_jobs(
     return jobs
 
 
+@dataclass(frozen=True, slots=True)
 class PublishingJudge:
-    """A `Judge` that publishes jobs and polls the store until the labels have landed."""
+    """A `Judge` that publishes jobs and polls the store until the labels have landed.
 
-    def __init__(
-        self,
-        publish: Callable[[Sequence[GradingJob]], None],
-        store: WheelStore,
-        *,
-        timeout_s: float,
-        stop: Event,
-    ) -> None:
-        """`stop` ends the wait at once; what has landed by then is returned."""
-        self._publish = publish
-        self._store = store
-        self._timeout_s = timeout_s
-        self._stop = stop
+    Attributes:
+        timeout_s: how long it waits for them.
+        stop: ends the wait at once; what has landed by then is returned.
+    """
+
+    publish: Callable[[Sequence[GradingJob]], None]
+    store: WheelStore
+    timeout_s: float
+    stop: Event
 
     def __call__(self, jobs: Sequence[GradingJob], progress: Progress) -> Judged:
         """Publish all jobs, then wait."""
@@ -109,12 +107,12 @@ class PublishingJudge:
             (job.query_hash, candidate.chunk_hash) for job in jobs for candidate in job.candidates
         }
         query_hashes = sorted({job.query_hash for job in jobs})
-        deadline = time.monotonic() + self._timeout_s
-        self._publish(jobs)
+        deadline = time.monotonic() + self.timeout_s
+        self.publish(jobs)
         judged = Judged("", ())
         while True:
             try:
-                judged = _within(wanted, self._store.judgments(query_hashes))
+                judged = _within(wanted, self.store.judgments(query_hashes))
             except UnavailableError as error:
                 # The labels are safe in Kafka; they are readable when ClickHouse is back.
                 _LOG.warning("waiting for the judge: %s", error)
@@ -127,18 +125,23 @@ class PublishingJudge:
                     "others stay unjudged. Is the grader running?",
                     len(judged.judgments),
                     len(wanted),
-                    self._timeout_s,
+                    self.timeout_s,
                 )
                 return judged
-            if self._stop.wait(_POLL_S):
+            if self.stop.wait(_POLL_S):
                 progress(len(judged.judgments), len(wanted))  # ends the cycle where it may
                 return judged
 
 
 def _within(wanted: set[tuple[str, str]], judgments: Sequence[Judgment]) -> Judged:
-    """The judgments of wanted pairs by the judge that decided most of them."""
+    """The judgments of wanted pairs by the judge that decided most of them.
+
+    Grades of different graders have different scales; one gate is decided by one judge.
+    """
     relevant = [each for each in judgments if (each.query_hash, each.chunk_hash) in wanted]
-    grader_id, chosen = of_one_grader(relevant)
+    decided = Counter(each.grader_id for each in relevant)
+    grader_id = max(sorted(decided), key=decided.__getitem__, default="")
+    chosen = (each for each in relevant if each.grader_id == grader_id)
     # Several rubric versions of one grader may exist; a grade is worth more than a failure.
     by_pair: dict[tuple[str, str], Judgment] = {}
     for each in sorted(chosen, key=lambda judgment: judgment.grade is not None):

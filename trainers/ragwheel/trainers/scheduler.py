@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from threading import Event
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -47,30 +48,24 @@ class TrainingProgress:
         return self.available >= self.threshold
 
 
+@dataclass(frozen=True, slots=True)
 class Scheduler:
-    """Runs a cycle whenever `train_min_queries` answered queries are new since the last one."""
+    """Runs a cycle whenever `train_min_queries` answered queries are new since the last one.
 
-    def __init__(
-        self,
-        parts: Parts,
-        settings: TrainerSettings,
-        telemetry: Telemetry,
-        *,
-        run: Callable[[Parts, TrainerSettings], CycleResult] = run_cycle,
-    ) -> None:
-        """Keeps its memory in the model directory, so that a restart does not train again."""
-        self._parts = parts
-        self._settings = settings
-        self._telemetry = telemetry
-        self._run = run
-        self._state_path = settings.model_dir / "scheduler.json"
+    Keeps its memory in the model directory, so that a restart does not train again.
+    """
+
+    parts: Parts
+    settings: TrainerSettings
+    telemetry: Telemetry
+    run: Callable[[Parts, TrainerSettings], CycleResult] = run_cycle
 
     def progress(self) -> TrainingProgress:
         """Count what is new, and show it."""
-        answered = self._parts.store.count_answered()
+        answered = self.parts.store.count_answered()
         available = max(0, answered - self._state().answered)
-        show_progress(self._telemetry, available, self._settings.train_min_queries)
-        return TrainingProgress(available, self._settings.train_min_queries)
+        show_progress(self.telemetry, available, self.settings.train_min_queries)
+        return TrainingProgress(available, self.settings.train_min_queries)
 
     def check(self) -> CycleResult | None:
         """Train if it is time; None when it is not."""
@@ -78,17 +73,17 @@ class Scheduler:
 
     def train(self) -> CycleResult:
         """Run a cycle now, whatever the threshold says."""
-        answered = self._parts.store.count_answered()
-        show_progress(self._telemetry, 0, self._settings.train_min_queries)
-        result = self._run(self._parts, self._settings)
-        self._remember(_State(answered=answered, at=self._parts.now()))
-        show_result(self._telemetry, result)
+        answered = self.parts.store.count_answered()
+        show_progress(self.telemetry, 0, self.settings.train_min_queries)
+        result = self.run(self.parts, self.settings)
+        self._remember(_State(answered=answered, at=self.parts.now()))
+        show_result(self.telemetry, result)
         self.show_serving()
         return result
 
     def show_serving(self) -> None:
         """Show which model serves."""
-        show_serving(self._telemetry, self._parts.registry, self._settings.base_model)
+        show_serving(self.telemetry, self.parts.registry, self.settings.base_model)
 
     def loop(self, stop: Event) -> None:
         """Check until `stop` is set. A failed cycle is counted, logged and tried again later."""
@@ -100,12 +95,16 @@ class Scheduler:
             except NotEnoughDataError as error:
                 _LOG.info("no training yet: %s", error)
             except TransientError as error:
-                _LOG.warning("%s; trying again in %.0f s", error, self._settings.train_interval_s)
-                self._telemetry.inc(metrics.TRAIN_CYCLES, verdict="failed")
+                _LOG.warning("%s; trying again in %.0f s", error, self.settings.train_interval_s)
+                self.telemetry.inc(metrics.TRAIN_CYCLES, verdict="failed")
             except Exception:  # noqa: BLE001 - process edge: a failed cycle must not end the wheel
                 _LOG.exception("a training cycle failed; the model in service stays")
-                self._telemetry.inc(metrics.TRAIN_CYCLES, verdict="failed")
-            stop.wait(self._settings.train_interval_s)
+                self.telemetry.inc(metrics.TRAIN_CYCLES, verdict="failed")
+            stop.wait(self.settings.train_interval_s)
+
+    @property
+    def _state_path(self) -> Path:
+        return self.settings.model_dir / "scheduler.json"
 
     def _state(self) -> _State:
         try:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class CycleStage:
+class CycleStage(NamedTuple):
     """A stage that reports progress.
 
     Attributes:

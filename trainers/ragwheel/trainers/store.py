@@ -1,10 +1,11 @@
-"""Reading ClickHouse. Everything through the deduplicating views; values are always bound."""
+"""Reading ClickHouse through the deduplicating views: the queries of `sql`, with bound values."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
@@ -14,6 +15,7 @@ from ragwheel.trainers.records import Corpus, GradedPair, Judgment, SampledQuery
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+_SQL = resources.files("ragwheel.trainers") / "sql"
 #: Query hashes bound into one statement: they travel in the URL, about 41 bytes each, and proxies
 #: cut request lines at 8 KiB.
 _HASHES_AT_ONCE = 150
@@ -55,74 +57,16 @@ class WheelReader:
 
     def count_answered(self) -> int:
         """Distinct queries with at least one relevant label."""
-        rows = self._rows(
-            """
-            SELECT uniqExact(query_hash)
-            FROM v_labels
-            WHERE role = 'label' AND status = 'graded' AND grade >= {relevant:UInt8}
-            """,
-            {"relevant": RELEVANT_GRADE},
-        )
+        rows = self._rows("count_answered", relevant=RELEVANT_GRADE)
         return int(rows[0][0])
 
     def sampled_queries(self) -> list[SampledQuery]:
         """Queries that were sampled for labels, one per hash, in order of their hash."""
-        rows = self._rows(
-            """
-            SELECT
-                query_hash,
-                argMax(query, (ts, job_id)),
-                argMax(query_id, (ts, job_id)),
-                argMax(segment, (ts, job_id)),
-                max(ts),
-                argMax(stratum, (ts, job_id)),
-                argMax(inclusion_probability, (ts, job_id)),
-                arraySort(groupUniqArrayArray(chunk_hashes))
-            FROM
-            (
-                SELECT
-                    query_hash,
-                    query,
-                    query_id,
-                    segment,
-                    ts,
-                    job_id,
-                    stratum,
-                    inclusion_probability,
-                    chunk_hashes
-                FROM v_grading_jobs
-                WHERE role = 'label'
-                UNION ALL
-                -- Jobs expire after 180 days; what was graded of them is kept.
-                SELECT
-                    query_hash,
-                    query,
-                    query_id,
-                    segment,
-                    ts,
-                    job_id,
-                    stratum,
-                    inclusion_probability,
-                    [chunk_hash] AS chunk_hashes
-                FROM v_labels
-                WHERE role = 'label'
-            )
-            GROUP BY query_hash
-            ORDER BY query_hash
-            """
-        )
         return [
             SampledQuery(
-                query_hash=row[0],
-                query=row[1],
-                query_id=row[2],
-                segment=row[3],
-                ts=_utc(row[4]),
-                stratum=row[5],
-                inclusion_probability=row[6],
-                shown=tuple(row[7]),
+                row[0], row[1], row[2], row[3], _utc(row[4]), row[5], row[6], tuple(row[7])
             )
-            for row in rows
+            for row in self._rows("sampled_queries")
         ]
 
     def labels(self) -> list[GradedPair]:
@@ -135,31 +79,12 @@ class WheelReader:
 
     def corpus(self) -> Corpus:
         """The newest index, or everything that was retrieved where services sent no index."""
-        newest = self._rows(
-            """
-            SELECT argMax(index_version, ts)
-            FROM v_index_entries
-            HAVING count() > 0
-            """
-        )
-        if newest:
+        if newest := self._rows("newest_index"):
             version = str(newest[0][0])
-            rows = self._rows(
-                """
-                SELECT chunk_hash, text
-                FROM v_chunks
-                WHERE chunk_hash IN (
-                    SELECT chunk_hash
-                    FROM v_index_entries
-                    WHERE index_version = {version:String}
-                )
-                ORDER BY chunk_hash
-                """,
-                {"version": version},
-            )
+            rows = self._rows("corpus_of_index", version=version)
         else:
             version = ""
-            rows = self._rows("SELECT chunk_hash, text FROM v_chunks ORDER BY chunk_hash")
+            rows = self._rows("corpus_of_all")
         return Corpus(tuple(row[0] for row in rows), tuple(row[1] for row in rows), version)
 
     def judgments(self, query_hashes: Sequence[str]) -> list[Judgment]:
@@ -167,45 +92,22 @@ class WheelReader:
         found: list[Judgment] = []
         for start in range(0, len(query_hashes), _HASHES_AT_ONCE):
             rows = self._rows(
-                """
-                SELECT
-                    query_hash,
-                    chunk_hash,
-                    status,
-                    grade,
-                    grader_id
-                FROM v_labels
-                WHERE role = 'judge' AND query_hash IN {hashes:Array(String)}
-                """,
-                {"hashes": list(query_hashes[start : start + _HASHES_AT_ONCE])},
+                "judgments", hashes=list(query_hashes[start : start + _HASHES_AT_ONCE])
             )
             found += [Judgment(*row) for row in rows]
         return found
 
     def _grades(self, role: str) -> list[GradedPair]:
-        rows = self._rows(
-            """
-            SELECT
-                query_hash,
-                chunk_hash,
-                argMax(grade, (graded_at, label_id)),
-                argMax(grader_id, (graded_at, label_id))
-            FROM v_labels
-            WHERE role = {role:String} AND status = 'graded'
-            GROUP BY query_hash, chunk_hash
-            ORDER BY query_hash, chunk_hash
-            """,
-            {"role": role},
-        )
+        rows = self._rows("grades", role=role)
         return [GradedPair(row[0], row[1], int(row[2]), row[3]) for row in rows]
 
-    def _rows(
-        self, sql: str, parameters: Mapping[str, Any] | None = None
-    ) -> Sequence[Sequence[Any]]:
+    def _rows(self, query: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        """Rows of the query in `sql/<query>.sql`."""
         from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
+        sql = _SQL.joinpath(f"{query}.sql").read_text("utf-8")
         try:
-            result = self._client.query(sql, parameters=dict(parameters or {}))
+            result = self._client.query(sql, parameters=parameters)
         except DatabaseError as error:
             if not isinstance(error, OperationalError) and not _TABLE_IS_MISSING.search(str(error)):
                 raise
@@ -214,20 +116,6 @@ class WheelReader:
                 "RAGWHEEL_CLICKHOUSE_URL; intake makes the tables"
             ) from None
         return result.result_rows
-
-
-def of_one_grader(judgments: Iterable[Judgment]) -> tuple[str, list[Judgment]]:
-    """The judgments of the grader that made most of them, and its id ("" without any).
-
-    Grades of different graders have different scales; one gate is decided by one judge.
-    """
-    by_grader: dict[str, list[Judgment]] = {}
-    for judgment in judgments:
-        by_grader.setdefault(judgment.grader_id, []).append(judgment)
-    if not by_grader:
-        return "", []
-    grader = max(sorted(by_grader), key=lambda each: len(by_grader[each]))
-    return grader, by_grader[grader]
 
 
 def _utc(value: datetime) -> datetime:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ragwheel.backends.clickhouse import connect
@@ -25,8 +23,6 @@ from ragwheel.trainers.store import WheelReader
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
-
-_LOG = logging.getLogger(__name__)
 
 CycleProgress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -96,12 +92,7 @@ class Trainer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
     def promotions(self) -> tuple[Promotion, ...]:

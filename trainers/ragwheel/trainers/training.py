@@ -15,7 +15,6 @@ and 9 % of the time. docs/training.md has the measurements.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ragwheel.models.encoder import TextEncoder, Vectors, mixed_precision
+from ragwheel.models.encoder import Progress, TextEncoder, Vectors, mixed_precision
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.trainers.datasets import TrainingExample
 from ragwheel.trainers.records import Corpus
@@ -33,15 +32,10 @@ from ragwheel.trainers.records import Corpus
 if TYPE_CHECKING:
     import torch
 
-_LOG = logging.getLogger(__name__)
-
 LANE = "query"
 #: Batches are formed by length within this many of them, then shuffled.
 _BATCHES_PER_BUCKET = 8
 _EXCLUDED = -1e4
-
-StepProgress = Callable[[int, int, float], None]
-"""Called with (steps done, steps, loss of the step)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +52,6 @@ class TrainingSummary:
     last_loss: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Targets:
-    """One batch in index form: rows are queries, columns are chunks of the softmax."""
-
-    weights: torch.Tensor
-    bias: torch.Tensor
-
-
 def train_query_side(
     encoder: TextEncoder,
     examples: Sequence[TrainingExample],
@@ -73,7 +59,7 @@ def train_query_side(
     documents: Vectors,
     config: TrainConfig,
     seed: int,
-    progress: StepProgress | None = None,
+    progress: Progress | None = None,
 ) -> TrainingSummary:
     """Train `encoder` in place.
 
@@ -105,13 +91,13 @@ def train_query_side(
     losses: list[float] = []
     for _ in range(config.epochs):
         for batch in _batches(examples, config, random):
-            targets = _targets(batch, position, len(columns), config.hard_negative_weight)
+            weights, bias = _targets(batch, position, len(columns), config.hard_negative_weight)
             queries = encoder.embed([example.query for example in batch])
             with mixed_precision(device.type):
                 scores = queries @ table.T
-            logits = config.similarity_scale * scores.float() + targets.bias.to(device)
+            logits = config.similarity_scale * scores.float() + bias.to(device)
             log_probability = torch.log_softmax(logits, dim=1)
-            loss = -(targets.weights.to(device) * log_probability).sum(dim=1).mean()
+            loss = -(weights.to(device) * log_probability).sum(dim=1).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call] # torch leaves it unannotated
             torch.nn.utils.clip_grad_norm_(parameters, config.max_gradient_norm)
@@ -119,13 +105,10 @@ def train_query_side(
             schedule.step()
             losses.append(float(loss.detach()))
             if progress is not None:
-                progress(len(losses), steps, losses[-1])
+                progress(len(losses), steps)
     per_epoch = max(1, len(losses) // config.epochs)
-    return TrainingSummary(
-        len(losses),
-        float(np.mean(losses[:per_epoch])),
-        float(np.mean(losses[-per_epoch:])),
-    )
+    first, last = np.mean(losses[:per_epoch]), np.mean(losses[-per_epoch:])
+    return TrainingSummary(len(losses), float(first), float(last))
 
 
 def library_versions() -> dict[str, str]:
@@ -167,7 +150,8 @@ def _batches(
 
 def _targets(
     batch: Sequence[TrainingExample], position: Mapping[str, int], columns: int, hard_weight: float
-) -> _Targets:
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights and bias of a batch: rows are queries, columns are chunks of the softmax."""
     import torch
 
     weights = torch.zeros(len(batch), columns)
@@ -177,7 +161,7 @@ def _targets(
             weights[row, position[chunk]] = 2.0**grade - 1.0
         bias[row, [position[chunk] for chunk in example.negatives]] = math.log(hard_weight)
         bias[row, [position[chunk] for chunk in example.ignored]] = _EXCLUDED
-    return _Targets(weights / weights.sum(dim=1, keepdim=True), bias)
+    return weights / weights.sum(dim=1, keepdim=True), bias
 
 
 def _linear(steps: int, warmup_share: float) -> Callable[[int], float]:

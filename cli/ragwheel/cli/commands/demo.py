@@ -7,9 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from ragwheel.cli.command import Command, home_option
+from ragwheel.cli.command import command, flag, home_option, option
 
 
+@command(
+    "ragwheel demo",
+    "ragwheel demo --scale small --keep",
+    exits={1: "a step failed; the message says which and what to do"},
+)
 def run(
     home: Annotated[Path | None, home_option("folder under which each run makes its own")] = None,
     scale: Annotated[
@@ -19,16 +24,18 @@ def run(
         ),
     ] = "full",
     error_rate: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE", help="share of the demo grader's grades that are wrong on purpose"
-        ),
+        float, option("SHARE", "share of the demo grader's grades that are wrong on purpose")
     ] = 0.05,
-    seed: Annotated[int, typer.Option(metavar="N", help="of traffic and errors")] = 7,
+    seed: Annotated[int, option("N", "of traffic and errors")] = 7,
     keep: Annotated[
-        bool, typer.Option("--keep", help="keep Kafka's and ClickHouse's data and the models")
+        bool, flag("--keep", "keep Kafka's and ClickHouse's data and the models")
     ] = False,
 ) -> int:
+    """Indexes the Python standard library, replays search traffic through a real Kafka broker,
+    grades a sample, trains, judges and promotes a better model, and shows what changed. A stand-in
+    that knows the right answers grades; RAGWHEEL_LLM_BASE_URL and RAGWHEEL_LLM_API_KEY put a real
+    LLM in its place.
+    """
     from ragwheel.operations.extras import require_extra
     from ragwheel.operations.running import choose_home
 
@@ -45,15 +52,3 @@ def run(
             grader_error_rate=error_rate,
         )
     )
-
-
-COMMAND = Command(
-    run=run,
-    details="""\
-Indexes the Python standard library, replays search traffic through a real Kafka broker, grades a
-sample, trains, judges and promotes a better model, and shows what changed. A stand-in that knows
-the right answers grades; RAGWHEEL_LLM_BASE_URL and RAGWHEEL_LLM_API_KEY put a real LLM in its
-place.""",
-    examples=("ragwheel demo", "ragwheel demo --scale small --keep"),
-    exits=((1, "a step failed; the message says which and what to do"),),
-)

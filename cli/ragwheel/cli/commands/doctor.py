@@ -5,21 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from ragwheel.cli.command import Command, Connection, JsonFlag
+from ragwheel.cli.command import Connection, JsonFlag, command, flag
 
 if TYPE_CHECKING:
     from ragwheel.operations.doctor.finding import Finding
 
 
+@command(
+    "ragwheel doctor",
+    "ragwheel doctor --quick",
+    exits={1: "a check failed (warnings do not count)"},
+)
 def run(
     quick: Annotated[
-        bool, typer.Option("--quick", help="skip what takes seconds: torch and the base model")
+        bool, flag("--quick", "skip what takes seconds: torch and the base model")
     ] = False,
     as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
+    """Looks at Python, the packages of each extra, memory, disk, ports, Java and the broker's jars,
+    the embedded engine, torch and the base model, broker, ClickHouse, the LLM's endpoint and key,
+    and optional programs. Changes nothing and sends nothing but a request for the LLM's list of
+    models.
+    """
     from ragwheel.cli.connection import addresses_are_set, connect_to
     from ragwheel.cli.output import report, show
     from ragwheel.cli.views.findings import Examination, row, summary
@@ -43,14 +51,3 @@ def _of_the_stack() -> Iterable[Finding]:
     from ragwheel.stack.prerequisites import examine_stack
 
     return examine_stack()
-
-
-COMMAND = Command(
-    run=run,
-    details="""\
-Looks at Python, the packages of each extra, memory, disk, ports, Java and the broker's jars, the
-embedded engine, torch and the base model, broker, ClickHouse, the LLM's endpoint and key, and
-optional programs. Changes nothing and sends nothing but a request for the LLM's list of models.""",
-    examples=("ragwheel doctor", "ragwheel doctor --quick"),
-    exits=((1, "a check failed (warnings do not count)"),),
-)

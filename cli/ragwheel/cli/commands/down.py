@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from ragwheel.cli.command import Command, JsonFlag, StackHome
+from ragwheel.cli.command import JsonFlag, StackHome, command
 
 
+@command(
+    "ragwheel down",
+    "ragwheel down --home /tmp/second",
+    exits={75: "the stack did not end within a minute"},
+)
 def run(home: StackHome = None, as_json: JsonFlag = False) -> int:
+    """Does what Ctrl-C in the terminal of `ragwheel up` does, and waits until every process has
+    ended. Nothing running is no error.
+    """
     from ragwheel.cli.output import report, tell
     from ragwheel.operations.down import stop_stack
     from ragwheel.operations.running import choose_home, running_pid
@@ -15,21 +23,8 @@ def run(home: StackHome = None, as_json: JsonFlag = False) -> int:
         tell(f"ending the stack in {chosen} (pid {pid})")
     done = stop_stack(chosen)
     if as_json or done.pid is not None:
-        report(
-            done,
-            lambda it: f"the stack in {it.home} (pid {it.pid}) has ended; its data stay there",
-            as_json=as_json,
-        )
+        text = f"the stack in {done.home} (pid {done.pid}) has ended; its data stay there"
+        report(done, text, as_json=as_json)
     else:
         tell(f"no stack is running in {chosen}")
     return 0
-
-
-COMMAND = Command(
-    run=run,
-    details="""\
-Does what Ctrl-C in the terminal of `ragwheel up` does, and waits until every process has ended.
-Nothing running is no error.""",
-    examples=("ragwheel down", "ragwheel down --home /tmp/second"),
-    exits=((75, "the stack did not end within a minute"),),
-)

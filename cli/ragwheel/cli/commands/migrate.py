@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import typer
-
-from ragwheel.cli.command import Command, Connection, DryRun, JsonFlag
+from ragwheel.cli.command import Connection, DryRun, JsonFlag, command, flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +38,24 @@ class Migrations:
     migrations: Sequence[MigrationLine]
 
 
+@command("ragwheel migrate --dry-run", "ragwheel migrate", "ragwheel migrate --allow-data")
 def run(
     dry_run: DryRun = False,
     allow_data: Annotated[
-        bool, typer.Option("--allow-data", help="also apply migrations that move data")
+        bool, flag("--allow-data", "also apply migrations that move data")
     ] = False,
     as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
+    """Applies the numbered migrations that are missing, in order. Safe to run again, from several
+    places, and after a run that died. Refuses when an applied migration was changed afterwards,
+    when another run is at work for longer than a minute, and, without --allow-data, to rewrite
+    rows. --dry-run prints the SQL that is missing.
+    """
     from ragwheel.backends.clickhouse import connect
     from ragwheel.backends.migrate import migrate, pending
     from ragwheel.cli.connection import connect_to
-    from ragwheel.cli.output import lines, report, tell
+    from ragwheel.cli.output import report, tell
     from ragwheel.schemas.migrations import statements
     from ragwheel.schemas.settings import ClickHouseSettings, load
 
@@ -68,22 +72,6 @@ def run(
         MigrationLine(each.label, each.moves_data, list(statements(each.up, replicated=replicated)))
         for each in found
     ]
-    report(
-        Migrations(dry_run, done),
-        lambda made: lines(
-            (each.text(dry_run=dry_run) for each in made.migrations), "the schema is up to date"
-        ),
-        as_json=as_json,
-    )
+    text = "\n".join(each.text(dry_run=dry_run) for each in done) or "the schema is up to date"
+    report(Migrations(dry_run, done), text, as_json=as_json)
     return 0
-
-
-COMMAND = Command(
-    run=run,
-    details="""\
-Applies the numbered migrations that are missing, in order. Safe to run again, from several places,
-and after a run that died. Refuses when an applied migration was changed afterwards, when another
-run is at work for longer than a minute, and, without --allow-data, to rewrite rows. --dry-run
-prints the SQL that is missing.""",
-    examples=("ragwheel migrate --dry-run", "ragwheel migrate", "ragwheel migrate --allow-data"),
-)

@@ -6,20 +6,26 @@ from typing import Annotated, Literal
 
 import typer
 
-from ragwheel.cli.command import Command, Connection, JsonFlag
+from ragwheel.cli.command import Connection, JsonFlag, command, option
 
 
+@command(
+    "ragwheel models",
+    'ragwheel models rollback --reason "slow on long queries"',
+    exits={1: "nothing was ever promoted, so there is nothing to roll back"},
+)
 def run(
     action: Annotated[
         Literal["list", "rollback"],
         typer.Argument(help="list all models, or let the one before the current serve again"),
     ] = "list",
     reason: Annotated[
-        str, typer.Option(metavar="TEXT", help="why, for the record of a rollback")
+        str, option("TEXT", "why, for the record of a rollback")
     ] = "rolled back by hand",
     as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
+    """* marks the model that serves. Nothing is promoted by hand: promotion is the gate's proof."""
     from ragwheel.cli.connection import connect_to
     from ragwheel.cli.output import report
     from ragwheel.operations.extras import require_extra
@@ -33,11 +39,8 @@ def run(
 
         with Trainer(settings) as trainer:
             done = trainer.roll_back(reason)
-        report(
-            done,
-            lambda it: f"{it.rolled_back} no longer serves; {it.serving} does",
-            as_json=as_json,
-        )
+        text = f"{done.rolled_back} no longer serves; {done.serving} does"
+        report(done, text, as_json=as_json)
         return 0
 
     from ragwheel.cli.views.models import Models, tables
@@ -49,12 +52,3 @@ def run(
     found = Models(str(settings.model_dir), settings.base_model, serving, lines)
     report(found, tables, as_json=as_json)
     return 0
-
-
-COMMAND = Command(
-    run=run,
-    details="""\
-* marks the model that serves. Nothing is promoted by hand: promotion is the gate's proof.""",
-    examples=("ragwheel models", 'ragwheel models rollback --reason "slow on long queries"'),
-    exits=((1, "nothing was ever promoted, so there is nothing to roll back"),),
-)

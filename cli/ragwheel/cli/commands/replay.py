@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, cast
 
-import typer
-
-from ragwheel.cli.command import Command, Connection, DryRun, JsonFlag
+from ragwheel.cli.command import Connection, DryRun, JsonFlag, command, flag, option
 
 if TYPE_CHECKING:
     from ragwheel.operations.redeliver import ReplayReport
@@ -21,39 +19,42 @@ def iso_time(text: str) -> datetime:
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
+@command(
+    "ragwheel replay --dry-run",
+    "ragwheel replay --reason invalid_field --topic retrievals --fix ./add_missing_rank.py",
+    exits={65: "some dead letters are still unusable"},
+)
 def run(
     reason: Annotated[
-        list[str] | None,
-        typer.Option(metavar="REASON", help="of this reason, all by default; repeatable"),
+        list[str] | None, option("REASON", "of this reason, all by default; repeatable")
     ] = None,
     topic: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TOPIC", help="from this topic, without prefix; repeatable"),
+        list[str] | None, option("TOPIC", "from this topic, without prefix; repeatable")
     ] = None,
     since: Annotated[
         datetime | None,
-        typer.Option(
-            metavar="TIME", parser=iso_time, help="stored at or after: 2026-01-31T12:00 (UTC)"
-        ),
+        option("TIME", "stored at or after: 2026-01-31T12:00 (UTC)", parser=iso_time),
     ] = None,
-    ids: Annotated[
-        list[str] | None, typer.Option("--id", metavar="ID", help="this one; repeatable")
-    ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="at most N, oldest first")] = 1_000,
+    ids: Annotated[list[str] | None, option("ID", "this one; repeatable", "--id")] = None,
+    limit: Annotated[int, option("N", "at most N, oldest first", min=1)] = 1_000,
     fix: Annotated[
         str,
-        typer.Option(
-            metavar="COMMAND",
-            help="program that turns each payload on stdin into a valid one on stdout; no shell",
+        option(
+            "COMMAND",
+            "program that turns each payload on stdin into a valid one on stdout; no shell",
         ),
     ] = "",
     force: Annotated[
-        bool, typer.Option("--force", help="send also what intake would dead-letter again")
+        bool, flag("--force", "send also what intake would dead-letter again")
     ] = False,
     dry_run: DryRun = False,
     as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
+    """Each payload passes the fix, if there is one, and is checked as intake will check it. What
+    would be dead-lettered again is named and not sent. Replaying twice is harmless: events land
+    once.
+    """
     import shlex
 
     from ragwheel.cli.connection import connect_to
@@ -90,16 +91,3 @@ def _text(done: ReplayReport) -> str:
     )
     unusable = (f"{each.dead_letter_id}  {each.topic}: {each.problem}" for each in done.unusable)
     return "\n".join((*unusable, counts))
-
-
-COMMAND = Command(
-    run=run,
-    details="""\
-Each payload passes the fix, if there is one, and is checked as intake will check it. What would be
-dead-lettered again is named and not sent. Replaying twice is harmless: events land once.""",
-    examples=(
-        "ragwheel replay --dry-run",
-        "ragwheel replay --reason invalid_field --topic retrievals --fix ./add_missing_rank.py",
-    ),
-    exits=((65, "some dead letters are still unusable"),),
-)

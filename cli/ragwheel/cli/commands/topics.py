@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import typer
-
-from ragwheel.cli.command import Command, Connection, DryRun, JsonFlag
+from ragwheel.cli.command import Connection, DryRun, JsonFlag, command, option
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,23 +17,25 @@ class Topics:
     topics: Sequence[str]
 
 
+@command("ragwheel topics --dry-run", "ragwheel topics --replication 3 --partitions 24")
 def run(
     dry_run: DryRun = False,
     replication: Annotated[
-        int, typer.Option(metavar="N", help="copies of each partition; -1 is the broker's default")
+        int, option("N", "copies of each partition; -1 is the broker's default")
     ] = -1,
     partitions: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", help="partitions of each topic that has several (default: as registered)"
-        ),
+        option("N", "partitions of each topic that has several (default: as registered)"),
     ] = None,
     as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
+    """Names, partitions and retention come from the topic registry (ragwheel.schemas.topics).
+    Topics that exist are left as they are.
+    """
     from ragwheel.backends.kafka import create_topics, missing_topics, require_broker
     from ragwheel.cli.connection import connect_to
-    from ragwheel.cli.output import lines, report
+    from ragwheel.cli.output import report
     from ragwheel.schemas.settings import KafkaSettings, load
 
     connect_to(home)
@@ -46,18 +46,6 @@ def run(
         require_broker(settings)
         names = sorted(create_topics(settings, replication=replication, partitions=partitions))
     verb = "would create" if dry_run else "created"
-    report(
-        Topics(dry_run, names),
-        lambda done: lines((f"{verb} {name}" for name in done.topics), "all topics exist"),
-        as_json=as_json,
-    )
+    text = "\n".join(f"{verb} {name}" for name in names) or "all topics exist"
+    report(Topics(dry_run, names), text, as_json=as_json)
     return 0
-
-
-COMMAND = Command(
-    run=run,
-    details="""\
-Names, partitions and retention come from the topic registry (ragwheel.schemas.topics). Topics that
-exist are left as they are.""",
-    examples=("ragwheel topics --dry-run", "ragwheel topics --replication 3 --partitions 24"),
-)

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from ragwheel.cli.command import Command, Connection, JsonFlag
+from ragwheel.cli.command import Connection, JsonFlag, command, flag
 
 _NOT_DUE = 75  # EX_TEMPFAIL of sysexits.h
 
 
+@command(
+    "ragwheel train",
+    "RAGWHEEL_TRAIN_EPOCHS=1 ragwheel train --force",
+    exits={
+        0: "a cycle was finished, whatever its verdict",
+        1: "there is nothing to train on or to prove with",
+        _NOT_DUE: "too little is new; nothing was done",
+    },
+)
 def run(
     force: Annotated[
-        bool, typer.Option("--force", help="train even when too little is new since last time")
+        bool, flag("--force", "train even when too little is new since last time")
     ] = False,
     as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
+    """Snapshot, training, evaluation on held-out queries, judging, gate: what the trainer does by
+    itself when enough is new. Needs a running grader, which judges. The threshold is
+    RAGWHEEL_TRAIN_MIN_QUERIES. A refused model is a result, not an error.
+    """
     from ragwheel.backends.kafka import require_broker
     from ragwheel.cli.connection import connect_to
     from ragwheel.cli.output import report, tell
@@ -43,18 +54,3 @@ def run(
     if as_json or done.model_id is not None:
         report(done, tables, as_json=as_json)
     return 0 if done.model_id is not None else _NOT_DUE
-
-
-COMMAND = Command(
-    run=run,
-    details="""\
-Snapshot, training, evaluation on held-out queries, judging, gate: what the trainer does by itself
-when enough is new. Needs a running grader, which judges. The threshold is
-RAGWHEEL_TRAIN_MIN_QUERIES. A refused model is a result, not an error.""",
-    examples=("ragwheel train", "RAGWHEEL_TRAIN_EPOCHS=1 ragwheel train --force"),
-    exits=(
-        (0, "a cycle was finished, whatever its verdict"),
-        (1, "there is nothing to train on or to prove with"),
-        (_NOT_DUE, "too little is new; nothing was done"),
-    ),
-)

@@ -5,31 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from ragwheel.cli.command import Command, JsonFlag, home_option
+from ragwheel.cli.command import JsonFlag, command, flag, home_option, option
 
 #: What a service or a shell needs to reach the stack; the rest concerns the workers.
 _EXPORTED = ("RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS", "RAGWHEEL_CLICKHOUSE_URL", "RAGWHEEL_TOPIC_PREFIX")
 
 
+@command(
+    "ragwheel up",
+    "RAGWHEEL_SAMPLE_RATE=1 ragwheel up --home /tmp/second --without trainer",
+    exits={1: "a process of the stack failed; its last log lines are shown"},
+)
 def run(
     home: Annotated[
         Path | None, home_option("folder of data, logs and state; kept between runs")
     ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="leave out kafka, clickhouse, llm, intake, accounts, grader or trainer; repeat "
+        option(
+            "NAME",
+            "leave out kafka, clickhouse, llm, intake, accounts, grader or trainer; repeat "
             "for several. For a server that is left out, the settings must say where another is",
         ),
     ] = None,
-    prometheus: Annotated[
-        bool, typer.Option("--prometheus", help="also start the system's Prometheus")
-    ] = False,
+    prometheus: Annotated[bool, flag("--prometheus", "also start the system's Prometheus")] = False,
     as_json: JsonFlag = False,
 ) -> int:
+    """Starts a real Kafka broker, the embedded ClickHouse engine, a stand-in for the LLM, intake,
+    accounts, grader and trainer, each on a free port of 127.0.0.1. With RAGWHEEL_LLM_BASE_URL and
+    RAGWHEEL_LLM_API_KEY set, that endpoint grades instead of the stand-in. Workers that die are
+    started again. Settings (RAGWHEEL_…) of the environment are passed on to the workers.
+    """
     from ragwheel.cli.output import report, tell
     from ragwheel.cli.views.announcement import Announcement, tables
     from ragwheel.operations.extras import require_extra
@@ -49,18 +55,3 @@ def run(
         report(running, tables, as_json=as_json)
         stack.wait()
     return 0
-
-
-COMMAND = Command(
-    run=run,
-    details="""\
-Starts a real Kafka broker, the embedded ClickHouse engine, a stand-in for the LLM, intake,
-accounts, grader and trainer, each on a free port of 127.0.0.1. With RAGWHEEL_LLM_BASE_URL and
-RAGWHEEL_LLM_API_KEY set, that endpoint grades instead of the stand-in. Workers that die are started
-again. Settings (RAGWHEEL_…) of the environment are passed on to the workers.""",
-    examples=(
-        "ragwheel up",
-        "RAGWHEEL_SAMPLE_RATE=1 ragwheel up --home /tmp/second --without trainer",
-    ),
-    exits=((1, "a process of the stack failed; its last log lines are shown"),),
-)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ragwheel.cli.command import Command, JsonFlag
+from ragwheel.cli.command import JsonFlag, command
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,18 +15,14 @@ class Version:
     python: str
 
 
+@command("ragwheel version", "ragwheel --version")
 def run(as_json: JsonFlag = False) -> int:
     import platform
     from importlib.metadata import version
 
     from ragwheel.cli.output import report
 
-    report(
-        Version(version("ragwheel"), platform.python_version()),
-        lambda found: f"ragwheel {found.ragwheel} (Python {found.python})",
-        as_json=as_json,
-    )
+    found = Version(version("ragwheel"), platform.python_version())
+    text = f"ragwheel {found.ragwheel} (Python {found.python})"
+    report(found, text, as_json=as_json)
     return 0
-
-
-COMMAND = Command(run=run, examples=("ragwheel version", "ragwheel --version"))

@@ -6,13 +6,20 @@ from typing import Annotated
 
 import typer
 
-from ragwheel.cli.command import Command, Connection
+from ragwheel.cli.command import Connection, command
 from ragwheel.operations.workers import WorkerName
 
 
+@command(
+    "ragwheel worker grader",
+    "RAGWHEEL_METRICS_HOST=0.0.0.0 RAGWHEEL_METRICS_PORT=9464 ragwheel worker intake",
+)
 def run(
     name: Annotated[WorkerName, typer.Argument(help="which worker")], home: Connection = None
 ) -> int:
+    """What compose and Kubernetes run. More processes of intake and grader share the topics'
+    partitions; one of the others is enough. Configured by the environment (docs/settings.md).
+    """
     import os
     import sys
 
@@ -26,15 +33,3 @@ def run(
     # Becomes the worker: signals of a container's runtime reach it without a middleman.
     argv = worker_argv(name)
     os.execv(argv[0], argv)  # noqa: S606 - our own interpreter, no shell
-
-
-COMMAND = Command(
-    run=run,
-    details="""\
-What compose and Kubernetes run. More processes of intake and grader share the topics' partitions;
-one of the others is enough. Configured by the environment (docs/settings.md).""",
-    examples=(
-        "ragwheel worker grader",
-        "RAGWHEEL_METRICS_HOST=0.0.0.0 RAGWHEEL_METRICS_PORT=9464 ragwheel worker intake",
-    ),
-)

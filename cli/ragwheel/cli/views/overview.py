@@ -13,18 +13,15 @@ from ragwheel.operations.overview import Overview
 
 def tables(overview: Overview) -> Group:
     """Topics, tables, labels, models, workers, and the verdict."""
-    return Group(
-        *_titled("topics", _topics(overview)),
-        *_titled("tables", _tables(overview)),
-        *_titled("labels", _labels(overview)),
-        *_titled("models", _models(overview)),
-        *_titled("workers", _workers(overview)),
-        _verdict(overview),
-    )
-
-
-def _titled(title: str, body: RenderableType) -> tuple[RenderableType, ...]:
-    return Text(title, "bold"), body, ""
+    bodies = {
+        "topics": _topics(overview),
+        "tables": _tables(overview),
+        "labels": _labels(overview),
+        "models": _models(overview),
+        "workers": _workers(overview),
+    }
+    parts = (part for title, body in bodies.items() for part in (Text(title, "bold"), body, ""))
+    return Group(*parts, _verdict(overview))
 
 
 def _topics(overview: Overview) -> RenderableType:

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from rich.console import Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from ragwheel.cli.output import console, table, tell
-from ragwheel.measuring.intervals import Interval
 from ragwheel.trainers.cycle import CycleResult
 from ragwheel.trainers.evaluation import Figure, System
 from ragwheel.trainers.stages import STAGES, progress_text
@@ -56,54 +56,46 @@ class Training:
 def stages() -> Iterator[Callable[[str, int, int], None]]:
     """Shows a trainer's progress on stderr: bars on a terminal, lines elsewhere."""
     if not sys.stderr.isatty():
-        yield StageLines(tell)
+        yield stage_lines(tell)
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     )  # fmt: skip
     with Progress(*columns, console=console(sys.stderr)) as bars:
-        yield StageBars(bars)
+        yield partial(stage_bar, bars)
 
 
-class StageLines:
+def stage_lines(
+    show: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+) -> Callable[[str, int, int], None]:
     """Turns a trainer's progress into lines: the end of each stage, and one every few seconds."""
+    last_at = clock() - _EVERY_S
 
-    def __init__(
-        self, show: Callable[[str], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._show = show
-        self._clock = clock
-        self._last_at = clock() - _EVERY_S
+    def told(stage: str, done: int, total: int) -> None:
+        nonlocal last_at
+        if done == total or clock() - last_at >= _EVERY_S:
+            last_at = clock()
+            show(f"{progress_text(stage, done, total)} ({done / max(1, total):.0%})")
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        now = self._clock()
-        if done < total and now - self._last_at < _EVERY_S:
-            return
-        self._last_at = now
-        self._show(f"{progress_text(stage, done, total)} ({done / max(1, total):.0%})")
+    return told
 
 
-class StageBars:
-    """Turns a trainer's progress into one bar per stage, which names its unit."""
-
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        told = f"{STAGES[stage].doing}, {STAGES[stage].unit}"
-        bar = next((task.id for task in self._bars.tasks if task.description == told), None)
-        if bar is None:
-            bar = self._bars.add_task(told)
-        self._bars.update(bar, completed=done, total=total)
+def stage_bar(bars: Progress, stage: str, done: int, total: int) -> None:
+    """Show a trainer's progress as one bar per stage, which names its unit."""
+    told = f"{STAGES[stage].doing}, {STAGES[stage].unit}"
+    bar = next((task.id for task in bars.tasks if task.description == told), None)
+    if bar is None:
+        bar = bars.add_task(told)
+    bars.update(bar, completed=done, total=total)
 
 
 def tables(report: Training) -> RenderableType:
     """The verdict, with the figures of both models over all segments and 95 % intervals."""
     parts: list[RenderableType] = []
     if report.figures:
-        found = {(each.metric, each.k, each.system): each.interval for each in report.figures}
+        found = {(one.metric, one.k, one.system): f"{one.interval:.3f}" for one in report.figures}
         rows = [
-            (f"{name}@{k}" if k else name, *(_shown(found.get((name, k, s))) for s in _SYSTEMS))
+            (f"{name}@{k}" if k else name, *(found.get((name, k, s), "-") for s in _SYSTEMS))
             for name, k in dict.fromkeys((name, k) for name, k, _ in found)
         ]
         parts += [table(("metric", "incumbent", "candidate", "difference"), rows), ""]
@@ -115,7 +107,3 @@ def tables(report: Training) -> RenderableType:
         Text(f"({took})", "dim"),
     ]
     return Group(*parts)
-
-
-def _shown(mean: Interval | None) -> str:
-    return f"{mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}]" if mean else "-"

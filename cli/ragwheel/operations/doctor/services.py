@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from contextlib import closing
 
 import orjson
 
@@ -37,12 +38,8 @@ def database(settings: ClickHouseSettings, *, configured: bool) -> Finding:
     if not configured:
         return _nobody_asked("clickhouse", f"{_START} RAGWHEEL_CLICKHOUSE_URL")
     try:
-        client = connect(settings)
-        try:
-            version = client.server_version
-            missing = pending(client)
-        finally:
-            client.close()
+        with closing(connect(settings)) as client:
+            version, missing = client.server_version, pending(client)
     except RagwheelError as error:
         return _failed("clickhouse", error)
     if missing:

@@ -14,7 +14,6 @@ from ragwheel.demo.outcome import DECISIVE, Comparison, DemoResult, LabelSummary
 from ragwheel.demo.report.cells import account_table, label_table
 from ragwheel.demo.report.ranks import clipped, jittered, pick_examples
 from ragwheel.measuring.intervals import Interval
-from ragwheel.trainers.evaluation import ALL_SEGMENTS
 
 _ACTIONS = {
     "promoted": "the new model was promoted",
@@ -42,15 +41,14 @@ def html_report(result: DemoResult) -> str:
         "clipped": clipped,
     }
     environment.globals |= {"log": math.log, "bounds": _bounds}
-    rows = sorted(result.judged, key=lambda row: (row.segment != ALL_SEGMENTS, row.segment))
     return environment.get_template("page.html").render(
         result=result,
         style=(folder / "style.css").read_text("utf-8"),
         headline=_headline(result),
         truth=overall(result.truth),
-        decisive=[row for row in rows if (row.metric, row.k) == DECISIVE],
+        decisive=[row for row in result.judged if (row.metric, row.k) == DECISIVE],
         tables=[
-            [_quality_cells(result, row) for row in rows if (row.group == "all") == whole]
+            [_quality_cells(result, row) for row in result.judged if (row.group == "all") == whole]
             for whole in (True, False)
         ],
         rose=sum(shift.after < shift.before for shift in result.shifts),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 
 from ragwheel.trainers.evaluation import RankShift
@@ -33,17 +34,14 @@ def pick_examples(shifts: Sequence[RankShift], gains: int = 8, losses: int = 2) 
         return abs(math.log(shift.before / 20)) + 0.1 * shift.after, shift.chunk_hash
 
     noticed = sorted((s for s in shifts if s.before > 10 and s.after <= 5), key=appeal)
-    chosen: list[RankShift] = []
-    per_segment: dict[str, int] = {}
-    most = 1
-    while len(chosen) < min(gains, len(noticed)):
-        for shift in noticed:
-            if shift not in chosen and per_segment.get(shift.segment, 0) < most:
-                per_segment[shift.segment] = per_segment.get(shift.segment, 0) + 1
-                chosen.append(shift)
-                if len(chosen) == gains:
-                    break
-        most += 1
+    seen: Counter[str] = Counter()
+
+    def turn(shift: RankShift) -> int:
+        seen[shift.segment] += 1
+        return seen[shift.segment]
+
+    # The best of every segment, then the second of every segment, and so on.
+    chosen = sorted(noticed, key=turn)[:gains]
     lost = sorted(
         (s for s in shifts if s.before <= 10 and s.after > 10),
         key=lambda s: (s.before / s.after, s.chunk_hash),

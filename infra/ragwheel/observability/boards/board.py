@@ -33,71 +33,52 @@ _LINKS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class PanelRow:
     """A titled group of panels, laid out from left to right and wrapped."""
 
-    title: str
-    panels: tuple[Panel, ...]
+    def __init__(self, title: str, *panels: Panel) -> None:
+        self.title = title
+        self.panels = panels
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+def variable(name: str, label: str, query: str, *, default: str, multiple: bool = False) -> Json:
     """A choice at the top of the board, filled from label values.
 
-    Attributes:
+    Args:
         query: Grafana's `label_values(…)`.
         default: value chosen at first.
         multiple: several values and "All" can be chosen; use it with `=~`.
     """
-
-    name: str
-    label: str
-    query: str
-    default: str
-    multiple: bool = False
-
-    def json(self) -> Json:
-        """The variable as a board lists it."""
-        chosen = (["All"], ["$__all"]) if self.multiple else (self.default, self.default)
-        return {
-            "name": self.name,
-            "label": self.label,
-            "type": "query",
-            "datasource": DATASOURCE,
-            "definition": self.query,
-            "query": {"query": self.query, "refId": f"variable-{self.name}"},
-            "refresh": 2,  # when the time range changes
-            "sort": 3,  # numerical where it can be
-            "hide": 0,
-            "multi": self.multiple,
-            "includeAll": self.multiple,
-            "allValue": ".*" if self.multiple else None,
-            "current": {"selected": True, "text": chosen[0], "value": chosen[1]},
-        }
+    chosen = (["All"], ["$__all"]) if multiple else (default, default)
+    return {
+        "name": name,
+        "label": label,
+        "type": "query",
+        "datasource": DATASOURCE,
+        "definition": query,
+        "query": {"query": query, "refId": f"variable-{name}"},
+        "refresh": 2,  # when the time range changes
+        "sort": 3,  # numerical where it can be
+        "hide": 0,
+        "multi": multiple,
+        "includeAll": multiple,
+        "allValue": ".*" if multiple else None,
+        "current": {"selected": True, "text": chosen[0], "value": chosen[1]},
+    }
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+def mark(name: str, expr: str, text: str, color: Color) -> Json:
     """A vertical line where `expr` has a value: something happened."""
-
-    name: str
-    expr: str
-    text: str
-    color: Color
-
-    def json(self) -> Json:
-        """The annotation as a board lists it."""
-        return {
-            "name": self.name,
-            "datasource": DATASOURCE,
-            "enable": True,
-            "hide": False,
-            "iconColor": self.color,
-            "expr": self.expr,
-            "step": "60s",
-            "titleFormat": self.text,
-        }
+    return {
+        "name": name,
+        "datasource": DATASOURCE,
+        "enable": True,
+        "hide": False,
+        "iconColor": color,
+        "expr": expr,
+        "step": "60s",
+        "titleFormat": text,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +89,8 @@ class Dashboard:
     title: str
     description: str
     rows: tuple[PanelRow, ...]
-    variables: tuple[Variable, ...] = ()
-    marks: tuple[Mark, ...] = ()
+    variables: tuple[Json, ...] = ()
+    marks: tuple[Json, ...] = ()
     window: str = "now-6h"
     refresh: str = "30s"
 
@@ -129,10 +110,8 @@ class Dashboard:
             "refresh": self.refresh,
             "fiscalYearStartMonth": 0,
             "links": [_LINKS],
-            "annotations": {"list": [mark.json() for mark in self.marks]},
-            "templating": {
-                "list": [_DATASOURCE_VARIABLE, *(variable.json() for variable in self.variables)]
-            },
+            "annotations": {"list": list(self.marks)},
+            "templating": {"list": [_DATASOURCE_VARIABLE, *self.variables]},
             "panels": list(self._panels()),
         }
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ragwheel.observability.boards.board import Dashboard, PanelRow
-from ragwheel.observability.boards.labels_llm import LLM
-from ragwheel.observability.boards.panels import Color, Panel, Target
+from ragwheel.observability.boards.panels import Color, figure, flow, gauge, series, stat
 from ragwheel.observability.boards.pipeline_board import ALERTS
-from ragwheel.observability.boards.promql import or_zero, share, total_rate
+from ragwheel.observability.boards.promql import (
+    or_zero,
+    quantiles,
+    query,
+    rates,
+    share,
+    total_rate,
+    zeroed,
+)
 from ragwheel.schemas import metrics as m
 
 _RANGE = "$__range"
@@ -31,173 +38,177 @@ _GRADED = _in_range(m.LABELS.name, '{status="graded"}')
 
 _AT_A_GLANCE = PanelRow(
     "At a glance (over the chosen time range)",
-    (
-        Panel(
-            "stat",
-            "Graded pairs",
-            "Pairs of query and chunk that carry a grade, known ones included.",
-            (Target(_GRADED),),
-            width=4,
-            height=4,
-            base_color="text",
-            decimals=0,
+    figure(
+        "Graded pairs",
+        "Pairs of query and chunk that carry a grade, known ones included.",
+        query(_GRADED),
+        decimals=0,
+    ),
+    stat(
+        "Pairs without a grade",
+        "Unparsed, refused, truncated or failed; they are never counted as irrelevant. Red at "
+        "the limit of RagwheelLabelsFailing.",
+        query(
+            share(
+                _in_range(m.LABELS.name, '{status!~"graded|over_budget"}'),
+                _in_range(m.LABELS.name, '{status!="over_budget"}'),
+                "grader",
+            )
         ),
-        Panel(
-            "stat",
-            "Pairs without a grade",
-            "Unparsed, refused, truncated or failed; they are never counted as irrelevant. Red at "
-            "the limit of RagwheelLabelsFailing.",
-            (
-                Target(
-                    share(
-                        _in_range(m.LABELS.name, '{status!~"graded|over_budget"}'),
-                        _in_range(m.LABELS.name, '{status!="over_budget"}'),
-                        "grader",
-                    )
-                ),
-            ),
-            unit="percentunit",
-            width=4,
-            height=4,
-            thresholds=((0.02, "yellow"), (0.1, "red")),
-            value_when_empty="no labels",
-        ),
-        Panel(
-            "stat",
-            "Spent",
-            "By the price table, USD. A model without a price counts as 0: compare the tokens.",
-            (Target(or_zero(_in_range(m.LLM_COST.name), "grader")),),
-            unit="currencyUSD",
-            width=4,
-            height=4,
-            base_color="text",
-        ),
-        Panel(
-            "stat",
-            "Cost per graded pair",
-            "Spent divided by graded pairs, savings of the cache included.",
-            (Target(share(_in_range(m.LLM_COST.name), _GRADED, "grader")),),
-            unit="currencyUSD",
-            width=4,
-            height=4,
-            decimals=6,
-            base_color="text",
-            value_when_empty="no labels",
-        ),
-        Panel(
-            "stat",
-            "Not paid for again",
-            "Share of pairs that were answered from memory or from ClickHouse.",
-            (
-                Target(
-                    share(_in_range(m.LABEL_CACHE_HITS.name), _in_range(m.LABELS.name), "grader")
-                ),
-            ),
-            unit="percentunit",
-            width=4,
-            height=4,
-            base_color="text",
-            value_when_empty="no labels",
-        ),
-        Panel(
-            "gauge",
-            "Today's budget used",
-            "By the worker that is nearest to its limit; the day is UTC. 0 when no limit is set.",
-            (Target(or_zero("ragwheel:llm_budget_used:max_ratio", "grader")),),
-            unit="percentunit",
-            width=4,
-            height=4,
-            maximum=1,
-            thresholds=((0.75, "yellow"), (0.9, "red")),
-        ),
+        unit="percentunit",
+        thresholds=((0.02, "yellow"), (0.1, "red")),
+        value_when_empty="no labels",
+    ),
+    figure(
+        "Spent",
+        "By the price table, USD. A model without a price counts as 0: compare the tokens.",
+        query(or_zero(_in_range(m.LLM_COST.name), "grader")),
+        unit="currencyUSD",
+    ),
+    figure(
+        "Cost per graded pair",
+        "Spent divided by graded pairs, savings of the cache included.",
+        query(share(_in_range(m.LLM_COST.name), _GRADED, "grader")),
+        unit="currencyUSD",
+        decimals=6,
+        value_when_empty="no labels",
+    ),
+    figure(
+        "Not paid for again",
+        "Share of pairs that were answered from memory or from ClickHouse.",
+        query(share(_in_range(m.LABEL_CACHE_HITS.name), _in_range(m.LABELS.name), "grader")),
+        unit="percentunit",
+        value_when_empty="no labels",
+    ),
+    gauge(
+        "Today's budget used",
+        "By the worker that is nearest to its limit; the day is UTC. 0 when no limit is set.",
+        query(or_zero("ragwheel:llm_budget_used:max_ratio", "grader")),
+        unit="percentunit",
+        maximum=1,
+        thresholds=((0.75, "yellow"), (0.9, "red")),
     ),
 )
 
 _LABELS = PanelRow(
     "Labels",
-    (
-        Panel(
-            "timeseries",
-            "Labels per second by status",
-            "Only `graded` carries a grade.",
-            (Target(total_rate(m.LABELS, "status"), "{{status}}"),),
-            unit="cps",
-            stacked=True,
-            colors=_STATUS_COLORS,
+    flow(
+        "Labels per second by status",
+        "Only `graded` carries a grade.",
+        rates(m.LABELS, "status"),
+        colors=_STATUS_COLORS,
+    ),
+    series(
+        "Pairs without a grade",
+        "Share of the last 15 minutes, by role and segment: what RagwheelLabelsFailing evaluates.",
+        zeroed(
+            "role_segment:ragwheel_labels_failing:ratio_rate15m",
+            "grader",
+            role="all",
+            segment="segments",
         ),
-        Panel(
-            "timeseries",
-            "Pairs without a grade",
-            "Share of the last 15 minutes, by role and segment: what RagwheelLabelsFailing "
-            "evaluates.",
-            (
-                Target(
-                    or_zero(
-                        "role_segment:ragwheel_labels_failing:ratio_rate15m",
-                        "grader",
-                        role="all",
-                        segment="segments",
-                    ),
-                    "{{role}} {{segment}}",
-                ),
-            ),
-            unit="percentunit",
-            thresholds=((0.1, "red"),),
+        unit="percentunit",
+        thresholds=((0.1, "red"),),
+    ),
+    series(
+        "Jobs in flight",
+        "Jobs read and not yet acknowledged, by grader. At the same height for long: the LLM "
+        "is the limit.",
+        query(f"sum by (instance) ({m.JOBS_IN_FLIGHT.name})", "{{instance}}"),
+    ),
+    series(
+        "Grades",
+        "Share of each grade in what was graded (3 answers the query, 0 has nothing to do with "
+        "it). A step without a change of traffic is a change of the grader.",
+        query(
+            f"{total_rate(m.GRADES, 'grade')} / on () group_left () ({total_rate(m.GRADES)} > 0)",
+            "{{grade}}",
         ),
-        Panel(
-            "timeseries",
-            "Jobs in flight",
-            "Jobs read and not yet acknowledged, by grader. At the same height for long: the LLM "
-            "is the limit.",
-            (Target(f"sum by (instance) ({m.JOBS_IN_FLIGHT.name})", "{{instance}}"),),
+        unit="percentunit",
+        maximum=1,
+        stacked=True,
+        colors=_GRADE_COLORS,
+    ),
+    series(
+        "Share of relevant pairs by segment",
+        "Pairs graded 2 or 3 among training labels. Falls when retrieval gets worse; this is "
+        "the raw mean of the sample, without an interval.",
+        query(
+            total_rate(m.GRADES, "segment", where='role="label", grade=~"2|3"')
+            + " / on (segment) ("
+            + total_rate(m.GRADES, "segment", where='role="label"')
+            + " > 0)",
+            "{{segment}}",
         ),
-        Panel(
-            "timeseries",
-            "Grades",
-            "Share of each grade in what was graded (3 answers the query, 0 has nothing to do with "
-            "it). A step without a change of traffic is a change of the grader.",
-            (
-                Target(
-                    f"{total_rate(m.GRADES, 'grade')} / on () group_left () "
-                    f"({total_rate(m.GRADES)} > 0)",
-                    "{{grade}}",
-                ),
-            ),
-            unit="percentunit",
-            maximum=1,
-            stacked=True,
-            colors=_GRADE_COLORS,
+        unit="percentunit",
+        maximum=1,
+    ),
+    flow(
+        "Pairs not paid for again per second",
+        "By where the answer was found.",
+        zeroed(total_rate(m.LABEL_CACHE_HITS, "source"), "grader", source="none"),
+    ),
+)
+
+_LLM = PanelRow(
+    "LLM",
+    flow(
+        "Calls per second by outcome",
+        "http_4xx: our key, model or request. http_5xx, timeout, connection: the endpoint or "
+        "the network. http_429: the quota.",
+        rates(m.LLM_CALLS, "outcome"),
+        unit="reqps",
+        colors={"complete": "green", "http_429": "yellow", "http_5xx": "red"},
+    ),
+    series(
+        "Time of a call",
+        "By model, failed calls included.",
+        quantiles(m.LLM_SECONDS, "model", of=(0.5, 0.95)),
+        unit="s",
+    ),
+    flow(
+        "Calls tried again per second",
+        "By reason.",
+        zeroed(total_rate(m.LLM_RETRIES, "reason"), "grader", reason="none"),
+    ),
+    series(
+        "Failing calls",
+        "Share of the last 10 minutes by model, as RagwheelLlmErrors and "
+        "RagwheelLlmRateLimited evaluate it.",
+        query(
+            or_zero("model:ragwheel_llm_calls_failing:ratio_rate10m", "grader", model="any"),
+            "{{model}} errors",
+        )
+        + query(
+            or_zero("model:ragwheel_llm_calls_rate_limited:ratio_rate10m", "grader", model="any"),
+            "{{model}} rate-limited",
         ),
-        Panel(
-            "timeseries",
-            "Share of relevant pairs by segment",
-            "Pairs graded 2 or 3 among training labels. Falls when retrieval gets worse; this is "
-            "the raw mean of the sample, without an interval.",
-            (
-                Target(
-                    total_rate(m.GRADES, "segment", where='role="label", grade=~"2|3"')
-                    + " / on (segment) ("
-                    + total_rate(m.GRADES, "segment", where='role="label"')
-                    + " > 0)",
-                    "{{segment}}",
-                ),
-            ),
-            unit="percentunit",
-            maximum=1,
-        ),
-        Panel(
-            "timeseries",
-            "Pairs not paid for again per second",
-            "By where the answer was found.",
-            (
-                Target(
-                    or_zero(total_rate(m.LABEL_CACHE_HITS, "source"), "grader", source="none"),
-                    "{{source}}",
-                ),
-            ),
-            unit="cps",
-            stacked=True,
-        ),
+        unit="percentunit",
+        thresholds=((0.2, "red"),),
+    ),
+    flow(
+        "Tokens per second",
+        "As billed, by model and direction.",
+        rates(m.LLM_TOKENS, "model", "direction"),
+    ),
+    flow(
+        "Cost per hour",
+        "By model, USD: the pace, not the sum.",
+        zeroed(f"3600 * {total_rate(m.LLM_COST, 'model')}", "grader", model="none"),
+        unit="currencyUSD",
+    ),
+    series(
+        "Spent today and the limit",
+        "By grader process since midnight UTC. The limit holds per process; 0 is none.",
+        query(
+            or_zero(f"max by (instance) ({m.SPENT_TODAY_USD.name})", "grader", instance="any"),
+            "{{instance}} spent",
+        )
+        + query(f"max({m.BUDGET_USD.name})", "limit"),
+        unit="currencyUSD",
+        width=24,
+        height=7,
+        colors={"limit": "red"},
     ),
 )
 
@@ -205,7 +216,7 @@ BOARD = Dashboard(
     uid="ragwheel-labels",
     title="ragwheel: labels and cost",
     description="Is traffic graded, by answers that are grades, for the money we meant to spend?",
-    rows=(_AT_A_GLANCE, _LABELS, LLM),
+    rows=(_AT_A_GLANCE, _LABELS, _LLM),
     marks=(ALERTS,),
     window="now-24h",
 )

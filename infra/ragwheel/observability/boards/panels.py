@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 PanelKind = Literal["stat", "timeseries", "table", "bargauge", "gauge"]
@@ -66,6 +67,10 @@ class Target:
     unit: Unit | None = None
 
 
+#: The queries of a panel; `+` puts several side by side.
+Targets = tuple[Target, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Panel:
     """One panel.
@@ -86,7 +91,7 @@ class Panel:
     kind: PanelKind
     title: str
     description: str
-    queries: tuple[Target, ...]
+    queries: Targets
     unit: Unit = "short"
     width: int = 8
     height: int = 8
@@ -206,3 +211,16 @@ class Panel:
 def _ref_id(position: int) -> str:
     """Grafana's name of the query at `position`: A, B, C …"""
     return chr(ord("A") + position)
+
+
+#: Lines over time.
+series = partial(Panel, "timeseries")
+#: Events per second over time, stacked to their sum.
+flow = partial(series, unit="cps", stacked=True)
+#: One number that its colour judges.
+stat = partial(Panel, "stat", width=4, height=4)
+#: One number that is neither good nor bad.
+figure = partial(stat, base_color="text")
+gauge = partial(Panel, "gauge", width=4, height=4)
+bars = partial(Panel, "bargauge", base_color="blue")
+table = partial(Panel, "table")

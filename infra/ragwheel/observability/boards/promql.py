@@ -1,9 +1,11 @@
-"""Pieces of PromQL that every board uses."""
+"""Pieces of PromQL that every board uses, and the queries made of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
+from ragwheel.observability.boards.panels import Target, Targets
 from ragwheel.schemas.metrics import Metric
 
 Process = Literal["intake", "accounts", "grader", "trainer"]
@@ -40,3 +42,29 @@ def quantile(q: float, metric: Metric, *by: str) -> str:
     """A quantile of a histogram over replicas."""
     buckets = total_rate(metric, "le", *by).replace(metric.name, f"{metric.name}_bucket")
     return f"histogram_quantile({q}, {buckets})"
+
+
+def query(expr: str, legend: str = "") -> Targets:
+    """One query; `legend` as in `Target`."""
+    return (Target(expr, legend),)
+
+
+def rates(metric: Metric, *by: str) -> Targets:
+    """Events per second, one series for each combination of the labels `by`, named by them."""
+    return query(total_rate(metric, *by), _legend(by))
+
+
+def zeroed(expr: str, process: Process, **labels: str) -> Targets:
+    """`or_zero` as one query, its series named by `labels`."""
+    return query(or_zero(expr, process, **labels), _legend(labels))
+
+
+def quantiles(metric: Metric, *by: str, of: Iterable[float]) -> Targets:
+    """Quantiles of a histogram, each as a query of its own: `p50`, `p95` …"""
+    return tuple(
+        Target(quantile(q, metric, *by), f"{_legend(by)} p{q * 100:.0f}".lstrip()) for q in of
+    )
+
+
+def _legend(labels: Iterable[str]) -> str:
+    return " ".join(f"{{{{{label}}}}}" for label in labels)

@@ -9,24 +9,35 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
-from ragwheel.backends.files import replace_file
-from ragwheel.schemas.errors import ConfigError, RagwheelError
+from ragwheel.backends.process import on_stop
+from ragwheel.schemas.errors import RagwheelError
 from ragwheel.stack.processes.exclusive import Exclusive, HeldError
+from ragwheel.stack.serving import add_port_options, listening
 
 _log = logging.getLogger("ragwheel.stack.clickhouse")
 
 # A killed supervisor's front needs a moment to end; its successor waits for it.
 _LOCK_TIMEOUT_S = 6.0
+_HELD_FIX = (
+    ": only one process can own embedded data. Connect to that one over HTTP, stop it, or choose "
+    "another --data-dir"
+)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serves until told to stop; returns the exit status."""
-    arguments = _parse(argv)
+    parser = argparse.ArgumentParser(
+        prog="python -m ragwheel.stack.clickhouse",
+        description="ClickHouse's HTTP interface on 127.0.0.1, served by the embedded engine.",
+    )
+    parser.add_argument("--data-dir", type=Path, required=True, help="where tables are kept")
+    add_port_options(parser)
+    arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # Servers run in UTC; a DateTime without a zone must mean the same here.
     os.environ["TZ"] = "UTC"
@@ -34,62 +45,27 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with Exclusive(arguments.data_dir / "ragwheel.lock", patience_s=_LOCK_TIMEOUT_S):
             asyncio.run(_serve(arguments))
-    except HeldError as error:
-        sys.stderr.write(
-            f"clickhouse: {error}: only one process can own embedded data. Connect to that one "
-            "over HTTP, stop it, or choose another --data-dir\n"
-        )
-        return error.exit_code
     except RagwheelError as error:
-        sys.stderr.write(f"clickhouse: {error}\n")
+        fix = _HELD_FIX if isinstance(error, HeldError) else ""
+        sys.stderr.write(f"clickhouse: {error}{fix}\n")
         return error.exit_code
     return 0
 
 
-def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m ragwheel.stack.clickhouse",
-        description="ClickHouse's HTTP interface on 127.0.0.1, served by the embedded engine.",
-    )
-    parser.add_argument("--data-dir", type=Path, required=True, help="where tables are kept")
-    parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
-    parser.add_argument(
-        "--port-file", type=Path, help="written with the port number once requests are answered"
-    )
-    return parser.parse_args(argv)
-
-
 async def _serve(arguments: argparse.Namespace) -> None:
-    from aiohttp import web
-
     from ragwheel.stack.clickhouse.engine import Engine
     from ragwheel.stack.clickhouse.front import Front
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    engine = Engine(arguments.data_dir / "engine")
-    front = Front(engine)
-    runner = front.runner()
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", arguments.port, reuse_address=True)
-    try:
-        await site.start()
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on 127.0.0.1:{arguments.port} ({error.strerror}): choose another "
-            "--port, or 0 for a free one"
-        ) from error
-    port = int(runner.addresses[0][1])
-    if arguments.port_file is not None:
-        replace_file(arguments.port_file, f"{port}\n".encode())
-    _log.info("ClickHouse %s answers on http://127.0.0.1:%d", engine.version(), port)
-    await stop.wait()
-    _log.info("stopping")
-    await runner.cleanup()
-    front.close()
-    engine.close()
+    end = asyncio.Event()
+    on_stop(end.set)
+    with (
+        closing(Engine(arguments.data_dir / "engine")) as engine,
+        closing(Front(engine)) as front,
+    ):
+        async with listening(front.runner(), arguments.port, arguments.port_file) as port:
+            _log.info("ClickHouse %s answers on http://127.0.0.1:%d", engine.version(), port)
+            await end.wait()
+            _log.info("stopping")
     _log.info("stopped")
 
 

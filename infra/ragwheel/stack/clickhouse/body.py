@@ -31,12 +31,14 @@ _OPTIONAL = (
 )
 
 
-class UnsupportedEncodingError(ValueError):
-    """The body's Content-Encoding is not one we read."""
+def _broken(text: str) -> EngineError:
+    """The body is not what its Content-Encoding says."""
+    return EngineError.of(271, text, "CANNOT_DECOMPRESS")
 
 
-class BrokenBodyError(ValueError):
-    """The body is not what its Content-Encoding says, or ends within a frame."""
+def too_large(text: str) -> EngineError:
+    """Something is larger than allowed."""
+    return EngineError.of(307, text, "TOO_MANY_BYTES")
 
 
 class _Frame(Protocol):
@@ -58,15 +60,17 @@ class BodyDecoder:
         encoding: value of Content-Encoding; empty or `identity` for none.
 
     Raises:
-        UnsupportedEncodingError: see there; the message lists what is supported.
+        EngineError: it is not supported; the message lists what is.
     """
 
     def __init__(self, encoding: str) -> None:
         factories = _factories()
         self._encoding = encoding.strip().lower()
         if self._encoding not in factories:
-            raise UnsupportedEncodingError(
-                f"Content-Encoding {encoding!r} is not supported; known: {', '.join(factories)}"
+            raise EngineError.of(
+                89,
+                f"Content-Encoding {encoding!r} is not supported; known: {', '.join(factories)}",
+                "UNKNOWN_COMPRESSION_METHOD",
             )
         self._factory = factories[self._encoding]
         self._frame: _Frame | None = None
@@ -75,7 +79,7 @@ class BodyDecoder:
         """Pieces decoded from the next chunk of the body, each at most PIECE_BYTES long.
 
         Raises:
-            BrokenBodyError: the bytes are not of this encoding.
+            EngineError: the bytes are not of this encoding.
         """
         if self._factory is None:
             if chunk:
@@ -86,8 +90,8 @@ class BodyDecoder:
                 self._frame = self._factory()
             try:
                 piece = self._frame.decompress(chunk, PIECE_BYTES)
-            except Exception as error:
-                raise BrokenBodyError(f"the body is not valid {self._encoding}: {error}") from error
+            except Exception as error:  # each of the libraries raises its own
+                raise _broken(f"the body is not valid {self._encoding}: {error}") from error
             chunk = b""
             if self._frame.eof:
                 chunk = self._frame.unused_data or b""
@@ -99,10 +103,10 @@ class BodyDecoder:
         """Call at the end of the body.
 
         Raises:
-            BrokenBodyError: it ended within a frame.
+            EngineError: it ended within a frame.
         """
         if self._frame is not None:
-            raise BrokenBodyError(f"the body ends in the middle of a {self._encoding} frame")
+            raise _broken(f"the body ends in the middle of a {self._encoding} frame")
 
 
 class _ZlibFrame:
@@ -141,10 +145,6 @@ def _factories() -> dict[str, Callable[[], _Frame] | None]:
     return known
 
 
-class BodyTooLargeError(ValueError):
-    """The decoded body is larger than allowed."""
-
-
 class RequestBody:
     """Reads the body once, front to back: first `next_piece`, then maybe `next_chunk` to its end.
 
@@ -153,7 +153,7 @@ class RequestBody:
         max_bytes: bound of the decoded body.
 
     Raises:
-        UnsupportedEncodingError: Content-Encoding is not one we read.
+        EngineError: Content-Encoding is not one we read.
     """
 
     def __init__(self, http: web.Request, max_bytes: int) -> None:
@@ -167,7 +167,7 @@ class RequestBody:
         """The next decoded piece, or None at the end.
 
         Raises:
-            BrokenBodyError, BodyTooLargeError: see there.
+            EngineError: the body is broken or too large.
         """
         while not self._decoded:
             chunk = await self._read()
@@ -188,7 +188,7 @@ class RequestBody:
         yield from self._bounded(self._decoder.decode(chunk))
 
     def finish(self) -> None:
-        """Raises BrokenBodyError if the body ended within a frame."""
+        """Raises EngineError if the body ended within a frame."""
         self._decoder.finish()
 
     async def drain(self) -> None:
@@ -221,5 +221,5 @@ class RequestBody:
         for piece in pieces:
             self._decoded_bytes += len(piece)
             if self._decoded_bytes > self._max_bytes:
-                raise BodyTooLargeError(f"the body is larger than {self._max_bytes} bytes")
+                raise too_large(f"the body is larger than {self._max_bytes} bytes")
             yield piece

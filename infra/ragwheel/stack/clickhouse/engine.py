@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -36,17 +36,21 @@ class EngineError(Exception):
         self.message = message
 
     @classmethod
-    def from_chdb(cls, error: Exception) -> EngineError:
-        """From what chDB raised; its own words before `Code:` are dropped."""
-        text = str(error).strip()
-        if match := _CODE.search(text):
-            return cls(int(match.group(1)), text[match.start() :])
-        return cls.of(_STANDARD_EXCEPTION, text, "STD_EXCEPTION")
-
-    @classmethod
     def of(cls, code: int, text: str, name: str) -> EngineError:
         """In the words of a server."""
         return cls(code, f"Code: {code}. DB::Exception: {text}. ({name})")
+
+
+@contextmanager
+def chdb_errors() -> Iterator[None]:
+    """Raises what chDB raises in the block as EngineError, without its own words before `Code:`."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error).strip()
+        if match := _CODE.search(text):
+            raise EngineError(int(match.group(1)), text[match.start() :]) from error
+        raise EngineError.of(_STANDARD_EXCEPTION, text, "STD_EXCEPTION") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,48 +113,26 @@ class Engine:
         """Closes the engine; sessions must be closed before."""
         self._anchor.close()
 
-    @contextmanager
-    def session(
-        self,
-        *,
-        database: str = "",
-        settings: Mapping[str, str] | None = None,
-        parameters: Mapping[str, str] | None = None,
-    ) -> Iterator[Session]:
-        """A session with its own database, settings and query parameters.
+    def open_session(
+        self, *, database: str, settings: Mapping[str, str], parameters: Mapping[str, str]
+    ) -> Session:
+        """A session with its own database, settings and query parameters; the caller closes it.
 
         Raises:
             EngineError: a setting or the database is unknown.
         """
-        session = self.open_session(database=database, settings=settings, parameters=parameters)
-        try:
-            yield session
-        finally:
-            session.close()
-
-    def open_session(
-        self,
-        *,
-        database: str = "",
-        settings: Mapping[str, str] | None = None,
-        parameters: Mapping[str, str] | None = None,
-    ) -> Session:
-        """Like `session`, for callers that close it themselves."""
         connection = self._connect(self._path)
         try:
-            if database:
-                connection.query(f"USE {_quoted_name(database)}")
-            if settings:
-                # Values quoted always: ClickHouse converts them to the setting's type.
-                pairs = (f"{_checked(name)} = {_quoted(value)}" for name, value in settings.items())
-                connection.query(f"SET {', '.join(pairs)}")
+            with chdb_errors():
+                if database:
+                    connection.query(f"USE {_quoted(database, '`')}")
+                if settings:
+                    # Values quoted always: ClickHouse converts them to the setting's type.
+                    connection.query(f"SET {_assignments(settings)}")
         except EngineError:
             connection.close()
             raise
-        except RuntimeError as error:
-            connection.close()
-            raise EngineError.from_chdb(error) from error
-        return Session(connection, dict(parameters or {}))
+        return Session(connection, dict(parameters))
 
 
 class Session:
@@ -169,7 +151,7 @@ class Session:
         Raises:
             EngineError: the engine refuses it.
         """
-        try:
+        with chdb_errors():
             result = self._connection.query(sql, output_format, params=self._parameters)
             return Result(
                 result.bytes() or b"",
@@ -179,8 +161,6 @@ class Session:
                     elapsed_s=result.elapsed(),
                 ),
             )
-        except RuntimeError as error:
-            raise EngineError.from_chdb(error) from error
 
     def stream(self, sql: bytes, output_format: str) -> Generator[bytes, None, None]:
         """Runs a SELECT and yields its answer block by block, in bounded memory.
@@ -190,15 +170,14 @@ class Session:
         Raises:
             EngineError: the engine refuses it, before or between blocks.
         """
-        try:
-            blocks = self._connection.send_query(sql, output_format, params=self._parameters)
-            try:
-                for block in blocks:
-                    yield block.bytes()
-            finally:
-                blocks.close()
-        except RuntimeError as error:
-            raise EngineError.from_chdb(error) from error
+        with (
+            chdb_errors(),
+            closing(
+                self._connection.send_query(sql, output_format, params=self._parameters)
+            ) as blocks,
+        ):
+            for block in blocks:
+                yield block.bytes()
 
     def insert(self, statement: bytes, data_format: str) -> Insert:
         """Begins an insert whose data is appended piece by piece, in bounded memory.
@@ -206,34 +185,24 @@ class Session:
         Raises:
             EngineError: the table or a column is unknown.
         """
-        try:
+        with chdb_errors():
             if self._parameters:
-                pairs = (
-                    f"param_{_checked(name)} = {_quoted(value)}"
-                    for name, value in self._parameters.items()
-                )
-                self._connection.query(f"SET {', '.join(pairs)}")
+                self._connection.query(f"SET {_assignments(self._parameters, 'param_')}")
             insert: Insert = self._connection.send_insert(statement, data_format)
             return insert
-        except RuntimeError as error:
-            raise EngineError.from_chdb(error) from error
 
     def close(self) -> None:
         """Ends the session; a stream or an insert still open is cancelled."""
         self._connection.close()
 
 
-def _checked(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise EngineError.of(_UNKNOWN_SETTING, f"Unknown setting {name!r}", "UNKNOWN_SETTING")
-    return name
+def _assignments(values: Mapping[str, str], prefix: str = "") -> str:
+    for name in values:
+        if not _NAME.fullmatch(name):
+            raise EngineError.of(_UNKNOWN_SETTING, f"Unknown setting {name!r}", "UNKNOWN_SETTING")
+    return ", ".join(f"{prefix}{name} = {_quoted(value)}" for name, value in values.items())
 
 
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def _quoted_name(name: str) -> str:
-    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
-    return f"`{escaped}`"
+def _quoted(value: str, mark: str = "'") -> str:
+    escaped = value.replace("\\", "\\\\").replace(mark, f"\\{mark}")
+    return f"{mark}{escaped}{mark}"

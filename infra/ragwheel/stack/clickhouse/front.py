@@ -14,13 +14,14 @@ from typing import ParamSpec, TypeVar
 import orjson
 from aiohttp import web
 
-from ragwheel.stack.clickhouse.body import (
-    BodyTooLargeError,
-    BrokenBodyError,
-    RequestBody,
-    UnsupportedEncodingError,
+from ragwheel.stack.clickhouse.body import RequestBody, too_large
+from ragwheel.stack.clickhouse.engine import (
+    Engine,
+    EngineError,
+    Session,
+    Statistics,
+    chdb_errors,
 )
-from ragwheel.stack.clickhouse.engine import Engine, EngineError, Session, Statistics
 from ragwheel.stack.clickhouse.parameters import QueryRequest, read_request, status_of
 from ragwheel.stack.clickhouse.statement import (
     InlineInsert,
@@ -101,14 +102,6 @@ class Front:
             return await self._answer(http, query_id)
         except EngineError as error:
             return self._failure(error, query_id)
-        except UnsupportedEncodingError as error:
-            return self._failure(
-                EngineError.of(89, str(error), "UNKNOWN_COMPRESSION_METHOD"), query_id
-            )
-        except BrokenBodyError as error:
-            return self._failure(EngineError.of(271, str(error), "CANNOT_DECOMPRESS"), query_id)
-        except BodyTooLargeError as error:
-            return self._failure(EngineError.of(307, str(error), "TOO_MANY_BYTES"), query_id)
 
     async def _answer(self, http: web.Request, query_id: str) -> web.StreamResponse:
         fields = dict(http.query)
@@ -132,7 +125,7 @@ class Front:
                 return await self._run_statement(http, request, body, session, query_id)
             finally:
                 await self._run(session.close)
-        except (EngineError, UnsupportedEncodingError):
+        except EngineError:
             # A client that is still sending would not read the answer.
             await body.drain()
             raise
@@ -172,20 +165,18 @@ class Front:
     ) -> Statistics:
         insert = await self._run(session.insert, parts.statement, parts.format)
         try:
-            if data:
-                await self._run(insert.append, data)
+            with chdb_errors():
+                if data:
+                    await self._run(insert.append, data)
 
-            def append_chunk(chunk: bytes) -> None:
-                for piece in body.decode(chunk):
-                    insert.append(piece)
+                def append_chunk(chunk: bytes) -> None:
+                    for piece in body.decode(chunk):
+                        insert.append(piece)
 
-            while (chunk := await body.next_chunk()) is not None:
-                await self._run(append_chunk, chunk)
-            body.finish()
-            done = await self._run(insert.finish)
-        except RuntimeError as error:
-            await body.drain()
-            raise EngineError.from_chdb(error) from error
+                while (chunk := await body.next_chunk()) is not None:
+                    await self._run(append_chunk, chunk)
+                body.finish()
+                done = await self._run(insert.finish)
         finally:
             await self._run(insert.cancel)
         return Statistics(
@@ -239,9 +230,7 @@ class Front:
 
     def _check_statement(self, size: int) -> None:
         if size > self._limits.statement_bytes:
-            raise BodyTooLargeError(
-                f"a statement is longer than {self._limits.statement_bytes} bytes"
-            )
+            raise too_large(f"a statement is longer than {self._limits.statement_bytes} bytes")
 
     def _headers(self, query_id: str, statistics: Statistics) -> dict[str, str]:
         summary = {

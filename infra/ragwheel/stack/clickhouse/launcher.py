@@ -17,7 +17,6 @@ class ClickHouseFront(PythonServer):
     Args:
         data_dir: everything it writes is here; created if missing.
         port: None takes the last run's port if it is free, else any free one.
-        last_port: the last run's; None: it is noted in `data_dir`.
         log_path: None: in `data_dir`.
     """
 
@@ -26,7 +25,6 @@ class ClickHouseFront(PythonServer):
         data_dir: Path,
         *,
         port: int | None = None,
-        last_port: int | None = None,
         log_path: Path | None = None,
     ) -> None:
         self.data_dir = data_dir.absolute()
@@ -39,7 +37,6 @@ class ClickHouseFront(PythonServer):
             address=f"{_ADDRESS}/ragwheel",
             variables={"RAGWHEEL_CLICKHOUSE_URL": f"{_ADDRESS}/ragwheel"},
             port=port,
-            last_port=last_port,
         )
 
     def url(self, database: str = "default") -> str:

@@ -60,7 +60,6 @@ class QueryRequest:
         settings: for the engine.
         parameters: values of `{name:Type}` placeholders, without the prefix `param_`.
         output_format: unless the statement names one.
-        query_id: chosen by the client, or empty.
         buffered: the client wants the whole answer or an error, never half an answer.
     """
 
@@ -69,7 +68,6 @@ class QueryRequest:
     settings: Mapping[str, str]
     parameters: Mapping[str, str]
     output_format: str
-    query_id: str
     buffered: bool
 
 
@@ -96,7 +94,6 @@ def read_request(fields: Mapping[str, str], headers: Mapping[str, str]) -> Query
         output_format=(
             fields.get("default_format") or headers.get("X-ClickHouse-Format") or _DEFAULT_FORMAT
         ),
-        query_id=fields.get("query_id", ""),
         buffered=fields.get("wait_end_of_query") in ("1", "true"),
     )
 

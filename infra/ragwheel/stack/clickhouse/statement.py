@@ -59,7 +59,7 @@ def first_word(text: bytes) -> bytes:
     """The statement's first keyword in upper case; comments and brackets before it are skipped."""
     for kind, value, _, _ in _tokens(text):
         if kind == "word":
-            return value.upper()
+            return value
         if kind not in ("space", "open"):
             break
     return b""
@@ -86,11 +86,10 @@ def inline_insert(text: bytes, *, complete: bool) -> InlineInsert | NotInline:
     Returns:
         The parts, or OTHER for any other statement, or UNDECIDED if more text is needed to tell.
     """
-    words = ((kind, value.upper(), start, end) for kind, value, start, end in _tokens(text))
     depth = 0
     seen_insert = False
     format_start = -1
-    for kind, value, start, end in words:
+    for kind, value, start, end in _tokens(text):
         if end == len(text) and not complete:
             return NotInline.UNDECIDED  # the word, or the first half of a comment's sign, may go on
         if kind == "open":
@@ -119,9 +118,10 @@ def inline_insert(text: bytes, *, complete: bool) -> InlineInsert | NotInline:
 
 
 def _tokens(text: bytes) -> Iterator[tuple[str, bytes, int, int]]:
+    """Kind, text in upper case, start and end of each token."""
     position = 0
     while match := _TOKEN.match(text, position):
         position = match.end()
-        yield match.lastgroup or "", match.group(), match.start(), position
+        yield match.lastgroup or "", match.group().upper(), match.start(), position
         if position == len(text):
             return

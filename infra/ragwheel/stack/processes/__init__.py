@@ -15,7 +15,7 @@ from ragwheel.stack.processes.child import (
     describe_status,
     last_lines,
 )
-from ragwheel.stack.processes.ports import free_port, listens, port_is_free, still_free
+from ragwheel.stack.processes.ports import free_port, kept_port, listens, port_is_free
 from ragwheel.stack.processes.supervisor import Service, Supervisor
 
 __all__ = [
@@ -25,8 +25,8 @@ __all__ = [
     "Supervisor",
     "describe_status",
     "free_port",
+    "kept_port",
     "last_lines",
     "listens",
     "port_is_free",
-    "still_free",
 ]

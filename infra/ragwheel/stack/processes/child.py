@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from ragwheel.operations.running import is_running
 from ragwheel.schemas.errors import RagwheelError
+from ragwheel.stack.processes.guardian import signal_group
 from ragwheel.stack.processes.spawn import GUARDIAN
 
 _log = logging.getLogger(__name__)
@@ -55,7 +55,8 @@ class ManagedProcess:
         name: what people call it, in messages.
         argv: program and arguments.
         env: its whole environment; None hands down ours.
-        log_path: its standard output and error are appended here; the directory is created.
+        log_path: where to look when it fails; the directory is created.
+        output_path: its standard output and error are appended here; None: to `log_path`.
         ready: called until it returns True; returns quickly, never raises. None: ready at once.
         cwd: working directory.
         start_timeout_s: how long `start` waits for `ready`.
@@ -68,6 +69,7 @@ class ManagedProcess:
         argv: Sequence[str],
         *,
         log_path: Path,
+        output_path: Path | None = None,
         env: Mapping[str, str] | None = None,
         ready: Callable[[], bool] | None = None,
         cwd: Path | None = None,
@@ -77,6 +79,7 @@ class ManagedProcess:
         self.name = name
         self.argv = tuple(argv)
         self.log_path = log_path
+        self.output_path = output_path or log_path
         self._env = env
         self._ready = ready
         self._cwd = cwd
@@ -111,7 +114,7 @@ class ManagedProcess:
         self.launch()
         try:
             self.wait_ready()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: whatever cuts a start short, nothing stays behind
             self.stop()
             raise
 
@@ -119,22 +122,19 @@ class ManagedProcess:
         """Starts the child and returns at once."""
         if self._child is not None:
             raise ProcessFailedError(f"{self.name} is started already (pid {self._child.pid})")
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_path.open("ab") as output:
+        for path in (self.log_path, self.output_path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with self.output_path.open("ab") as output:
             self._child = GUARDIAN.spawn(
                 self.argv, env=self._env, cwd=self._cwd, output=output.fileno()
             )
         _log.info("%s started, pid %d", self.name, self._child.pid)
 
     def wait_ready(self) -> None:
-        """Waits until `ready` says True.
-
-        Raises:
-            ProcessFailedError: the child ended, or the time ran out.
-        """
+        """Waits until `ready` is True; raises ProcessFailedError if it ends before, or too late."""
         deadline = time.monotonic() + self._start_timeout_s
         while True:
-            self.check()
+            self._require_alive()
             if self._ready is None or self._ready():
                 return
             if time.monotonic() > deadline:
@@ -146,16 +146,15 @@ class ManagedProcess:
 
     def check(self) -> None:
         """Raises ProcessFailedError with the last log lines if the child has ended."""
-        if (status := self.poll()) is not None:
-            raise ProcessFailedError(
-                f"{self.name} ended {describe_status(status)}" + self.describe_log()
-            )
+        self._require_alive()
 
-    def describe_log(self, count: int = 15) -> str:
-        """The end of the log, indented, and where to find the rest; starts with a line break."""
-        lines = last_lines(self.log_path, count)
-        shown = "".join(f"\n    {line}" for line in lines) if lines else "\n    (empty)"
-        return f"\n  log {self.log_path}:{shown}"
+    def describe_log(self) -> str:
+        """The end of what it wrote, indented, and where to find the rest; begins with a break."""
+        told = ""
+        for path in dict.fromkeys((self.output_path, self.log_path)):
+            lines = last_lines(path, 15) or ["(empty)"]
+            told += f"\n  log {path}:" + "".join(f"\n    {line}" for line in lines)
+        return told
 
     def stop(self, *, hurry: Callable[[], bool] | None = None) -> None:
         """Ends the child: SIGTERM, then SIGKILL after the grace period or once `hurry` says True.
@@ -165,7 +164,7 @@ class ManagedProcess:
         if self._child is None:
             return
         if self.poll() is None:
-            _signal_group(self._child.pid, signal.SIGTERM)
+            signal_group(self._child.pid, signal.SIGTERM)
             deadline = time.monotonic() + self._grace_s
             while self.poll() is None and time.monotonic() < deadline:
                 if hurry is not None and hurry():
@@ -183,13 +182,14 @@ class ManagedProcess:
         self._child = None
         _log.info("%s ended %s", self.name, describe_status(child.returncode))
 
+    def _require_alive(self) -> None:
+        if (status := self.poll()) is not None:
+            raise ProcessFailedError(
+                f"{self.name} ended {describe_status(status)}" + self.describe_log()
+            )
+
     def _end_group(self, child: subprocess.Popen[bytes]) -> None:
         # Until it is reaped its number is ours: nobody else can get it, and be hit, before that.
-        _signal_group(child.pid, signal.SIGKILL)
+        signal_group(child.pid, signal.SIGKILL)
         GUARDIAN.forget(child.pid)
         child.wait()
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)

@@ -35,7 +35,8 @@ def _alive(group: int) -> bool:
     return True
 
 
-def _signal(group: int, number: signal.Signals) -> None:
+def signal_group(group: int, number: signal.Signals) -> None:
+    """Signals a process group, if any of it is left."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 
@@ -43,12 +44,12 @@ def _signal(group: int, number: signal.Signals) -> None:
 def end_groups(groups: set[int], *, grace_s: float = GRACE_S) -> None:
     """Ends all process groups, politely for `grace_s` seconds, then by force."""
     for group in groups:
-        _signal(group, signal.SIGTERM)
+        signal_group(group, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
     while any(_alive(group) for group in groups) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     for group in groups:
-        _signal(group, signal.SIGKILL)
+        signal_group(group, signal.SIGKILL)
 
 
 def watch() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from ragwheel.stack.processes.child import ManagedProcess, ProcessFailedError
-from ragwheel.stack.processes.ports import listens, port_is_free
+from ragwheel.stack.processes.ports import listens, noted_port, port_is_free
 
 #: A log is complete at every moment, and a crash of a C library leaves the stack that led to it.
 PYTHON_LOGS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
@@ -19,39 +19,56 @@ _START_TIMEOUT_S = 120.0
 _ADVICE = "Start the stack again; its data are kept."
 
 
-class LoopbackServer(ABC):
-    """A server of the stack. Fits `ragwheel.stack.processes.Service`; `with` starts and stops it.
+class LoopbackServer(ManagedProcess, ABC):
+    """A server of the stack; `with` starts and stops it.
 
     Args:
-        name: what people call it, in messages.
-        log_path: where to look when it fails.
         address: host:port or URL, with `{port}` in it.
         variables: RAGWHEEL_ variables that point others at it, with `{port}` in their values.
+        name, log_path, output_path, env, grace_s: see `ManagedProcess`.
     """
 
     def __init__(
-        self, name: str, log_path: Path, address: str, variables: Mapping[str, str]
+        self,
+        name: str,
+        *,
+        address: str,
+        variables: Mapping[str, str],
+        log_path: Path,
+        output_path: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        grace_s: float = 10.0,
     ) -> None:
-        self.name = name
-        self.log_path = log_path
+        super().__init__(
+            name,
+            (),
+            log_path=log_path,
+            output_path=output_path,
+            env=env,
+            ready=self._answers,
+            start_timeout_s=_START_TIMEOUT_S,
+            grace_s=grace_s,
+        )
         self._address = address
         self._variables = variables
         self._port = 0
-        self._process: ManagedProcess | None = None
 
     @abstractmethod
-    def _prepare(self) -> ManagedProcess:
-        """The process to be launched. Sets `_port`, unless its readiness check will."""
+    def _prepare(self) -> list[str]:
+        """The command line, before each launch. Sets `_port`, unless `_answers` will.
 
-    @property
-    def pid(self) -> int | None:
-        """Process id, None while it is not running."""
-        return None if self._process is None else self._process.pid
+        Raises:
+            ConfigError, DependencyError: it cannot be started like this.
+        """
+
+    def _answers(self) -> bool:
+        """Whether it is ready; called again and again once it is launched."""
+        return listens(self._port)
 
     @property
     def port(self) -> int:
         """The port of a started server."""
-        if self._process is None:
+        if self.pid is None:
             raise ProcessFailedError(f"{self.name} is not started, so it has no port yet")
         return self._port
 
@@ -65,53 +82,17 @@ class LoopbackServer(ABC):
         return {name: value.format(port=self._port) for name, value in self._variables.items()}
 
     def launch(self) -> None:
-        """Start it and return at once, so that several can start together.
-
-        Raises:
-            ConfigError, DependencyError: it cannot be started like this.
-        """
-        if self._process is not None:
-            raise ProcessFailedError(f"{self.name} is started already (pid {self._process.pid})")
-        self._process = self._prepare()
-        self._process.launch()
-
-    def wait_ready(self) -> None:
-        """Wait until a launched server answers.
-
-        Raises:
-            ProcessFailedError: it did not come up; the message ends with its last log lines.
-        """
-        if self._process is not None:
-            self._process.wait_ready()
-
-    def start(self) -> None:
-        """`launch` and `wait_ready`; a server that does not come up is ended."""
-        self.launch()
-        try:
-            self.wait_ready()
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self, *, hurry: Callable[[], bool] | None = None) -> None:
-        """End it cleanly, by force after its grace period or on `hurry`. Idempotent."""
-        if self._process is not None:
-            self._process.stop(hurry=hurry)
-            self._process = None
-
-    def kill(self) -> None:
-        """SIGKILL, as a crash would; `start` brings it back with its data. Idempotent."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
+        """Starts it and returns at once, so several can start together; raises as `_prepare`."""
+        if self.pid is None:
+            self.argv = tuple(self._prepare())
+        super().launch()
 
     def check(self) -> None:
-        """Raise ProcessFailedError with the last log lines if it has ended by itself."""
-        if self._process is not None:
-            try:
-                self._process.check()
-            except ProcessFailedError as error:
-                raise ProcessFailedError(f"{error}\n  {_ADVICE}") from None
+        """Raises ProcessFailedError with the last log lines if it has ended by itself."""
+        try:
+            super().check()
+        except ProcessFailedError as error:
+            raise ProcessFailedError(f"{error}\n  {_ADVICE}") from None
 
     def __enter__(self) -> Self:
         self.start()
@@ -127,9 +108,8 @@ class PythonServer(LoopbackServer):
     Args:
         module: what `python -m` runs.
         arguments: beside `--port` and `--port-file`.
-        port_file: written by the server once it listens.
+        port_file: written by the server once it listens, and read by its next run.
         port: None takes the last run's port if it is free, else any free one.
-        last_port: the last run's; None: the one in `port_file`.
     """
 
     def __init__(
@@ -143,36 +123,27 @@ class PythonServer(LoopbackServer):
         address: str,
         variables: Mapping[str, str],
         port: int | None = None,
-        last_port: int | None = None,
     ) -> None:
-        super().__init__(name, log_path, address, variables)
+        super().__init__(
+            name,
+            address=address,
+            variables=variables,
+            log_path=log_path,
+            env=os.environ | PYTHON_LOGS,
+        )
         self._command = [sys.executable, "-m", module, *arguments]
         self._port_file = port_file
         self._wanted_port = port
-        self._last_port = last_port
 
-    def _prepare(self) -> ManagedProcess:
+    def _prepare(self) -> list[str]:
         port = self._wanted_port
         if port is None:
-            last = self._told() if self._last_port is None else self._last_port
+            last = noted_port(self._port_file)
             port = last if last and port_is_free(last) else 0
         self._port_file.parent.mkdir(parents=True, exist_ok=True)
         self._port_file.unlink(missing_ok=True)
-        return ManagedProcess(
-            self.name,
-            [*self._command, "--port", str(port), "--port-file", str(self._port_file)],
-            log_path=self.log_path,
-            env=os.environ | PYTHON_LOGS,
-            ready=self._answers,
-            start_timeout_s=_START_TIMEOUT_S,
-        )
+        return [*self._command, "--port", str(port), "--port-file", str(self._port_file)]
 
     def _answers(self) -> bool:
-        self._port = self._told()
+        self._port = noted_port(self._port_file)
         return bool(self._port) and listens(self._port)
-
-    def _told(self) -> int:
-        try:
-            return int(self._port_file.read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 _READY_PROBE_S = 0.5
 
@@ -29,9 +30,22 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def still_free(port: int) -> int:
-    """`port` if it is free, else any free one."""
-    return port if port and port_is_free(port) else free_port()
+def noted_port(file: Path) -> int:
+    """The port that a server noted in `file`; 0 if it did not, or was cut short."""
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
+
+
+def kept_port(note: Path, wanted: int | None = None) -> int:
+    """`wanted`, or the port noted in `note` if it is still free, or any free one; noted again."""
+    port = noted_port(note) if wanted is None else wanted
+    if wanted is None and not (port and port_is_free(port)):
+        port = free_port()
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(f"{port}\n", encoding="ascii")
+    return port
 
 
 def listens(port: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Protocol, Self
@@ -13,10 +12,6 @@ from typing import Protocol, Self
 
 class Service(Protocol):
     """What a `Supervisor` can hold: a ManagedProcess, a KafkaBroker, the ClickHouse front."""
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
 
     def start(self) -> None:
         """Starts it and waits until it is ready."""
@@ -52,12 +47,6 @@ class Supervisor:
         """Raises ProcessFailedError naming the first service that ended by itself."""
         for service in self._services:
             service.check()
-
-    def wait(self, *, poll_s: float = 0.5, until: Callable[[], bool] | None = None) -> None:
-        """Blocks until `until` says True (or for ever), checking all services meanwhile."""
-        while until is None or not until():
-            self.check()
-            time.sleep(poll_s)
 
     def stop(self) -> None:
         """Stops everything in reverse order. Idempotent."""

@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
@@ -79,49 +79,39 @@ class Clock:
     dice: Callable[[], float] = random.random
 
 
+@dataclass
 class ChatCaller:
     """`Completer` over an OpenAI-compatible endpoint.
 
     At most `slots` requests are in flight over all tasks that share the semaphore; waits between
     tries hold no slot. A Retry-After holds back every request of this caller, not only the one
     that was told.
+
+    Attributes:
+        client: has `max_retries=0` and an explicit timeout.
+        model: its name as sent.
+        shape: of the next request; gives way to a server that lacks a feature.
     """
 
-    def __init__(
-        self,
-        client: openai.AsyncOpenAI,
-        model: str,
-        shape: RequestShape,
-        policy: RetryPolicy,
-        slots: asyncio.Semaphore,
-        telemetry: Telemetry,
-        clock: Clock | None = None,
-    ) -> None:
-        """`client` must have `max_retries=0` and an explicit timeout."""
-        self._client = client
-        self._model = model
-        self._shape = shape
-        self._policy = policy
-        self._slots = slots
-        self._telemetry = telemetry
-        self._clock = clock or Clock()
-        self._resume_at = 0.0
-
-    @property
-    def model(self) -> str:
-        """Model name as sent."""
-        return self._model
+    client: openai.AsyncOpenAI
+    model: str
+    shape: RequestShape
+    policy: RetryPolicy
+    slots: asyncio.Semaphore
+    telemetry: Telemetry
+    clock: Clock = field(default_factory=Clock)
+    _resume_at: float = field(default=0.0, init=False)
 
     async def complete(self, prompt: Prompt) -> CallOutcome:
         """Send `prompt` until it is answered, terminally refused, or the deadline passes."""
-        started = self._clock.monotonic()
+        started = self.clock.monotonic()
         tries = failures = 0
         while True:
             await self._wait_for_permission()
-            async with self._slots:
+            async with self.slots:
                 if self._is_held():  # told so while this call waited for its slot
                     continue
-                shape = self._shape
+                shape = self.shape
                 tries += 1
                 result = await self._try(prompt, shape)
             if isinstance(result, Completion):
@@ -132,49 +122,49 @@ class ChatCaller:
             decision = decide(
                 result,
                 failures=failures,
-                elapsed_s=self._clock.monotonic() - started,
-                policy=self._policy,
-                dice=self._clock.dice(),
+                elapsed_s=self.clock.monotonic() - started,
+                policy=self.policy,
+                dice=self.clock.dice(),
             )
             if isinstance(decision, GiveUp):
                 return CallOutcome(decision, tries)
-            self._telemetry.inc(metrics.LLM_RETRIES, reason=_failure_kind(result))
+            self.telemetry.inc(metrics.LLM_RETRIES, reason=_failure_kind(result))
             if decision.for_all:
-                until = self._clock.monotonic() + decision.seconds
+                until = self.clock.monotonic() + decision.seconds
                 self._resume_at = max(self._resume_at, until)
-            await self._clock.sleep(decision.seconds)
+            await self.clock.sleep(decision.seconds)
 
     async def _wait_for_permission(self) -> None:
-        while (hold_s := self._resume_at - self._clock.monotonic()) > 0:
-            await self._clock.sleep(hold_s)
+        while (hold_s := self._resume_at - self.clock.monotonic()) > 0:
+            await self.clock.sleep(hold_s)
 
     def _is_held(self) -> bool:
-        return self._resume_at > self._clock.monotonic()
+        return self._resume_at > self.clock.monotonic()
 
     def _give_way(self, shape: RequestShape, failure: CallFailure) -> bool:
         """Whether another shape is worth a try at once. Remembered for all later calls."""
         adapted = adapt(shape, failure)
         if adapted is None:
             return False
-        if self._shape is shape:  # else a concurrent call has learnt it already
-            self._shape = adapted
+        if self.shape is shape:  # else a concurrent call has learnt it already
+            self.shape = adapted
         return True
 
     async def _try(self, prompt: Prompt, shape: RequestShape) -> Completion | CallFailure:
-        body = shape.body(self._model, prompt.system, prompt.user, len(prompt.chunk_of_id))
-        started = self._clock.monotonic()
+        body = shape.body(self.model, prompt.system, prompt.user, len(prompt.chunk_of_id))
+        started = self.clock.monotonic()
         try:
             result = _read(
-                await self._client.chat.completions.create(**body), prompt, started, self._clock
+                await self.client.chat.completions.create(**body), prompt, started, self.clock
             )
         except openai.OpenAIError as error:
-            result = _failure(error, self._clock.now())
+            result = _failure(error, self.clock.now())
         except ValueError as error:  # the SDK lets the JSON decoder's errors through
             result = CallFailure("protocol", f"the response is not JSON: {error}"[:300])
-        elapsed_s = self._clock.monotonic() - started
+        elapsed_s = self.clock.monotonic() - started
         kind = result.ending if isinstance(result, Completion) else _failure_kind(result)
-        self._telemetry.inc(metrics.LLM_CALLS, model=self._model, outcome=kind)
-        self._telemetry.observe(metrics.LLM_SECONDS, elapsed_s, model=self._model)
+        self.telemetry.inc(metrics.LLM_CALLS, model=self.model, outcome=kind)
+        self.telemetry.observe(metrics.LLM_SECONDS, elapsed_s, model=self.model)
         return result
 
 

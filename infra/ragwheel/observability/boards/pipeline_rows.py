@@ -1,0 +1,165 @@
+"""Rows of the pipeline board: what moves through it, who sends it, and who takes it."""
+
+from __future__ import annotations
+
+from ragwheel.observability.boards.board import PanelRow
+from ragwheel.observability.boards.panels import bars, flow, series
+from ragwheel.observability.boards.promql import (
+    or_zero,
+    quantiles,
+    query,
+    rates,
+    total_rate,
+    zeroed,
+)
+from ragwheel.schemas import metrics as m
+
+FLOW = PanelRow(
+    "Flow",
+    flow(
+        "Landed per second",
+        "Messages whose rows ClickHouse confirmed, by topic.",
+        rates(m.LANDED, "topic"),
+    ),
+    series(
+        "Consumed and finished per second",
+        "Consumed includes what is read again after a restart. Finished below consumed for "
+        "long means that intake works and gets nowhere.",
+        query(total_rate(m.CONSUMED), "consumed")
+        + query(
+            f"{total_rate(m.LANDED)} + ({or_zero(total_rate(m.DEAD_LETTERED), 'intake')})",
+            "landed or dead-lettered",
+        ),
+        unit="cps",
+    ),
+    series(
+        "Waiting in Kafka",
+        "Messages that intake has not committed, by topic (consumer lag).",
+        query("topic:ragwheel_topic_in_flight_messages:max", "{{topic}}"),
+    ),
+    series(
+        "Age of the newest event",
+        "How old the newest event readable in ClickHouse is, by topic.",
+        query("topic:ragwheel_newest_event_age_seconds:min", "{{topic}}"),
+        unit="s",
+    ),
+    flow(
+        "Dead letters per second",
+        "By reason. The original bytes are in the topic `deadletters` and the table "
+        "`dead_letters`; `ragwheel replay` sends them again.",
+        zeroed(total_rate(m.DEAD_LETTERED, "reason"), "intake", reason="none"),
+    ),
+    bars(
+        "Dead letters by reason",
+        "Counted since the intake processes started.",
+        query(
+            or_zero(
+                f"sum by (topic, reason) ({m.DEAD_LETTERED.name})",
+                "intake",
+                topic="all",
+                reason="none",
+            ),
+            "{{topic}}: {{reason}}",
+        ),
+        base_color="yellow",
+    ),
+)
+
+INSERTS = PanelRow(
+    "ClickHouse inserts",
+    series(
+        "Time of an insert",
+        "Slow inserts are the usual cause of lag. One insert per table and batch.",
+        quantiles(m.INSERT_SECONDS, of=(0.5, 0.95, 0.99)),
+        unit="s",
+    ),
+    series(
+        "Rows per insert",
+        "Mean by table. Few rows per insert under high traffic: raise RAGWHEEL_INTAKE_BATCH_S.",
+        query(
+            f"{total_rate(m.INSERT_ROWS, 'table')} / on (table) sum by (table) "
+            f"(rate({m.INSERT_SECONDS.name}_count[$__rate_interval]))",
+            "{{table}}",
+        ),
+    ),
+    series(
+        "Failed inserts per second",
+        "By table; each is tried again until ClickHouse confirms.",
+        zeroed(total_rate(m.INSERT_ERRORS, "table"), "intake", table="none"),
+        unit="cps",
+    ),
+)
+
+TRAFFIC = PanelRow(
+    "Traffic",
+    flow(
+        "Retrievals per second",
+        "By segment and stage.",
+        rates(m.RETRIEVALS, "segment", "stage"),
+        unit="reqps",
+        width=6,
+    ),
+    series(
+        "Searches without results",
+        "Share of the last 30 minutes, by segment and stage: what RagwheelZeroResults evaluates.",
+        zeroed(
+            "segment_stage:ragwheel_zero_result_retrievals:ratio_rate30m",
+            "intake",
+            segment="all",
+            stage="stages",
+        ),
+        unit="percentunit",
+        width=6,
+        thresholds=((0.2, "red"),),
+    ),
+    flow(
+        "Queries sampled for grading per second",
+        "By segment. Divided by the traffic it is the effective sampling rate.",
+        rates(m.SAMPLED, "segment"),
+        width=6,
+    ),
+    flow("Feedback per second", "By kind.", rates(m.FEEDBACK, "kind"), width=6),
+)
+
+CLIENTS = PanelRow(
+    "Services (those that export the client's metrics)",
+    series(
+        "Events lost in services per second",
+        "Dropped, failed or invalid: they never reached Kafka, so no other panel counts them.",
+        zeroed(
+            total_rate(m.CLIENT_EVENTS, "job", "outcome", where='outcome!="delivered"'),
+            "intake",
+            job="no service",
+            outcome="reports",
+        ),
+        unit="cps",
+        width=12,
+    ),
+    series(
+        "Events waiting in services",
+        "Queued in the clients. Grows while the broker is out of reach, up to "
+        "RAGWHEEL_CLIENT_QUEUE_MIB.",
+        zeroed(f"sum by (job) ({m.CLIENT_PENDING.name})", "intake", job="no service reports"),
+        width=12,
+    ),
+)
+
+PROCESSES = PanelRow(
+    "Processes",
+    series(
+        "Processes that answer",
+        "Number of processes whose /metrics Prometheus can read, by job.",
+        query('sum by (job) (up{job=~"intake|accounts|grader|trainer"})', "{{job}}"),
+        width=12,
+        decimals=0,
+    ),
+    series(
+        "Oldest job in a grader",
+        "Calls are tried again until RAGWHEEL_LLM_DEADLINE_S; a job that is older is stuck, "
+        "and its partition with it (RagwheelGraderWaiting, RagwheelGraderStuck).",
+        query(f"max by (instance) ({m.OLDEST_UNACKED.name})", "{{instance}}"),
+        unit="s",
+        width=12,
+        thresholds=((900, "yellow"), (7_200, "red")),
+    ),
+)

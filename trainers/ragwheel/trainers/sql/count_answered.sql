@@ -1,0 +1,3 @@
+SELECT uniqExact(query_hash)
+FROM v_labels
+WHERE role = 'label' AND status = 'graded' AND grade >= {relevant:UInt8}
