@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Place = tuple[str, int]
 """Incarnation of a topic and number of the partition."""
 
+#: How long a row may take to show after it was confirmed (replicas), and clocks may differ.
+_LATE = timedelta(hours=1)
 #: Jobs without labels that are followed one by one; a greater loss is shown as this many.
 _MOST_OPEN = 10_000
 
@@ -105,20 +107,31 @@ class Ledger:
         self._client.insert(ACCOUNTS_STATE.name, [row], column_names=ACCOUNTS_STATE.columns)
 
     def entries(
-        self, known: Mapping[Place, PartitionAccount], unknown: Iterable[Place]
+        self,
+        known: Mapping[Place, PartitionAccount],
+        unknown: Iterable[Place],
+        read_at: datetime,
     ) -> Iterator[tuple[Place, Entry]]:
-        """Rows behind what is known and around its gaps, and all rows of what is unknown."""
+        """Rows behind what is known and around its gaps, and all rows of what is unknown.
+
+        Args:
+            read_at: when what is known was read; what landed long before is not looked at again.
+        """
+        since = int((read_at - _LATE).timestamp())
         where = [f"origin = {_text(origin)} AND partition = {n}" for origin, n in unknown]
+        new = []
         for (origin, number), account in known.items():
             here = f"origin = {_text(origin)} AND partition = {number}"
-            where.append(f"{here} AND until > {account.reach()}")
+            new.append(f"{here} AND until > {account.reach()}")
             # A row that covers a gap ends in it or at most a batch behind it.
             for start, until in account.gaps(account.reach()):
                 last = until + MAX_BATCH_ROWS
-                where.append(f"{here} AND until > {start} AND until <= {last}")
+                new.append(f"{here} AND until > {start} AND until <= {last}")
+        if new:
+            where.append(f"landed_at >= toDateTime({max(0, since)}, 'UTC') AND ({_any(new)})")
         if not where:
             return
-        sql = _ENTRIES.format(where=" OR ".join(f"({each})" for each in where))
+        sql = _ENTRIES.format(where=_any(where))
         for origin, number, start, until, dead, absent in self._client.query(sql).result_rows:
             yield (origin, number), Entry(start, until, dead, absent)
 
@@ -145,9 +158,13 @@ class Ledger:
     def _missing(self, origin: str, where: Sequence[str]) -> list[tuple[int, int]]:
         if not where:
             return []
-        sql = _MISSING.format(where=" OR ".join(where), most=_MOST_OPEN)
+        sql = _MISSING.format(where=_any(where), most=_MOST_OPEN)
         rows = self._client.query(sql, parameters={"origin": origin}).result_rows
         return [(int(number), int(offset)) for number, offset in rows]
+
+
+def _any(conditions: Iterable[str]) -> str:
+    return " OR ".join(f"({each})" for each in conditions)
 
 
 def _text(value: str) -> str:

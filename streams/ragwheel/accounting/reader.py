@@ -144,7 +144,7 @@ class AccountReader:
         }
         unknown = [place for place in places if place not in known]
         entries: dict[Place, list[Entry]] = {}
-        for place, entry in self._ledger.entries(known, unknown):
+        for place, entry in self._ledger.entries(known, unknown, state.at):
             entries.setdefault(place, []).append(entry)
         forgetful = datetime.now(UTC) - state.at > _LEDGER_MEMORY
         if forgetful and known:

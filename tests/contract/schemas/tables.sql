@@ -102,13 +102,14 @@ CREATE TABLE ingest_ledger
     `dead_lettered` Array(UInt64),
     `absent_from` Array(UInt64),
     `absent_until` Array(UInt64),
-    `at` DateTime64(3, 'UTC')
+    `at` DateTime64(3, 'UTC'),
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1))
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(at)
+PARTITION BY toYYYYMMDD(landed_at)
 ORDER BY (origin, partition, until, start)
-TTL toDateTime(at) + toIntervalDay(30)
-SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 8192
+TTL landed_at + toIntervalDay(30)
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 1024
 
 CREATE TABLE job_positions
 (
@@ -125,7 +126,7 @@ ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(landed_at)
 ORDER BY (origin, partition, offset)
 TTL landed_at + toIntervalDay(30)
-SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 256
 
 CREATE TABLE labels
 (
@@ -162,7 +163,7 @@ ENGINE = ReplacingMergeTree(precedence)
 PARTITION BY toYYYYMM(ts)
 ORDER BY (query_hash, label_id)
 TTL landed_at + toIntervalDay(730)
-SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 1024
 
 CREATE TABLE model_metrics
 (

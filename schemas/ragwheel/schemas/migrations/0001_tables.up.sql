@@ -287,13 +287,15 @@ CREATE TABLE IF NOT EXISTS ingest_ledger
     dead_lettered Array(UInt64),
     absent_from Array(UInt64),
     absent_until Array(UInt64),
-    at DateTime64(3, 'UTC')
+    at DateTime64(3, 'UTC'),
+    landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1))
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(at)
--- The accounts read what lies behind the last offset that they know.
+-- The accounts read what landed lately behind the last offset that they know: days of history are
+-- never looked at.
+PARTITION BY toYYYYMMDD(landed_at)
 ORDER BY (origin, partition, until, start)
-TTL toDateTime(at) + INTERVAL 30 DAY
+TTL landed_at + INTERVAL 30 DAY
 SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1,
     index_granularity = 1024;
 
