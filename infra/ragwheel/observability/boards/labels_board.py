@@ -117,6 +117,17 @@ _LABELS = PanelRow(
         query(f"sum by (instance) ({m.JOBS_IN_FLIGHT.name})", "{{instance}}"),
     ),
     series(
+        "Unfinished labels",
+        "Landed without a grade and not graded since, by status: work that is left to do.",
+        zeroed(f"max by (status) ({m.UNFINISHED_LABELS.name})", "accounts", status="none"),
+    ),
+    series(
+        "Oldest unfinished label",
+        "Since when the oldest of each status waits for a grade.",
+        zeroed(f"max by (status) ({m.UNFINISHED_LABELS_AGE.name})", "accounts", status="none"),
+        unit="s",
+    ),
+    series(
         "Grades",
         "Share of each grade in what was graded (3 answers the query, 0 has nothing to do with "
         "it). A step without a change of traffic is a change of the grader.",

@@ -150,8 +150,17 @@ PROCESSES = PanelRow(
         "Processes that answer",
         "Number of processes whose /metrics Prometheus can read, by job.",
         query('sum by (job) (up{job=~"intake|accounts|grader|trainer"})', "{{job}}"),
-        width=12,
+        width=8,
         decimals=0,
+    ),
+    series(
+        "Age of the accounts",
+        "Since when nobody has counted what is unaccounted. It saws between 0 and "
+        "RAGWHEEL_ACCOUNTS_REFRESH_S; while it climbs, Waiting and Unaccounted stand still.",
+        query(f"time() - max({m.ACCOUNTS_READ.name})", "accounts"),
+        unit="s",
+        width=8,
+        thresholds=((60, "yellow"), (300, "red")),
     ),
     series(
         "Oldest job in a grader",
@@ -159,7 +168,7 @@ PROCESSES = PanelRow(
         "and its partition with it (RagwheelGraderWaiting, RagwheelGraderStuck).",
         query(f"max by (instance) ({m.OLDEST_UNACKED.name})", "{{instance}}"),
         unit="s",
-        width=12,
+        width=8,
         thresholds=((900, "yellow"), (7_200, "red")),
     ),
 )
