@@ -16,13 +16,14 @@ from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.positions import Broker
 from ragwheel.operations.running import ProcessState, StackState
 from ragwheel.schemas.settings import GraderSettings, IntakeSettings, KafkaSettings
-from ragwheel.schemas.tables import ALL_TABLES
+from ragwheel.schemas.tables import ALL_TABLES, LABELS
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-#: Tables up to this size are counted through their view, that is without superseded copies.
-COUNT_EXACTLY = 10_000_000
+#: Tables up to this size are counted through their view, that is without superseded copies; of
+#: larger ones what is stored is counted, so that the overview takes a second however much there is.
+COUNT_EXACTLY = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +124,14 @@ def look(
     """
     groups = Groups(intake.intake_group, grader.grader_group)
     with closing(connect(intake)) as client:
+        tables = table_rows(client)
         return Overview(
             home=stack.home if stack else "",
-            tables=table_rows(client),
+            tables=tables,
             topics=read_accounts(intake, client, groups),
-            labels=label_counts(client),
+            labels=label_counts(
+                client, exact=all(each.exact for each in tables if each.table == LABELS.name)
+            ),
             models=model_lines(client),
             groups=group_states(intake, {"intake": groups.intake, "grader": groups.grader}),
             processes=stack.processes if stack else (),
@@ -150,7 +154,7 @@ SELECT table, sum(rows) FROM system.parts
 WHERE active AND database = currentDatabase() GROUP BY table
 """
 _LABELS = """
-SELECT role, status, grade, count(), sum(cost_usd) FROM v_labels
+SELECT role, status, grade, count(), sum(cost_usd) FROM {source}
 GROUP BY role, status, grade ORDER BY role, status, grade
 """
 _MODELS = """
@@ -178,9 +182,10 @@ def table_rows(client: Client) -> list[TableRows]:
     return counted
 
 
-def label_counts(client: Client) -> list[LabelCount]:
-    """Labels by role, status and grade."""
-    return [LabelCount(*row) for row in client.query(_LABELS).result_rows]
+def label_counts(client: Client, *, exact: bool = True) -> list[LabelCount]:
+    """Labels by role, status and grade; superseded copies count unless it shall be exact."""
+    sql = _LABELS.format(source="v_labels" if exact else "labels")
+    return [LabelCount(*row) for row in client.query(sql).result_rows]
 
 
 def model_lines(client: Client) -> list[ModelLine]:

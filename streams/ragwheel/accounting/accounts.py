@@ -11,12 +11,14 @@ ledger. Pure: `reader` asks Kafka and ClickHouse for the facts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, computed_field
 
 from ragwheel.schemas.topics import TopicName
+
+_MOST_GAPS = 20
 
 Stretch = tuple[int, int]
 """Offsets from the first to before the second."""
@@ -79,6 +81,15 @@ class PartitionAccount(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Offsets `start` to before `until` of one partition of which nobody knows what they became."""
+
+    partition: int
+    start: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class TopicAccount:
     """Messages of one topic; produced = landed + dead_lettered + in_flight + uncovered.
 
@@ -92,6 +103,7 @@ class TopicAccount:
         pending_jobs: only `grading`: not acknowledged by the grader yet (its lag).
         ungraded_jobs: only `grading`: acknowledged by the grader although a pair has no label of
             any status and the job is no dead letter.
+        gaps: where what is unaccounted stood, the first twenty.
     """
 
     topic: TopicName
@@ -103,6 +115,7 @@ class TopicAccount:
     uncovered: int = 0
     pending_jobs: int = 0
     ungraded_jobs: int = 0
+    gaps: tuple[Gap, ...] = ()
 
     @computed_field
     @property
@@ -139,20 +152,23 @@ def without(whole: Stretch, taken: Iterable[Stretch]) -> list[Stretch]:
 
 def account(
     topic: TopicName,
-    partitions: Iterable[tuple[PartitionAccount, int, int]],
+    partitions: Mapping[int, tuple[PartitionAccount, int, int]],
     *,
     pending_jobs: int = 0,
-    ungraded_jobs: int = 0,
+    ungraded_jobs: Sequence[tuple[int, int]] = (),
 ) -> TopicAccount:
     """Add up a topic.
 
     Args:
-        partitions: of each its account, the offset that intake commits next, and the one that the
-            next message will get.
+        partitions: of each number its account, the offset that intake commits next, and the one
+            that the next message will get.
+        ungraded_jobs: (partition, offset) of jobs without labels.
     """
     produced = committed = covered = dead = in_flight = uncovered = 0
-    for known, next_read, next_written in partitions:
+    gaps = [Gap(number, offset, offset + 1) for number, offset in ungraded_jobs]
+    for number, (known, next_read, next_written) in sorted(partitions.items()):
         done = max(known.base, next_read)
+        gaps += [Gap(number, *stretch) for stretch in known.gaps(done)]
         lost = sum(until - start for start, until in known.gaps(done))
         lag = max(0, next_written - done)
         here = done - known.base - lost - known.absent
@@ -171,5 +187,6 @@ def account(
         in_flight=in_flight,
         uncovered=uncovered,
         pending_jobs=pending_jobs,
-        ungraded_jobs=ungraded_jobs,
+        ungraded_jobs=len(ungraded_jobs),
+        gaps=tuple(gaps[:_MOST_GAPS]),
     )

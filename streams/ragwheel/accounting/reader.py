@@ -95,16 +95,16 @@ class AccountReader:
             accounts.append(
                 account(
                     topic,
-                    [
-                        (
-                            state.partitions[_key(facts.place(p))],
-                            facts.committed.get(p, facts.ends[p][0]),
-                            facts.ends[p][1],
+                    {
+                        place.number: (
+                            state.partitions[_key(facts.place(place))],
+                            facts.committed.get(place, facts.ends[place][0]),
+                            facts.ends[place][1],
                         )
-                        for p in places
-                    ],
+                        for place in places
+                    },
                     pending_jobs=pending,
-                    ungraded_jobs=len(state.jobs.open) if topic == "grading" else 0,
+                    ungraded_jobs=state.jobs.open if topic == "grading" else (),
                 )
             )
         return accounts

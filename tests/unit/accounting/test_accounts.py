@@ -9,6 +9,7 @@ import pytest
 
 from ragwheel.accounting.accounts import (
     Entry,
+    Gap,
     PartitionAccount,
     Stretch,
     TopicAccount,
@@ -55,7 +56,7 @@ def test_unions_and_differences_hold_the_offsets_that_they_say() -> None:
 
 def test_everything_landed_or_dead_lettered_balances() -> None:
     first = kept(0, Entry(0, 50, dead_lettered=[3, 9]), Entry(50, 100, dead_lettered=[70]))
-    result = account("queries", [(first, 100, 100), (kept(0, (0, 7)), 7, 10)])
+    result = account("queries", {0: (first, 100, 100), 1: (kept(0, (0, 7)), 7, 10)})
     assert result == TopicAccount(
         "queries", produced=110, committed=107, landed=104, dead_lettered=3, in_flight=3
     )
@@ -68,7 +69,7 @@ def test_batches_repeated_after_a_crash_count_once() -> None:
     known = kept(
         0, Entry(0, 6, [2]), Entry(0, 4, [2]), Entry(2, 10, [2, 8]), Entry(7, 12, [8], [(10, 11)])
     )
-    result = account("queries", [(known, 12, 12)])
+    result = account("queries", {0: (known, 12, 12)})
     assert (result.landed, result.dead_lettered, result.unaccounted) == (9, 2, 0)
     assert known.covered == [(0, 12)]
     assert balanced(result)
@@ -86,8 +87,10 @@ def test_batches_repeated_after_a_crash_count_once() -> None:
 def test_committed_offsets_that_no_batch_covers_are_unaccounted(
     covered: list[Stretch], lost: int
 ) -> None:
-    result = account("queries", [(kept(0, *covered), 10, 10)])
+    result = account("queries", {3: (kept(0, *covered), 10, 10)})
     assert result.unaccounted == lost
+    assert sum(gap.until - gap.start for gap in result.gaps) == lost
+    assert {gap.partition for gap in result.gaps} == {3}
     assert balanced(result)
 
 
@@ -104,19 +107,19 @@ def test_a_gap_stays_until_it_is_filled() -> None:
 def test_offsets_without_messages_are_neither_produced_nor_lost() -> None:
     # Three transactions of two messages: each ends with a marker that nobody can read.
     known = kept(0, Entry(0, 8, absent=[(2, 3), (5, 6)]))
-    result = account("queries", [(known, 8, 8)])
+    result = account("queries", {0: (known, 8, 8)})
     assert (result.produced, result.landed, result.unaccounted) == (6, 6, 0)
     assert balanced(result)
 
 
 def test_landed_but_uncommitted_work_is_in_flight_not_counted_twice() -> None:
-    result = account("queries", [(kept(0, Entry(0, 8, [1])), 4, 10)])
+    result = account("queries", {0: (kept(0, Entry(0, 8, [1])), 4, 10)})
     assert (result.landed, result.dead_lettered, result.in_flight) == (3, 1, 6)
     assert balanced(result)
 
 
 def test_a_group_that_never_committed_has_everything_in_flight() -> None:
-    result = account("queries", [(kept(5), 5, 10)])
+    result = account("queries", {0: (kept(5), 5, 10)})
     assert (result.produced, result.in_flight, result.unaccounted) == (5, 5, 0)
     assert balanced(result)
 
@@ -137,5 +140,7 @@ def test_an_account_costs_the_same_however_long_it_runs() -> None:
 
 
 def test_jobs_acknowledged_without_labels_are_unaccounted() -> None:
-    result = account("grading", [(kept(0, (0, 4)), 4, 4)], pending_jobs=1, ungraded_jobs=2)
+    known = {0: (kept(0, (0, 4)), 4, 4)}
+    result = account("grading", known, pending_jobs=1, ungraded_jobs=[(0, 1), (0, 3)])
     assert (result.unaccounted, result.pending_jobs) == (2, 1)
+    assert result.gaps == (Gap(0, 1, 2), Gap(0, 3, 4))

@@ -13,7 +13,7 @@ import orjson
 import pytest
 from tests.unit.cli.json_schema import check
 
-from ragwheel.accounting.accounts import TopicAccount
+from ragwheel.accounting.accounts import Gap, TopicAccount
 from ragwheel.cli.command import load
 from ragwheel.cli.commands import COMMANDS
 from ragwheel.cli.main import main
@@ -91,7 +91,7 @@ def the_overview(*_settings: object) -> overview.Overview:
     """A wheel with one of everything, and a grader that is down."""
     return overview.Overview(
         home="/home",
-        topics=[TopicAccount("grading", 5, 5, 4, 1, 0, pending_jobs=2)],
+        topics=[TopicAccount("grading", 5, 5, 4, 1, 0, pending_jobs=2, gaps=(Gap(1, 3, 4),))],
         tables=[overview.TableRows("queries", 7, True)],
         labels=[overview.LabelCount("label", "graded", None, 2, 0.5)],
         models=[overview.ModelLine("m1", "promoted", True, "proven", NOW)],

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from ragwheel.accounting.accounts import TopicAccount
+from ragwheel.accounting.accounts import Gap, TopicAccount
 from ragwheel.cli.output import report
 from ragwheel.cli.views.overview import tables
 from ragwheel.operations.overview import GroupState, LabelCount, ModelLine, Overview, TableRows
@@ -39,7 +39,7 @@ FINE = Overview(
     processes=[UP],
 )
 DOWN = replace(UP, name="grader", pid=None)
-LOST = TopicAccount("labels", 5, 5, 3, 0, 0, uncovered=2)
+LOST = TopicAccount("labels", 5, 5, 3, 0, 0, uncovered=2, gaps=(Gap(3, 40, 42),))
 
 
 @pytest.fixture
@@ -72,7 +72,9 @@ def test_every_figure_is_shown(text: Shown) -> None:
 def test_lost_messages_are_a_problem_with_a_name(text: Shown) -> None:
     overview = replace(FINE, topics=[*FINE.topics, LOST])
     assert not overview.healthy
-    assert text(overview).splitlines()[-1] == "PROBLEM  2 unaccounted for in labels"
+    lines = text(overview).splitlines()
+    assert lines[-1] == "PROBLEM  2 unaccounted for in labels"
+    assert "  labels[3]: offsets 40 to 41 unaccounted" in lines
 
 
 def test_jobs_without_labels_are_lost_too() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ragwheel.accounting.accounts import Gap
 from ragwheel.cli.output import right, table
 from ragwheel.operations.overview import Overview
 
@@ -38,7 +39,19 @@ def _topics(overview: Overview) -> RenderableType:
         )
         for topic in overview.topics
     ]
-    return table(header, rows) if rows else "  none exist yet: `ragwheel topics` creates them"
+    if not rows:
+        return "  none exist yet: `ragwheel topics` creates them"
+    lost = [
+        Text(f"  {topic.topic}[{gap.partition}]: {_offsets(gap)} unaccounted", "red")
+        for topic in overview.topics
+        for gap in topic.gaps
+    ]
+    return Group(table(header, rows), *lost)
+
+
+def _offsets(gap: Gap) -> str:
+    last = gap.until - 1
+    return f"offsets {gap.start:,} to {last:,}" if last > gap.start else f"offset {last:,}"
 
 
 def _tables(overview: Overview) -> RenderableType:
