@@ -17,7 +17,7 @@ from ragwheel.client.described import Measured, unknown_argument
 from ragwheel.client.hits import checked_id, invalid, read_hit
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import FeedbackEvent, FeedbackKind, QueryEvent, Record, RetrievalEvent
-from ragwheel.schemas.limits import MAX_ID_CHARS, MAX_NAME_CHARS, MAX_RANK
+from ragwheel.schemas.limits import MAX_FLOAT32, MAX_ID_CHARS, MAX_NAME_CHARS, MAX_RANK
 
 _KINDS: frozenset[str] = frozenset(get_args(FeedbackKind))
 
@@ -191,8 +191,8 @@ def _number(field: str, value: Any) -> float:
 
 def _amount(field: str, value: Any) -> float:
     number = _number(field, value)
-    if number < 0:
-        raise invalid(field, f"it cannot be negative, as {number} is")
+    if not 0 <= number <= MAX_FLOAT32:
+        raise invalid(field, f"it cannot be negative or beyond 32 bits, as {number} is")
     return number
 
 

@@ -7,12 +7,17 @@ holds that everything built here passes `ragwheel.schemas.events.Candidate`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from math import isfinite
 from typing import Any
 
 from ragwheel.client.hits import RawHit, checked_id, invalid, read_hit
 from ragwheel.schemas import identity
-from ragwheel.schemas.limits import MAX_CANDIDATES, MAX_ID_CHARS, MAX_RANK, MAX_TEXT_CHARS
+from ragwheel.schemas.limits import (
+    MAX_CANDIDATES,
+    MAX_FLOAT32,
+    MAX_ID_CHARS,
+    MAX_RANK,
+    MAX_TEXT_CHARS,
+)
 
 _HASH_CHARS = 32
 _HEX_DIGITS = "0123456789abcdef"
@@ -46,7 +51,7 @@ def candidates(items: Iterable[object], *, send_text: bool) -> list[Fields]:
         if (
             type(score) is float
             and type(chunk_id) is str
-            and isfinite(score)
+            and -MAX_FLOAT32 <= score <= MAX_FLOAT32
             and 0 < len(chunk_id) <= MAX_ID_CHARS
         ):
             if text is None and type(content_hash) is str and len(content_hash) == _HASH_CHARS:
@@ -103,7 +108,7 @@ def _fields(hit: RawHit, position: int, send_text: bool) -> Fields:
         chunk_id = checked_id(chunk_id, position)
     if type(score) is not float:
         score = _score(score, position)
-    if not isfinite(score):
+    if not -MAX_FLOAT32 <= score <= MAX_FLOAT32:
         raise invalid("score", f"candidate {position} ({chunk_id!r}) has score {score}")
     if rank is None:
         rank = position

@@ -33,6 +33,7 @@ Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=limits.MAX_TEXT_CHARS)]
 Reason = Annotated[str, StringConstraints(max_length=limits.MAX_REASON_CHARS)]
 Detail = Annotated[str, StringConstraints(max_length=limits.MAX_DETAIL_CHARS)]
+Latency = Annotated[float, Field(ge=0, le=limits.MAX_FLOAT32, allow_inf_nan=False)]
 Probability = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
@@ -123,7 +124,9 @@ class Candidate(BaseModel):
     chunk_id: Id
     rank: Annotated[int, Field(ge=1, le=limits.MAX_RANK)]
     """1 is the top."""
-    score: Annotated[float, Field(allow_inf_nan=False)]
+    score: Annotated[
+        float, Field(ge=-limits.MAX_FLOAT32, le=limits.MAX_FLOAT32, allow_inf_nan=False)
+    ]
     content_hash: Hash = ""
     """`identity.content_hash` of the text; derived when the text is given."""
     text: Text | None = None
@@ -159,7 +162,7 @@ class RetrievalEvent(Event):
     index_version: Name = ""
     k: Annotated[int, Field(ge=0, le=limits.MAX_RANK)] = 0
     """How many were asked for."""
-    latency_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    latency_ms: Latency = 0.0
     candidates: Annotated[tuple[Candidate, ...], Field(max_length=limits.MAX_CANDIDATES)] = ()
 
     @field_validator("candidates")
@@ -271,7 +274,7 @@ class Label(Record):
     """This pair's share of its call."""
     output_tokens: Annotated[int, Field(ge=0)] = 0
     cost_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    latency_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    latency_ms: Latency = 0.0
     attempts: Annotated[int, Field(ge=0)] = 1
     reason: Reason = ""
     """Why there is no grade; empty when graded."""

@@ -24,6 +24,8 @@ MAX_DETAIL_CHARS = 4_000
 MAX_CANDIDATES = 200
 #: The lowest rank of a candidate, and how many a service may ask for.
 MAX_RANK = 100_000
+#: The largest score or latency, either sign: what 32 bits hold, as they are stored.
+MAX_FLOAT32 = 3.4028234663852886e38
 #: Levels of JSON. Encoders give up at about 250; what they cannot write must not be let in.
 MAX_DEPTH = 200
 

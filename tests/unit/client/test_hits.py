@@ -143,6 +143,7 @@ BAD = {
     "a score that is no number": (("c-1", "high", TEXT), "score: candidate 1 has score 'high'"),
     "a score that is NaN": (("c-1", float("nan"), TEXT), "has score nan"),
     "an endless score": (("c-1", float("inf"), TEXT), "has score inf"),
+    "a score beyond 32 bits": (("c-1", 1e39, TEXT), "has score 1e"),
     "neither text nor hash": (("c-1", 1.0), "identity.content_hash"),
     "an empty text": (("c-1", 1.0, ""), "identity.content_hash"),
     "a text of bytes": (("c-1", 1.0, b"x"), "not bytes"),

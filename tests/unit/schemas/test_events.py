@@ -47,7 +47,7 @@ def build(topic: TopicName, usual: dict[str, Any], **changes: Any) -> Any:
         ("retrievals", RETRIEVAL, "query", ["x" * 65_536], ["", None]),
         ("retrievals", RETRIEVAL, "stage", ["", "rerank"], ["s" * 129]),
         ("retrievals", RETRIEVAL, "k", [0, 100_000], [-1, 100_001, 1.5, None]),
-        ("retrievals", RETRIEVAL, "latency_ms", [0, 1e9], [-0.1, float("nan"), float("inf")]),
+        ("retrievals", RETRIEVAL, "latency_ms", [0, 1e9], [-0.1, 1e39, float("nan"), float("inf")]),
         ("feedback", FEEDBACK, "kind", ["clicked", "custom"], ["liked", "", None]),
         ("feedback", FEEDBACK, "chunk_id", [None, "c", "c" * 256], ["", "c" * 257]),
         ("feedback", FEEDBACK, "value", [-1, 0, 3.5], [float("nan"), float("inf"), "x", None]),
@@ -71,7 +71,7 @@ def test_bounds_of_fields(
     [
         ("chunk_id", ["c" * 256], ["", "c" * 257, None]),
         ("rank", [1, 100_000], [0, -1, 100_001, None]),
-        ("score", [-5, 0.0, 1e300], [float("nan"), float("inf"), float("-inf"), None]),
+        ("score", [-5, 0.0, 3e38], [1e39, -1e39, float("nan"), float("inf"), float("-inf"), None]),
         ("text", ["x" * 65_536], ["", "x" * 65_537]),
         ("in_context", [True, False], [None, "perhaps"]),
     ],
