@@ -22,6 +22,8 @@ from ragwheel.client.stats import Counters, Outcome
 from ragwheel.schemas.settings import ClientSettings
 from ragwheel.schemas.topics import SERVICE_TOPICS, TopicName
 
+#: What librdkafka and we keep of the smallest event while it waits.
+_LEAST_BYTES = 512
 _POLL_INTERVAL_S = 0.1
 #: After a refused configuration, seconds until the next try; each costs milliseconds.
 _REOPEN_AFTER_S = 30.0
@@ -155,6 +157,11 @@ class KafkaTransport:
                     # idempotent producer can enter would silence the service until a restart.
                     enable_idempotence=False,
                     queue_buffering_max_kbytes=self._settings.client_queue_mib * 1024,
+                    # What a message costs beside its bytes is not counted there; its own limit of
+                    # 100,000 would be reached long before the memory, and under another name.
+                    queue_buffering_max_messages=(
+                        self._settings.client_queue_mib * 1024 * 1024 // _LEAST_BYTES
+                    ),
                     message_timeout_ms=int(self._settings.client_message_timeout_s * 1000),
                 )
             except KafkaException as error:

@@ -108,7 +108,11 @@ class ClientSettings(KafkaSettings):
         description="false: retrievals carry content hashes only; send each chunk once instead.",
     )
     client_queue_mib: int = Field(
-        64, ge=1, le=1_024, description="Memory for unsent events; beyond it events are dropped."
+        64,
+        ge=1,
+        le=1_024,
+        description="Memory for unsent events, each of which counts as half a KiB at least; beyond "
+        "it events are dropped.",
     )
     client_flush_timeout_s: float = Field(
         5.0, ge=0, le=60, description="Longest wait at exit for unsent events."

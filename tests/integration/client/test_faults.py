@@ -206,6 +206,21 @@ def test_a_queue_that_is_full_drops_at_once(dead_address: str) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("mib", [1, 64])
+def test_the_limit_of_the_queue_is_its_memory_and_not_a_number_of_events(
+    dead_address: str, mib: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = RagwheelClient(
+        kafka_bootstrap_servers=dead_address, client_queue_mib=mib, client_flush_timeout_s=0
+    )
+    while not client.stats().total.dropped:
+        for _ in range(1_000):
+            client.emit_feedback("q", "clicked", "c-1")
+    assert client.stats().total.queued == mib * 2_048  # half a KiB each
+    assert any(f"the queue of {mib} MiB" in line for line in caplog.messages)
+    client.close()
+
+
 def test_an_outage_shorter_than_the_message_timeout_loses_nothing(
     broker: MockKafka, caplog: pytest.LogCaptureFixture
 ) -> None:
