@@ -68,6 +68,11 @@ class ClickHouseSettings(Settings):
         "http://default:@localhost:8123/ragwheel",
         description="http(s)://user:password@host:port/database. The database is created.",
     )
+    clickhouse_user: str = Field("", description="User; preferred over the one in the URL.")
+    clickhouse_password: SecretStr = Field(
+        SecretStr(""),
+        description="Password, of any characters; preferred over the one in the URL.",
+    )
     clickhouse_replicated: bool = Field(
         False,
         description="Create Replicated* engines (self-managed cluster with a Replicated database).",
