@@ -60,6 +60,7 @@ GRAFANA_ADMIN_PASSWORD=
 #KAFKA_PORT=9092
 #CLICKHOUSE_PORT=8123
 #PROMETHEUS_PORT=9090
+#ALERTMANAGER_PORT=9093
 #GRAFANA_PORT=3000
 
 # Limits of the services whose need grows with the data.
@@ -78,11 +79,24 @@ GRAFANA_ADMIN_PASSWORD=
 #KAFKA_IMAGE=
 #CLICKHOUSE_IMAGE=
 #PROMETHEUS_IMAGE=
+#ALERTMANAGER_IMAGE=
 #GRAFANA_IMAGE=
+#KAFKA_EXPORTER_IMAGE=
+#NODE_EXPORTER_IMAGE=
 #PYTHON_IMAGE=
 
 # Build of torch in the trainer's image: cpu, or cuda (see infra/docker/gpu.yml).
 #TORCH_BACKEND=cpu
+
+# Where alerts go (docs/operations.md#who-is-told). Empty: they show in Grafana and reach nobody.
+#ALERT_WEBHOOK_URL=
+#ALERT_MAIL_TO=
+#ALERT_MAIL_FROM=
+#ALERT_SMTP_HOST=
+#ALERT_SMTP_USERNAME=
+#ALERT_SMTP_PASSWORD=
+# Called every minute while alerting works; let something outside notice when it stops.
+#ALERT_WATCHDOG_URL=
 """
 
 

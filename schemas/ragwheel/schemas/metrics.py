@@ -137,6 +137,12 @@ UNACCOUNTED = Metric(
     "Committed messages that neither landed nor were dead-lettered. Must be 0.",
     ("topic",),
 )
+ACCOUNTS_READ = Metric(
+    "ragwheel_accounts_read_timestamp_seconds",
+    "gauge",
+    "accounts",
+    "Unix time at which the accounts were last read.",
+)
 
 LABELS = Metric(
     "ragwheel_labels_total",

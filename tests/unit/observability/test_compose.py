@@ -92,7 +92,9 @@ def _resolved(*options: str, **variables: str) -> dict[str, Any]:
 
 def test_compose_accepts_the_file_with_nothing_set_but_the_passwords() -> None:
     resolved = _resolved(**GIVEN)
-    assert set(resolved) == {name for name, each in SERVICES.items() if "profiles" not in each}
+    every = _resolved("--profile", "exporters", **GIVEN)
+    assert set(every) == set(SERVICES)
+    assert {name for name, each in SERVICES.items() if "profiles" not in each} <= set(resolved)
     for worker in WORKERS:
         assert resolved[worker]["environment"]["RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS"] == "kafka:19092"
     with_gpu = _resolved("--file", str(ROOT / "infra/docker/gpu.yml"), **GIVEN)
@@ -276,7 +278,11 @@ def test_the_health_of_whatever_keeps_running_is_checked() -> None:
             assert service["healthcheck"]["test"], name
 
 
-def test_prometheus_scrapes_every_worker_where_it_listens() -> None:
+#: Job → port of what is not ours: each serves metrics of its own there.
+OTHERS = {"alertmanager": 9093, "clickhouse": 9363, "kafka-exporter": 9308, "node-exporter": 9100}
+
+
+def test_prometheus_scrapes_every_worker_and_store_where_it_listens() -> None:
     config = yaml.safe_load((RULES_DIR.parent / "prometheus.yml").read_text("utf-8"))
     targets = {
         (job["job_name"], name, found["port"])
@@ -287,14 +293,21 @@ def test_prometheus_scrapes_every_worker_where_it_listens() -> None:
     listeners = {
         (worker, worker, int(_environment(worker)["RAGWHEEL_METRICS_PORT"])) for worker in WORKERS
     }
-    assert targets == listeners
+    assert targets == listeners | {(name, name, port) for name, port in OTHERS.items()}
+    assert set(OTHERS) < set(SERVICES)
+    (alerting,) = config["alerting"]["alertmanagers"]
+    assert alerting["dns_sd_configs"][0]["names"] == ["alertmanager"]
+    clickhouse = (ROOT / "infra/docker/clickhouse.xml").read_text("utf-8")
+    assert f"<port>{OTHERS['clickhouse']}</port>" in clickhouse
 
 
 def test_mounted_files_exist_and_named_volumes_are_declared() -> None:
     for service in SERVICES.values():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            if source.startswith("."):
+            if source == "/":
+                assert volume.endswith(":ro,rslave"), "the host's disks are looked at only"
+            elif source.startswith("."):
                 assert (ROOT / source).exists(), source
             else:
                 assert source in COMPOSE["volumes"]

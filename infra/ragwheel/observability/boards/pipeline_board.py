@@ -12,7 +12,7 @@ from ragwheel.schemas import metrics as m
 #: Marks every board with the moments at which our alerts began to fire.
 ALERTS = Mark(
     name="Alerts",
-    expr='ALERTS{alertname=~"Ragwheel.+", alertstate="firing"}',
+    expr='ALERTS{alertname=~"Ragwheel.+", alertstate="firing", severity!="none"}',
     text="{{alertname}}",
     color="red",
 )
@@ -102,11 +102,7 @@ _AT_A_GLANCE = PanelRow(
             "stat",
             "Alerts firing",
             "Alerts of ragwheel that fire now; docs/operations.md has a runbook for each.",
-            (
-                Target(
-                    'count(ALERTS{alertname=~"Ragwheel.+", alertstate="firing"}) or on () vector(0)'
-                ),
-            ),
+            (Target(f"count({ALERTS.expr}) or on () vector(0)"),),
             width=4,
             height=4,
             thresholds=((1, "red"),),
