@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ProcessName = Literal["client", "intake", "accounts", "grader", "trainer"]
+#: `worker` stands for each of intake, accounts, grader and trainer.
+ProcessName = Literal["client", "intake", "accounts", "grader", "trainer", "worker"]
 Kind = Literal["counter", "gauge", "histogram"]
 
 _LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -260,6 +261,13 @@ SERVING_MODEL = Metric(
     "trainer",
     "1 for the model that is promoted now.",
     ("model_id", "base_model"),
+)
+
+LOOP_DUE = Metric(
+    "ragwheel_loop_due_timestamp_seconds",
+    "gauge",
+    "worker",
+    "Unix time by which the main loop turns again; /healthz answers 503 once it has passed.",
 )
 # fmt: on
 
