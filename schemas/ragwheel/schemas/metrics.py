@@ -198,6 +198,12 @@ OLDEST_UNACKED = Metric(
     "grader",
     "Age of the oldest job in flight: a stuck grader shows here first.",
 )
+GRADER_CONFIGURED = Metric(
+    "ragwheel_grader_configured",
+    "gauge",
+    "grader",
+    "1 while this worker has an endpoint to ask, 0 while it waits for a key.",
+)
 BUDGET_USD = Metric(
     "ragwheel_llm_daily_budget_usd", "gauge", "grader", "Daily spending limit; 0 is none."
 )
