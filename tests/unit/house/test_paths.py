@@ -16,7 +16,7 @@ from ragwheel.schemas.topics import TOPICS
 DOCUMENTS = sorted(
     name
     for name in committed()
-    if name in ("README.md", "CONTRIBUTING.md") or re.fullmatch(r"docs/.*\.md", name)
+    if name in ("README.md", "CONTRIBUTING.md", "SECURITY.md") or re.fullmatch(r"docs/.*\.md", name)
 )
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _DOTTED = re.compile(r"\bragwheel(?:\.[A-Za-z_]\w*)+")
