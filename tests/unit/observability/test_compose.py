@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -363,25 +364,59 @@ def test_the_image_of_a_service_can_be_built(service: str) -> None:
     assert re.search(rf"^{needed}==", lock, re.MULTILINE)
 
 
-@pytest.mark.parametrize("extra", IMAGES)
-def test_an_image_without_cuda_takes_all_but_torch_and_cuda_from_the_lock(extra: str) -> None:
-    locked = ROOT / "requirements" / f"{extra}.txt"
-    (kept,) = re.findall(r"sed -E ('.*') \"\$lock\" >rest\.txt", DOCKERFILE)
-    (named,) = re.findall(r"torch=\$\((sed -n .*) \"\$lock\"\)", DOCKERFILE)
-    rest, torch = (
-        subprocess.run(
-            ["sh", "-c", f"{command} {locked}"], capture_output=True, text=True, check=True
-        ).stdout
-        for command in (f"sed -E {kept}", named)
+def _installs(extra: str, torch_backend: str, folder: Path) -> tuple[list[str], set[str]]:
+    """The calls of uv that install the lock in the image, and the packages of the lock in use."""
+    (step,) = re.findall(r"^RUN (set -eu; lock=(?:.*\\\n)*.*)$", DOCKERFILE, re.MULTILINE)
+    (folder / "requirements").symlink_to(ROOT / "requirements")
+    (folder / "uv").write_text('#!/bin/sh\necho "$@"\n')
+    (folder / "uv").chmod(0o755)
+    ran = subprocess.run(
+        ["sh", "-c", step],
+        cwd=folder,
+        env={
+            "PATH": f"{folder}:{os.environ['PATH']}",
+            "EXTRA": extra,
+            "TORCH_BACKEND": torch_backend,
+        },
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    every, names = (
-        set(re.findall(r"^([a-z0-9._-]+)==", text, re.MULTILINE))
-        for text in (locked.read_text("utf-8"), rest)
+    calls = ran.stdout.splitlines()
+    lock = (folder / calls[-1].split()[-1]).read_text("utf-8")
+    assert all("--hash=" in entry for entry in re.split(r"\n(?=[a-z])", lock)[1:])
+    return calls, set(re.findall(r"^([a-z0-9._-]+)==", lock, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("extra", "backend"), [("streams", "cpu"), ("streams", "cuda"), ("trainers", "cuda")]
+)
+def test_an_image_takes_the_whole_lock_with_its_hashes(
+    extra: str, backend: str, tmp_path: Path
+) -> None:
+    (call,), names = _installs(extra, backend, tmp_path)
+    assert "--require-hashes" in call
+    assert names == set(
+        re.findall(
+            r"^([a-z0-9._-]+)==",
+            (ROOT / "requirements" / f"{extra}.txt").read_text("utf-8"),
+            re.MULTILINE,
+        )
     )
-    cuda = {name for name in every if name.startswith(("nvidia-", "cuda-"))}
-    assert every - names == (cuda | {"torch", "triton"} if extra == "trainers" else set())
-    assert all(entry.endswith(("\\", " ")) or "--hash" in entry for entry in rest.split("\n")[2:-1])
-    assert bool(re.fullmatch(r"torch==[\d.]+\n", torch)) == (extra == "trainers")
+
+
+def test_without_cuda_torch_alone_comes_from_elsewhere_in_the_locked_version(
+    tmp_path: Path,
+) -> None:
+    (torch, rest), names = _installs("trainers", "cpu", tmp_path)
+    lock = (ROOT / "requirements/trainers.txt").read_text("utf-8")
+    locked = set(re.findall(r"^([a-z0-9._-]+)==", lock, re.MULTILINE))
+    cuda = {name for name in locked if name.startswith(("nvidia-", "cuda-"))}
+    assert locked - names == cuda | {"torch", "triton"}
+    (version,) = re.findall(r"^(torch==\S+)", lock, re.MULTILINE)
+    assert torch.endswith(f"--torch-backend cpu {version}")
+    assert "--no-deps" in torch
+    assert "--require-hashes" in rest
 
 
 def test_what_an_image_copies_reaches_the_build_and_nothing_else() -> None:
