@@ -45,7 +45,7 @@ else
 endif
 	@touch $@
 
-system-tools: ## install Prometheus and Chromium where the system's packages can be installed
+system-tools: ## install Prometheus, Alertmanager and Chromium where the system's packages can be installed
 	@sh infra/system-tools.sh
 
 demo: setup ## run the whole loop once on real traffic and write a report (under 6 minutes)

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Install what tests use and Python's packages cannot bring: Prometheus with promtool, Chromium,
-# and the compose command. Where that is not possible, tests skip and say so; in CI they fail.
+# Install what tests use and Python's packages cannot bring: Prometheus with promtool, Alertmanager
+# with amtool, Chromium, and the compose command. Where that is not possible, tests skip and say so;
+# in CI they fail.
 set -u
 missing=""
 command -v promtool >/dev/null 2>&1 && command -v prometheus >/dev/null 2>&1 || missing="$missing prometheus"
+command -v amtool >/dev/null 2>&1 || missing="$missing prometheus-alertmanager"
 command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing="$missing chromium"
 # The compose plugin of Docker, or the command of its own: either can check docker-compose.yml
 # without an engine.

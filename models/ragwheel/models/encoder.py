@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ragwheel.models.packaged import at_hub
 from ragwheel.schemas.errors import ConfigError, DependencyError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class TextEncoder:
 
 
 def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
-    """Load a model by Hugging Face id or folder and limit its texts to `max_seq_length` tokens.
+    """Load a model by Hugging Face id (`id@revision`) or folder; limit texts to `max_seq_length`.
 
     Raises:
         ConfigError: there is no such model, or it is no text embedding model. Names the setting.
@@ -147,7 +148,8 @@ def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
     try:
         # Eager attention: in bfloat16 the fused kernel of the CPU trains 28 % slower.
         attention = {} if torch.cuda.is_available() else {"attn_implementation": "eager"}
-        model = SentenceTransformer(name, model_kwargs=attention)
+        bare, revision = at_hub(name)
+        model = SentenceTransformer(bare, revision=revision, model_kwargs=attention)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         # A host that cannot be reached surfaces as RuntimeError of the HTTP client.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

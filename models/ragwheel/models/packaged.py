@@ -12,3 +12,11 @@ def packaged_model() -> Path | None:
     if spec is None or spec.origin is None:
         return None
     return Path(spec.origin).parent / "model"
+
+
+def at_hub(name: str) -> tuple[str, str | None]:
+    """Id at the hub and revision of `id@revision`; without @, and for a folder, no revision."""
+    if Path(name).exists():
+        return name, None
+    bare, _, revision = name.partition("@")
+    return bare, revision or None

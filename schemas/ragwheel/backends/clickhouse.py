@@ -61,8 +61,8 @@ def connect(settings: ClickHouseSettings, *, create_database: bool = False) -> C
             interface=url.scheme,
             host=url.hostname,
             port=port or (8443 if url.scheme == "https" else 8123),
-            username=unquote(url.username or "default"),
-            password=unquote(url.password or ""),
+            username=settings.clickhouse_user or unquote(url.username or "default"),
+            password=settings.clickhouse_password.get_secret_value() or unquote(url.password or ""),
             connect_timeout=5,
             send_receive_timeout=120,
             # Sessions would serialise queries of one client; nothing here needs one.

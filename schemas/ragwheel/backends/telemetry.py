@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from threading import Lock
-from typing import Any, cast
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    make_wsgi_app,
+    start_http_server,
+)
 
+from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.metrics import ALL_METRICS, Metric, ProcessName
 from ragwheel.schemas.settings import MetricsSettings
 
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
 _LOG = logging.getLogger(__name__)
 #: Upper bounds of the buckets of every histogram: all of ours measure seconds.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_OK = ("200 OK", b"ok\n")
+_STUCK = ("503 Service Unavailable", b"the main loop has not turned in time\n")
 _KINDS: Mapping[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
 
 
@@ -31,8 +45,10 @@ class Telemetry:
         self.registry = CollectorRegistry()
         self._families: dict[str, Counter | Gauge | Histogram] = {}
         self._lock = Lock()
+        self._due = float("inf")
+        shown = {process, "worker"} if process else set()
         for metric in ALL_METRICS:
-            if metric.process == process:
+            if metric.process in shown:
                 self._family(metric)
 
     def inc(self, metric: Metric, amount: float = 1, /, **labels: str) -> None:
@@ -56,8 +72,21 @@ class Telemetry:
         """Forget all label sets of a metric, e.g. of a model that is no longer served."""
         cast(Gauge, self._family(metric)).clear()
 
+    def turned(self, again_within_s: float) -> None:
+        """Say that the main loop turned, and will again within so many seconds.
+
+        What answers /metrics and /healthz is another thread, which lives on when the loop is stuck.
+        """
+        self._due = monotonic() + again_within_s
+        self.set(metrics.LOOP_DUE, time() + again_within_s)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the main loop turned in time; True before its first turn."""
+        return monotonic() < self._due
+
     def serve(self, settings: MetricsSettings) -> int:
-        """Serve /metrics in a daemon thread.
+        """Serve /metrics and /healthz (200, or 503 when not `healthy`) in a daemon thread.
 
         Returns:
             The port, or -1 when it is turned off.
@@ -76,9 +105,20 @@ class Telemetry:
                 f"RAGWHEEL_METRICS_PORT: cannot listen on {settings.metrics_host}:"
                 f"{settings.metrics_port} ({error.strerror}); choose another or 0 for a free one"
             ) from None
+        server.set_app(self._with_health(make_wsgi_app(self.registry)))
         port = int(server.server_port)
         _LOG.info("metrics at http://%s:%d/metrics", settings.metrics_host, port)
         return port
+
+    def _with_health(self, metrics_app: WSGIApplication) -> WSGIApplication:
+        def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            if environ["PATH_INFO"] != "/healthz":
+                return metrics_app(environ, start_response)
+            status, text = _OK if self.healthy else _STUCK
+            start_response(status, [("Content-Type", "text/plain")])
+            return [text]
+
+        return answer
 
     def _family(self, metric: Metric) -> Counter | Gauge | Histogram:
         with self._lock:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import orjson
 
+from ragwheel.schemas.environment import compose_settings, env_example
 from ragwheel.schemas.events import SCHEMA_VERSION
 from ragwheel.schemas.limits import MAX_EVENT_BYTES
 from ragwheel.schemas.metrics import ALL_METRICS
@@ -106,6 +107,8 @@ def files(root: Path = _ROOT) -> dict[Path, str]:
     }
     printed[root / "docs/settings.md"] = settings_page()
     printed[root / "docs/metrics.md"] = metrics_page()
+    printed[root / "infra/docker/settings.yml"] = compose_settings()
+    printed[root / ".env.example"] = env_example()
     return printed
 
 

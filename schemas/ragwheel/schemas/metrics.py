@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ProcessName = Literal["client", "intake", "accounts", "grader", "trainer"]
+#: `worker` stands for each of intake, accounts, grader and trainer.
+ProcessName = Literal["client", "intake", "accounts", "grader", "trainer", "worker"]
 Kind = Literal["counter", "gauge", "histogram"]
 
 
@@ -158,6 +159,10 @@ OLDEST_UNACKED = _GRADER.gauge(
     "ragwheel_grader_oldest_unacked_seconds",
     "Age of the oldest job in flight: a stuck grader shows here first.",
 )
+GRADER_CONFIGURED = _GRADER.gauge(
+    "ragwheel_grader_configured",
+    "1 while this worker has an endpoint to ask, 0 while it waits for a key.",
+)
 BUDGET_USD = _GRADER.gauge("ragwheel_llm_daily_budget_usd", "Daily spending limit; 0 is none.")
 SPENT_TODAY_USD = _GRADER.gauge(
     "ragwheel_llm_spent_today_usd", "Spent by this worker since midnight UTC."
@@ -206,6 +211,11 @@ GATE_QUERIES = _TRAINER.gauge(
 )
 SERVING_MODEL = _TRAINER.gauge(
     "ragwheel_serving_model_info", "1 for the model that is promoted now.", "model_id", "base_model"
+)
+
+LOOP_DUE = _Exporter("worker").gauge(
+    "ragwheel_loop_due_timestamp_seconds",
+    "Unix time by which the main loop turns again; /healthz answers 503 once it has passed.",
 )
 
 ALL_METRICS: tuple[Metric, ...] = tuple(

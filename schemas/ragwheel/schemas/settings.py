@@ -68,6 +68,11 @@ class ClickHouseSettings(Settings):
         "http://default:@localhost:8123/ragwheel",
         description="http(s)://user:password@host:port/database. The database is created.",
     )
+    clickhouse_user: str = Field("", description="User; preferred over the one in the URL.")
+    clickhouse_password: SecretStr = Field(
+        SecretStr(""),
+        description="Password, of any characters; preferred over the one in the URL.",
+    )
     clickhouse_replicated: bool = Field(
         False,
         description="Create Replicated* engines (self-managed cluster with a Replicated database).",
@@ -242,8 +247,9 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
     """The process that trains, proves and promotes."""
 
     base_model: str = Field(
-        "sentence-transformers/all-MiniLM-L6-v2",
-        description="Hugging Face id or folder of the embedding model to improve.",
+        "sentence-transformers/all-MiniLM-L6-v2@c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
+        description="Folder, or Hugging Face id@revision, of the embedding model to improve. "
+        "Without a revision, what is downloaded is what the hub has that day.",
     )
     model_dir: Path = Field(Path(".ragwheel/models"), description="Where trained models are kept.")
     vector_cache_dir: Path = Field(

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
+#: No question to Kafka or ClickHouse stays unanswered for so long.
+_READ_S = 300
 #: A server is away, or its tables are not made yet. Anything else is a fault of ours.
 _AWAY = (TransientError, ClickHouseError, HTTPError, OSError)
 #: Between two times of storing what was seen: a restart reads the ledger of so long again.
@@ -52,8 +54,13 @@ def run(settings: AccountsSettings, telemetry: Telemetry) -> None:
     telemetry.serve(settings)
     source = _Source(settings)
     _LOG.info("accounts of %s* every %g s", settings.topic_prefix, settings.accounts_refresh_s)
+
+    def refresh() -> None:
+        telemetry.turned(settings.accounts_refresh_s + _READ_S)
+        source.show(telemetry)
+
     try:
-        keep_current(lambda: source.show(telemetry), settings.accounts_refresh_s, stop.wait)
+        keep_current(refresh, settings.accounts_refresh_s, stop.wait)
     finally:
         source.close()
     _LOG.info("accounts ended")

@@ -88,6 +88,7 @@ def price_of(model: str, prices: Mapping[str, Price], limit_usd: float | None) -
     if price is None and limit_usd is not None:
         raise ConfigError(
             f"RAGWHEEL_DAILY_BUDGET_USD is set, but model {model!r} has no price; add it to the "
-            "file named by RAGWHEEL_PRICES_FILE ([model] input = …, output = … USD per 1M tokens)"
+            "file named by RAGWHEEL_PRICES_FILE ([model] input = …, output = … USD per 1M tokens), "
+            "or set RAGWHEEL_DAILY_BUDGET_USD=0 for no limit"
         )
     return price

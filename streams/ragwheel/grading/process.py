@@ -6,7 +6,7 @@ import asyncio
 import logging
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import faust
@@ -36,6 +36,8 @@ from ragwheel.schemas.topics import TOPICS
 
 _LOG = logging.getLogger(__name__)
 _GAUGE_INTERVAL_S = 1.0
+#: What blocks the event loop for longer has stopped it.
+_TURN_S = 60.0
 #: A label that is not acknowledged for so long is told in the log and sent again.
 _DELIVERY_S = 300.0
 
@@ -46,7 +48,7 @@ def main() -> int:
 
 
 async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
-    """Check everything, then grade until a signal.
+    """Check everything, then grade until a signal. Without a key, only wait for the signal.
 
     Raises:
         ConfigError: a setting is wrong; the message names it.
@@ -56,6 +58,9 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
     quiet_libraries()
     stop = asyncio.Event()
     process.on_stop(stop.set)
+    if not settings.llm_api_key.get_secret_value():
+        await _wait_unconfigured(settings, telemetry, stop)
+        return
     if settings.llm_model == settings.judge_model:
         raise ConfigError(
             f"RAGWHEEL_JUDGE_MODEL is {settings.judge_model!r}, which also makes the training "
@@ -73,6 +78,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
     kafka.create_topics(settings, topics=wanted)
     await require_models(client, settings.llm_base_url, settings.llm_model, settings.judge_model)
 
+    telemetry.set(metrics.GRADER_CONFIGURED, 1)
     telemetry.set(metrics.BUDGET_USD, settings.daily_budget_usd)
     telemetry.serve(settings)
     with ExitStack() as stack:
@@ -111,6 +117,25 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
             await client.close()
 
 
+async def _wait_unconfigured(
+    settings: GraderSettings, telemetry: Telemetry, stop: asyncio.Event
+) -> None:
+    """No key is a choice, not a fault: jobs wait in Kafka until a grader starts that has one.
+
+    The environment of a process does not change, so there is nothing to look at again; whoever
+    sets the key starts the grader anew. A key that is refused is a fault, and ends the process.
+    """
+    _LOG.warning(
+        "RAGWHEEL_LLM_API_KEY is not set: nothing is graded, sampled queries wait in Kafka. Set it "
+        '(any text, e.g. "local", for a local server without keys) and start the grader again'
+    )
+    telemetry.serve(settings)
+    while not stop.is_set():
+        telemetry.turned(_TURN_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _GAUGE_INTERVAL_S)
+
+
 async def _serve(app: faust.App, window: OrderedWindow, stop: asyncio.Event) -> None:
     """Run `app` until `stop`, its crash, or work that raised; then stop it in order."""
     await app.start()
@@ -129,6 +154,7 @@ async def _serve(app: faust.App, window: OrderedWindow, stop: asyncio.Event) -> 
 
 async def _show(window: OrderedWindow, spending: Spending, telemetry: Telemetry) -> None:
     while True:
+        telemetry.turned(_TURN_S)
         telemetry.set(metrics.JOBS_IN_FLIGHT, len(window))
         telemetry.set(metrics.OLDEST_UNACKED, window.oldest_age_s())
         # Here and not only when money is spent: after midnight an idle grader has spent nothing.

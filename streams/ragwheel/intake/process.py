@@ -28,6 +28,8 @@ _LOG = logging.getLogger(__name__)
 
 # Unacknowledged for so long, a message counts as failed; it is then logged and sent again.
 _DELIVERY_S = 15
+# The loop turns ten times a second; an insert that is not answered may hold it for two minutes.
+_TURN_S = 300
 
 
 def main() -> int:
@@ -56,6 +58,11 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
     declare(telemetry)
     broker = Broker(settings)
     freshness = Freshness(telemetry, _now)
+
+    def turn() -> None:
+        telemetry.turned(_TURN_S)
+        freshness.show()
+
     member = GroupMember(
         kafka.consumer(
             settings,
@@ -69,7 +76,7 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
         batch_rows=settings.intake_batch_rows,
         batch_bytes=settings.intake_batch_mib * 1024 * 1024,
         batch_s=settings.intake_batch_s,
-        on_turn=freshness.show,
+        on_turn=turn,
     )
     persistence = Persistence(member.keep_alive, random.random)
     publisher = Publisher(settings, timeout_s=_DELIVERY_S, while_waiting=member.keep_alive)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -26,6 +27,7 @@ from ragwheel.schemas import deadletters
 from ragwheel.schemas.events import Label
 from ragwheel.schemas.settings import KafkaSettings, load
 from ragwheel.stack.kafka import KafkaBroker
+from ragwheel.stack.processes import free_port, listens
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
@@ -265,7 +267,6 @@ def test_labels_and_judgments_come_from_different_models_and_a_repeat_costs_noth
 @pytest.mark.parametrize(
     ("settings", "status", "told"),
     [
-        ({"RAGWHEEL_LLM_API_KEY": ""}, 78, "RAGWHEEL_LLM_API_KEY is not set"),
         ({"RAGWHEEL_LLM_BASE_URL": "localhost/v1"}, 78, "RAGWHEEL_LLM_BASE_URL="),
         ({"RAGWHEEL_LLM_BASE_URL": "http://127.0.0.1:1/v1"}, 69, "RAGWHEEL_LLM_BASE_URL"),
         ({"RAGWHEEL_LLM_MODEL": "no-such-model"}, 78, "'no-such-model' is not found"),
@@ -286,3 +287,27 @@ def test_a_wrong_setting_is_one_line_that_names_it_and_an_exit_status(
     assert len(errors) == 1, grader.log
     assert told in errors[0]
     assert "Traceback" not in grader.log
+
+
+def test_without_a_key_the_grader_waits_says_so_once_and_takes_no_job(rig: Rig) -> None:
+    rig.send([job(1)])
+    port = free_port()
+    grader = rig.grader(RAGWHEEL_LLM_API_KEY="", RAGWHEEL_METRICS_PORT=str(port))
+    grader.start()
+    assert grader.process is not None
+    wait_until(lambda: listens(port), "the metrics are served")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        assert "ragwheel_grader_configured 0.0" in answer.read().decode()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10) as answer:
+        assert answer.status == 200
+    assert grader.process.poll() is None
+    assert rig.members() == set()
+    assert grader.terminate() == 0
+    assert grader.log.count("RAGWHEEL_LLM_API_KEY is not set") == 1
+    assert "Traceback" not in grader.log
+
+    configured = rig.grader()
+    configured.start()
+    with rig.reading("labels") as reader:
+        wait_until(lambda: reader.label_count() == 20, "what waited is graded")
+    assert configured.terminate() == 0

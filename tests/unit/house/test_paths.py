@@ -16,7 +16,7 @@ from ragwheel.schemas.topics import TOPICS
 DOCUMENTS = sorted(
     name
     for name in committed()
-    if name in ("README.md", "CONTRIBUTING.md") or re.fullmatch(r"docs/.*\.md", name)
+    if name in ("README.md", "CONTRIBUTING.md", "SECURITY.md") or re.fullmatch(r"docs/.*\.md", name)
 )
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _DOTTED = re.compile(r"\bragwheel(?:\.[A-Za-z_]\w*)+")
@@ -53,7 +53,7 @@ def _headings(text: str) -> set[str]:
 def _told() -> frozenset[str]:
     """Names that are no modules: physical topics, and texts of the product such as headers."""
     texts = {
-        node.value
+        node.value.removesuffix(".")  # a prefix of names
         for path in modules().values()
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import torch
 from tests.rigs.trainer_world import save_base_model
 
 from ragwheel.models.encoder import TextEncoder, batches_by_length, load_encoder
+from ragwheel.models.packaged import at_hub
 from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.settings import TrainerSettings
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +86,32 @@ def test_what_is_no_model_is_a_setting_to_correct(tmp_path: Path, kind: str) -> 
         load_encoder(path, 64)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_base_model_is_pinned_to_a_revision_of_the_hub() -> None:
+    name, revision = at_hub(TrainerSettings().base_model)
+    assert name == "sentence-transformers/all-MiniLM-L6-v2"
+    assert revision is not None
+    assert re.fullmatch(r"[0-9a-f]{40}", revision), "a branch or tag may move"
+    assert at_hub("some/model") == ("some/model", None)
+
+
+def test_a_folder_may_have_an_at_in_its_name(base_model: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model@home"
+    folder.symlink_to(base_model)
+    assert at_hub(str(folder)) == (str(folder), None)
+    assert load_encoder(folder, 64).dimension > 0
+
+
+def test_the_revision_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    class Hub:
+        def __init__(self, name: str, *, revision: str | None, **_: object) -> None:
+            asked.append((name, revision))
+            raise OSError("the hub is away")
+
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", Hub)
+    with pytest.raises(ConfigError, match="some/model@abc"):
+        load_encoder("some/model@abc", 64)
+    assert asked == [("some/model", "abc")]

@@ -19,6 +19,11 @@ RULES_DIR = ROOT / "infra/ragwheel/observability/rules"
 
 #: Labels that Prometheus adds to everything it scrapes.
 _TARGET_LABELS = frozenset({"job", "instance"})
+#: Metrics of others that rules read, and the labels that they are grouped by.
+_OF_OTHERS = {
+    "alertmanager_notifications_failed_total": {"integration"},
+    "kafka_topic_partition_under_replicated_partition": {"topic"},
+}
 _NAME = re.compile(r"[a-z_]*:?ragwheel[a-z0-9_]*(?::[a-z0-9_]+)*")
 _SELECTOR = re.compile(rf"({_NAME.pattern})\s*(?:\{{([^}}]*)\}})?")
 _MATCHER = re.compile(r"([a-z_]+)\s*(?:=~|!~|!=|=)")
@@ -82,7 +87,9 @@ def label_sets() -> dict[str, frozenset[str]]:
     for rule in rules("record"):
         by = _RECORDED_BY.search(rule["expr"])
         listed = by[1].split(",") if by else []
-        found[rule["record"]] = frozenset(label.strip() for label in listed)
+        found[rule["record"]] = frozenset(label.strip() for label in listed) | set(
+            rule.get("labels", ())
+        )
     return found
 
 
@@ -91,6 +98,7 @@ def faults(query: str) -> list[str]:
     series = label_sets()
     problems = []
     available: set[str] = set(_TARGET_LABELS)
+    available.update(*(labels for name, labels in _OF_OTHERS.items() if name in query))
     for selector in selectors(query):
         if selector.name not in series:
             problems.append(f"no metric {selector.name}")

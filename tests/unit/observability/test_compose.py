@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,17 @@ import yaml
 from tests.rigs.packaging import DOCKERFILE, IMAGES, PROJECT_FILES, folders_of_image
 from tests.unit.observability.promql import ROOT, RULES_DIR
 
+from ragwheel.grading import cost
+from ragwheel.schemas.environment import (
+    COMPOSE_SERVICES,
+    DEFAULTS_OF_COMPOSE,
+    FIXED_BY_COMPOSE,
+    REQUIRED_BY_COMPOSE,
+)
 from ragwheel.schemas.settings import (
     PROCESS_SETTINGS,
     ClickHouseSettings,
+    GraderSettings,
     KafkaSettings,
     MetricsSettings,
     known_variables,
@@ -29,7 +38,13 @@ COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 WORKERS = ("intake", "accounts", "grader", "trainer")
 OURS = (*WORKERS, "topics", "migrate")
+ENV_EXAMPLE = (ROOT / ".env.example").read_text("utf-8")
+HANDED_ON: dict[str, dict[str, Any]] = yaml.safe_load(
+    (ROOT / "infra/docker/settings.yml").read_text("utf-8")
+)["services"]
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)(:?[-?+])?([^}]*)\}")
+#: The least that a person must say.
+GIVEN = dict.fromkeys(REQUIRED_BY_COMPOSE, "s3cret")
 
 
 def _compose_command() -> list[str]:
@@ -47,35 +62,146 @@ def _compose_command() -> list[str]:
 
 
 def _environment(service: str) -> dict[str, str]:
-    """What the containers of a service see when the host sets nothing."""
+    """What the containers of a service see when the host sets nothing but what it must."""
     given = SERVICES[service].get("environment", {})
-    return {name: _VARIABLE.sub(lambda found: found[3], value) for name, value in given.items()}
+    return {
+        name: _VARIABLE.sub(lambda found: GIVEN.get(found[1], found[3]), value)
+        for name, value in given.items()
+    }
 
 
-def test_compose_accepts_the_file_without_any_variable_set() -> None:
-    accepted = subprocess.run(
-        [*_compose_command(), "--file", str(COMPOSE_FILE), "config"],
+def _config(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What compose makes of the file with these variables and no others."""
+    return subprocess.run(
+        [*_compose_command(), "--file", str(COMPOSE_FILE), *options, "config"],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")},
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **variables},
     )
+
+
+def _resolved(*options: str, **variables: str) -> dict[str, Any]:
+    accepted = _config(*options, **variables)
     assert accepted.returncode == 0, accepted.stderr
-    assert "variable is not set" not in accepted.stderr, "every variable has a default"
-    resolved = yaml.safe_load(accepted.stdout)["services"]
-    assert set(resolved) == set(SERVICES)
+    assert "variable is not set" not in accepted.stderr, "every other variable has a default"
+    services = yaml.safe_load(accepted.stdout)["services"]
+    assert isinstance(services, dict)
+    return services
+
+
+def test_compose_accepts_the_file_with_nothing_set_but_the_passwords() -> None:
+    resolved = _resolved(**GIVEN)
+    every = _resolved("--profile", "exporters", **GIVEN)
+    assert set(every) == set(SERVICES)
+    assert {name for name, each in SERVICES.items() if "profiles" not in each} <= set(resolved)
     for worker in WORKERS:
         assert resolved[worker]["environment"]["RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS"] == "kafka:19092"
+    with_gpu = _resolved("--file", str(ROOT / "infra/docker/gpu.yml"), **GIVEN)
+    assert with_gpu["trainer"]["build"]["args"]["TORCH_BACKEND"] == "cuda"
+    assert "gpu" in str(with_gpu["trainer"]["deploy"]["resources"]["reservations"])
+
+
+@pytest.mark.parametrize("missing", REQUIRED_BY_COMPOSE)
+def test_compose_refuses_to_start_without_a_password_and_says_where_to_set_it(missing: str) -> None:
+    refused = _config(**{name: value for name, value in GIVEN.items() if name != missing})
+    assert refused.returncode != 0
+    assert "copy .env.example to .env" in refused.stderr
+    assert re.search(rf"^{missing}=$", ENV_EXAMPLE, re.MULTILINE)
+
+
+def test_a_password_of_any_characters_reaches_both_sides_as_it_is() -> None:
+    odd = "p/a#s@s%w:o r?d'&=~"
+    resolved = _resolved(**(GIVEN | {"RAGWHEEL_CLICKHOUSE_PASSWORD": odd}))
+    assert resolved["clickhouse"]["environment"]["CLICKHOUSE_PASSWORD"] == odd
+    for service in ("migrate", *WORKERS):
+        environment = resolved[service]["environment"]
+        assert environment["RAGWHEEL_CLICKHOUSE_PASSWORD"] == odd
+        assert "s3cret" not in environment["RAGWHEEL_CLICKHOUSE_URL"]
+        assert odd not in environment["RAGWHEEL_CLICKHOUSE_URL"]
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_every_setting_of_a_process_reaches_its_container(service: str) -> None:
+    reads = {f"RAGWHEEL_{field.upper()}" for field in COMPOSE_SERVICES[service].model_fields}
+    assert set(HANDED_ON[service]["environment"]) == reads, "run `make docs`"
+    assert not any(HANDED_ON[service]["environment"].values()), "values are a person's"
+    assert SERVICES[service]["extends"] == {
+        "file": "infra/docker/settings.yml",
+        "service": service,
+    }
+    free = sorted(reads - FIXED_BY_COMPOSE)
+    resolved = _resolved(**(GIVEN | {name: f"value of {name}" for name in free}))
+    environment = resolved[service]["environment"]
+    assert {name: environment[name] for name in free} == {name: f"value of {name}" for name in free}
+
+
+def test_the_example_lists_every_variable_of_compose_and_nothing_else() -> None:
+    listed = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", ENV_EXAMPLE, re.MULTILINE))
+    used = {name for name, *_ in _VARIABLE.findall(COMPOSE_FILE.read_text("utf-8"))}
+    used |= {name for each in HANDED_ON.values() for name in each["environment"]}
+    assert listed == used - FIXED_BY_COMPOSE
+    for name, _, default in _VARIABLE.findall(COMPOSE_FILE.read_text("utf-8")):
+        written = re.findall(rf"^#{name}=(.*)$", ENV_EXAMPLE, re.MULTILINE)
+        assert name in REQUIRED_BY_COMPOSE or written in ([default], [""]), name
+
+
+def test_what_compose_decides_itself_is_left_to_nobody_else() -> None:
+    literal = {
+        name
+        for service in OURS
+        for name, value in SERVICES[service]["environment"].items()
+        if name.startswith("RAGWHEEL_") and not _VARIABLE.search(value)
+    }
+    assert literal == FIXED_BY_COMPOSE
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_a_service_can_neither_take_the_host_down_nor_gain_privileges(service: str) -> None:
+    each = SERVICES[service]
+    for limit in ("mem_limit", "cpus", "pids_limit"):
+        assert each[limit], limit
+    assert each["cap_drop"] == ["ALL"]
+    assert each["security_opt"] == ["no-new-privileges:true"]
+    assert not each.get("privileged")
+    # Their entry points write where no volume is; the file says what and where.
+    assert each.get("read_only", False) == (service not in ("kafka", "clickhouse"))
+    if "cap_add" in each:
+        assert service == "clickhouse"
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_an_image_of_ours_is_built_from_these_sources(service: str) -> None:
+    assert SERVICES[service]["pull_policy"] == "build"
+
+
+def test_no_budget_is_no_default() -> None:
+    default = _environment("grader")["RAGWHEEL_DAILY_BUDGET_USD"]
+    assert 0 < float(default) <= 10
+    prices = cost.load_prices()
+    for model in (GraderSettings().llm_model, GraderSettings().judge_model):
+        assert cost.price_of(model, prices, float(default)), "a budget needs prices"
 
 
 def test_the_file_needs_no_version_and_pins_every_image() -> None:
     assert "version" not in COMPOSE
     for name, service in SERVICES.items():
-        image, _, tag = service["image"].rpartition(":")
-        assert image, f"{name} has no tag"
-        if name not in OURS:
-            assert re.search(r"\d+\.\d+\.\d+", tag), f"{name} is not pinned: {tag}"
+        if name in OURS:
+            assert ":" in service["image"]
+            continue
+        pinned = _VARIABLE.fullmatch(service["image"])
+        assert pinned, f"{name}: another image can be named, by digest or of a mirror"
+        assert pinned[1] == f"{name.upper().replace('-', '_')}_IMAGE"
+        assert re.fullmatch(r"[a-z/-]+:v?\d+\.\d+\.\d+[.\d]*(@sha256:[0-9a-f]{64})?", pinned[3]), (
+            name
+        )
+
+
+def test_the_base_image_is_named_alike_wherever_it_is_named() -> None:
+    (built,) = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE, re.MULTILINE)
+    named = {SERVICES[service]["build"]["args"]["PYTHON_IMAGE"] for service in OURS}
+    assert named == {f"${{PYTHON_IMAGE:-{built}}}"}
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
@@ -100,21 +226,18 @@ def test_a_worker_has_what_it_needs_and_nothing_of_others(
     assert isinstance(settings, ClickHouseSettings)
     assert isinstance(settings, MetricsSettings)
     assert settings.kafka_bootstrap_servers == "kafka:19092"
-    assert "@clickhouse:8123/ragwheel" in settings.clickhouse_url
+    assert settings.clickhouse_url == "http://clickhouse:8123/ragwheel"
+    assert settings.clickhouse_user == "ragwheel"
+    assert settings.clickhouse_password.get_secret_value() == "s3cret"
     assert settings.metrics_host == "0.0.0.0", "Prometheus is in another container"  # noqa: S104
 
 
 @pytest.mark.parametrize("service", OURS)
-def test_a_default_in_compose_is_the_default_of_the_setting(service: str) -> None:
-    defaults = {
-        f"RAGWHEEL_{field.upper()}": info.get_default(call_default_factory=True)
-        for settings in PROCESS_SETTINGS.values()
-        for field, info in settings.model_fields.items()
-    }
+def test_a_default_of_compose_is_one_that_the_example_tells(service: str) -> None:
     for value in SERVICES[service]["environment"].values():
-        for name, _, default in _VARIABLE.findall(value):
-            if name.startswith("RAGWHEEL_") and default:  # empty means: the setting's own
-                assert default == str(defaults[name]), name
+        for name, how, default in _VARIABLE.findall(value):
+            if name.startswith("RAGWHEEL_") and how == ":-":
+                assert default == DEFAULTS_OF_COMPOSE[name]
 
 
 def test_topics_and_tables_come_from_the_registry_before_any_worker_starts() -> None:
@@ -156,7 +279,11 @@ def test_the_health_of_whatever_keeps_running_is_checked() -> None:
             assert service["healthcheck"]["test"], name
 
 
-def test_prometheus_scrapes_every_worker_where_it_listens() -> None:
+#: Job → port of what is not ours: each serves metrics of its own there.
+OTHERS = {"alertmanager": 9093, "clickhouse": 9363, "kafka-exporter": 9308, "node-exporter": 9100}
+
+
+def test_prometheus_scrapes_every_worker_and_store_where_it_listens() -> None:
     config = yaml.safe_load((RULES_DIR.parent / "prometheus.yml").read_text("utf-8"))
     targets = {
         (job["job_name"], name, found["port"])
@@ -167,14 +294,21 @@ def test_prometheus_scrapes_every_worker_where_it_listens() -> None:
     listeners = {
         (worker, worker, int(_environment(worker)["RAGWHEEL_METRICS_PORT"])) for worker in WORKERS
     }
-    assert targets == listeners
+    assert targets == listeners | {(name, name, port) for name, port in OTHERS.items()}
+    assert set(OTHERS) < set(SERVICES)
+    (alerting,) = config["alerting"]["alertmanagers"]
+    assert alerting["dns_sd_configs"][0]["names"] == ["alertmanager"]
+    clickhouse = (ROOT / "infra/docker/clickhouse.xml").read_text("utf-8")
+    assert f"<port>{OTHERS['clickhouse']}</port>" in clickhouse
 
 
 def test_mounted_files_exist_and_named_volumes_are_declared() -> None:
     for service in SERVICES.values():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            if source.startswith("."):
+            if source == "/":
+                assert volume.endswith(":ro,rslave"), "the host's disks are looked at only"
+            elif source.startswith("."):
                 assert (ROOT / source).exists(), source
             else:
                 assert source in COMPOSE["volumes"]
@@ -186,18 +320,20 @@ def test_ports_are_published_on_loopback_only() -> None:
             assert port.startswith("127.0.0.1:")
 
 
-def test_no_secret_is_written_down_but_local_defaults() -> None:
+def test_no_secret_is_written_down() -> None:
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
             if re.search(r"PASSWORD|API_KEY|SECRET", name):
-                assert _VARIABLE.fullmatch(value), f"{name} must come from the environment"
+                given = _VARIABLE.fullmatch(value)
+                assert given, f"{name} must come from the environment"
+                assert given[2] == ":?" or not given[3], f"{name} has a default that all know"
 
 
 def test_compose_runs_the_kafka_that_the_local_stack_runs() -> None:
     lock = (ROOT / "infra/ragwheel/stack/kafka/kafka.lock").read_text("utf-8")
     found = re.search(r"org\.apache\.kafka:kafka_2\.13:(\d+\.\d+)\.\d+$", lock, re.MULTILINE)
     assert found
-    assert SERVICES["kafka"]["image"].startswith(f"apache/kafka:{found[1]}.")
+    assert f":-apache/kafka:{found[1]}." in SERVICES["kafka"]["image"]
 
 
 def test_the_image_is_locked_small_and_unprivileged() -> None:
@@ -226,6 +362,61 @@ def test_the_image_of_a_service_can_be_built(service: str) -> None:
     assert "--hash=sha256:" in lock
     needed = "torch" if extra == "trainers" else "faust-streaming"
     assert re.search(rf"^{needed}==", lock, re.MULTILINE)
+
+
+def _installs(extra: str, torch_backend: str, folder: Path) -> tuple[list[str], set[str]]:
+    """The calls of uv that install the lock in the image, and the packages of the lock in use."""
+    (step,) = re.findall(r"^RUN (set -eu; lock=(?:.*\\\n)*.*)$", DOCKERFILE, re.MULTILINE)
+    (folder / "requirements").symlink_to(ROOT / "requirements")
+    (folder / "uv").write_text('#!/bin/sh\necho "$@"\n')
+    (folder / "uv").chmod(0o755)
+    ran = subprocess.run(
+        ["sh", "-c", step],
+        cwd=folder,
+        env={
+            "PATH": f"{folder}:{os.environ['PATH']}",
+            "EXTRA": extra,
+            "TORCH_BACKEND": torch_backend,
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    calls = ran.stdout.splitlines()
+    lock = (folder / calls[-1].split()[-1]).read_text("utf-8")
+    assert all("--hash=" in entry for entry in re.split(r"\n(?=[a-z])", lock)[1:])
+    return calls, set(re.findall(r"^([a-z0-9._-]+)==", lock, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("extra", "backend"), [("streams", "cpu"), ("streams", "cuda"), ("trainers", "cuda")]
+)
+def test_an_image_takes_the_whole_lock_with_its_hashes(
+    extra: str, backend: str, tmp_path: Path
+) -> None:
+    (call,), names = _installs(extra, backend, tmp_path)
+    assert "--require-hashes" in call
+    assert names == set(
+        re.findall(
+            r"^([a-z0-9._-]+)==",
+            (ROOT / "requirements" / f"{extra}.txt").read_text("utf-8"),
+            re.MULTILINE,
+        )
+    )
+
+
+def test_without_cuda_torch_alone_comes_from_elsewhere_in_the_locked_version(
+    tmp_path: Path,
+) -> None:
+    (torch, rest), names = _installs("trainers", "cpu", tmp_path)
+    lock = (ROOT / "requirements/trainers.txt").read_text("utf-8")
+    locked = set(re.findall(r"^([a-z0-9._-]+)==", lock, re.MULTILINE))
+    cuda = {name for name in locked if name.startswith(("nvidia-", "cuda-"))}
+    assert locked - names == cuda | {"torch", "triton"}
+    (version,) = re.findall(r"^(torch==\S+)", lock, re.MULTILINE)
+    assert torch.endswith(f"--torch-backend cpu {version}")
+    assert "--no-deps" in torch
+    assert "--require-hashes" in rest
 
 
 def test_what_an_image_copies_reaches_the_build_and_nothing_else() -> None:

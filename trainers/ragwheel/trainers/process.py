@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from threading import Event
 
 from ragwheel.backends import kafka, process
@@ -16,6 +18,8 @@ _LOG = logging.getLogger(__name__)
 
 #: A stage that takes long says so in the log each time this share of it is done.
 _LOG_EVERY = 0.25
+#: No step of a cycle is silent for so long, not even a large batch on a slow machine.
+_SILENCE_S = 3_600.0
 
 
 def main() -> int:
@@ -31,9 +35,10 @@ def run(settings: TrainerSettings, telemetry: Telemetry) -> None:
             loaded is a wrong setting.
     """
     kafka.require_broker(settings)
-    stop = Event()
+    turned = partial(telemetry.turned, _SILENCE_S + settings.train_interval_s)
+    stop = Stop(turned)
     process.on_stop(stop.set)
-    progress = _LoggedProgress()
+    progress = LoggedProgress(turned)
     with Trainer(settings, stop=stop, progress=progress, telemetry=telemetry) as trainer:
         # Now rather than after hours of waiting for data: a wrong base model must not start.
         load_encoder(settings.base_model, settings.max_seq_length)
@@ -48,13 +53,27 @@ def run(settings: TrainerSettings, telemetry: Telemetry) -> None:
     _LOG.info("trainer ended")
 
 
-class _LoggedProgress:
-    """Writes a line per quarter of a stage."""
+class Stop(Event):
+    """The wish to end. Each wait for it is a turn of the loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, turned: Callable[[], None]) -> None:
+        super().__init__()
+        self._turned = turned
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._turned()
+        return super().wait(timeout)
+
+
+class LoggedProgress:
+    """Writes a line per quarter of a stage. Each step is a turn of the loop."""
+
+    def __init__(self, turned: Callable[[], None]) -> None:
+        self._turned = turned
         self._last: tuple[str, int] = ("", 0)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
+        self._turned()
         quarter = int(done / max(1, total) / _LOG_EVERY)
         if (stage, quarter) != self._last:
             self._last = (stage, quarter)

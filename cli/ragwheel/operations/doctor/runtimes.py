@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+from ragwheel.models.packaged import at_hub
 from ragwheel.operations.doctor.finding import Finding, fail, ok, warn
 from ragwheel.operations.doctor.trial import ProbeError, run_probe
 from ragwheel.operations.extras import EXTRAS, install_command, missing_packages
@@ -14,7 +15,8 @@ import json, sys, torch
 from sentence_transformers import SentenceTransformer
 cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
 print(json.dumps({"torch": torch.__version__, "cuda": cuda}), flush=True)
-vector = SentenceTransformer(sys.argv[1], device="cpu").encode("a query")
+model = SentenceTransformer(sys.argv[1], revision=sys.argv[2] or None, device="cpu")
+vector = model.encode("a query")
 print(json.dumps({"dimensions": len(vector)}))
 """
 _PURPOSES = {
@@ -45,8 +47,9 @@ def own_packages(extra: str) -> set[str]:
 
 def torch_and_model(base_model: str) -> list[Finding]:
     """Whether torch works, sees a GPU, and the base model loads and encodes."""
+    bare, revision = at_hub(base_model)
     try:
-        output = run_probe([sys.executable, "-c", _MODEL_PROBE, base_model])
+        output = run_probe([sys.executable, "-c", _MODEL_PROBE, bare, revision or ""])
     except ProbeError as error:
         return [
             fail(

@@ -14,10 +14,12 @@ from ragwheel.observability.boards.pipeline_rows import (
 from ragwheel.observability.boards.promql import query, share, total_rate
 from ragwheel.schemas import metrics as m
 
+_FIRING = 'ALERTS{alertname=~"Ragwheel.+", alertstate="firing", severity!="none"}'
+
 #: Marks every board with the moments at which our alerts began to fire.
 ALERTS = mark(
     name="Alerts",
-    expr='ALERTS{alertname=~"Ragwheel.+", alertstate="firing"}',
+    expr=_FIRING,
     text="{{alertname}}",
     color="red",
 )
@@ -83,7 +85,7 @@ _AT_A_GLANCE = PanelRow(
     stat(
         "Alerts firing",
         "Alerts of ragwheel that fire now; docs/operations.md has a runbook for each.",
-        query('count(ALERTS{alertname=~"Ragwheel.+", alertstate="firing"}) or on () vector(0)'),
+        query(f"count({_FIRING}) or on () vector(0)"),
         thresholds=((1, "red"),),
     ),
 )

@@ -146,8 +146,8 @@ _BEFORE_AND_AFTER = PanelRow(
     ),
     series(
         "Lower end by segment, incumbent",
-        "What the incumbent reaches at least, by segment. RagwheelQualityRegressed compares "
-        "today's upper end with the best of these in 30 days.",
+        "What the incumbent reached at least at each gate, by segment. Each gate pools other "
+        "answers: gates side by side are no trend.",
         query(_chosen(m.QUALITY_LOW, "incumbent", _CHOSEN), "{{segment}}"),
         unit="percentunit",
         width=12,
