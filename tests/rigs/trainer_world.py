@@ -23,7 +23,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from ragwheel.models.encoder import Progress, load_encoder
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import GradingJob
-from ragwheel.trainers.evaluation import rank
+from ragwheel.trainers.evaluation import Figure, rank
 from ragwheel.trainers.judging import Judged
 from ragwheel.trainers.records import Corpus, GradedPair, Judgment, SampledQuery
 
@@ -83,6 +83,9 @@ class World:
         return Corpus(tuple(sorted(self.chunks)), tuple(map(self.chunks.get, sorted(self.chunks))))  # type: ignore[arg-type]
 
     def judgments(self, query_hashes: Sequence[str]) -> list[Judgment]:
+        return []
+
+    def last_figures(self) -> list[Figure]:
         return []
 
     def truth(self, query_hash: str, chunk_hash: str) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import platform
 import sys
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from threading import Lock
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, cast
@@ -14,6 +16,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     make_wsgi_app,
     start_http_server,
 )
@@ -46,6 +49,8 @@ class Telemetry:
         self._families: dict[str, Counter | Gauge | Histogram] = {}
         self._lock = Lock()
         self._due = float("inf")
+        self._values: dict[str, set[str]] = {label: set() for label in metrics.MOST_VALUES}
+        self._capped: set[str] = set()
         shown = {process, "worker"} if process else set()
         for metric in ALL_METRICS:
             if metric.process in shown:
@@ -71,6 +76,30 @@ class Telemetry:
     def clear(self, metric: Metric) -> None:
         """Forget all label sets of a metric, e.g. of a model that is no longer served."""
         cast(Gauge, self._family(metric)).clear()
+
+    def bounded(self, label: str, value: str, of: str) -> str:
+        """`value`, or `other` once the label has `metrics.MOST_VALUES` different ones.
+
+        Values that services choose may be a query or a user by mistake. The first one too many is
+        logged, with `of`: who sent it.
+        """
+        known = self._values[label]
+        if value not in known:
+            with self._lock:
+                if len(known) >= metrics.MOST_VALUES[label]:
+                    self._tell_capped(label, value, of)
+                    return "other"
+                known.add(value)
+        return value
+
+    def _tell_capped(self, label: str, value: str, of: str) -> None:
+        if label not in self._capped:
+            self._capped.add(label)
+            _LOG.warning(
+                "metrics show at most %d values of `%s`; %r of %s and further ones count as "
+                "`other`: give it names that are few", metrics.MOST_VALUES[label], label,
+                value[:80], of,
+            )  # fmt: skip
 
     def turned(self, again_within_s: float) -> None:
         """Say that the main loop turned, and will again within so many seconds.
@@ -105,6 +134,8 @@ class Telemetry:
                 f"RAGWHEEL_METRICS_PORT: cannot listen on {settings.metrics_host}:"
                 f"{settings.metrics_port} ({error.strerror}); choose another or 0 for a free one"
             ) from None
+        ProcessCollector(registry=self.registry)
+        self.set(metrics.BUILD, 1, version=version("ragwheel"), python=platform.python_version())
         server.set_app(self._with_health(make_wsgi_app(self.registry)))
         port = int(server.server_port)
         _LOG.info("metrics at http://%s:%d/metrics", settings.metrics_host, port)

@@ -89,9 +89,13 @@ INSERT_ROWS = _INTAKE.counter(
 INSERT_ERRORS = _INTAKE.counter(
     "ragwheel_insert_errors_total", "Inserts that failed and were tried again.", "table"
 )
+QUERIES = _INTAKE.counter("ragwheel_queries_total", "Queries landed.", "segment")
 RETRIEVALS = _INTAKE.counter("ragwheel_retrievals_total", "Retrievals landed.", "segment", "stage")
 ZERO_RESULTS = _INTAKE.counter(
     "ragwheel_zero_result_retrievals_total", "Retrievals that returned nothing.", "segment", "stage"
+)
+RETRIEVAL_SECONDS = _INTAKE.histogram(
+    "ragwheel_retrieval_seconds", "Duration of a retrieval, as the service measured it.", "stage"
 )
 FEEDBACK = _INTAKE.counter("ragwheel_feedback_total", "Feedback events landed.", "segment", "kind")
 SAMPLED = _INTAKE.counter(
@@ -213,10 +217,16 @@ SERVING_MODEL = _TRAINER.gauge(
     "ragwheel_serving_model_info", "1 for the model that is promoted now.", "model_id", "base_model"
 )
 
-LOOP_DUE = _Exporter("worker").gauge(
+_WORKER = _Exporter("worker")
+BUILD = _WORKER.gauge("ragwheel_build_info", "1 for what runs here.", "version", "python")
+LOOP_DUE = _WORKER.gauge(
     "ragwheel_loop_due_timestamp_seconds",
     "Unix time by which the main loop turns again; /healthz answers 503 once it has passed.",
 )
+
+#: Labels whose values services choose, and how many different ones are shown; the rest is `other`.
+#: A value is a time series in each family that has the label, for as long as the process lives.
+MOST_VALUES = {"segment": 100, "stage": 50}
 
 ALL_METRICS: tuple[Metric, ...] = tuple(
     value for value in list(globals().values()) if isinstance(value, Metric)

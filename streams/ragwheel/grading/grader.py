@@ -69,7 +69,7 @@ class LlmGrader:
 
     def __post_init__(self) -> None:
         self._flight: SingleFlight[PairResult] = SingleFlight(REMEMBERED)
-        self._absent: set[str] = set()
+        self._absent: dict[str, None] = {}
         parameters = {**self.parameters, "packing": asdict(self.limits)}
         self.prompt_hash = template_hash()
         self.grader_id = identity.grader_id(self.completer.model, parameters, self.prompt_hash)
@@ -172,17 +172,21 @@ class LlmGrader:
             missing -= texts.keys()
             # A chunk that was waited for in vain once is not waited for again: one service that
             # never sends its texts must not slow down all others.
-            if missing <= self._absent:
+            if missing <= self._absent.keys():
                 break
             if self.clock.monotonic() >= deadline:
-                self._absent |= missing
+                self._absent |= dict.fromkeys(missing)
                 break
             await self.clock.sleep(_TEXT_POLL_S)
-        self._absent -= texts.keys()
+        for chunk_hash in texts:
+            self._absent.pop(chunk_hash, None)
+        while len(self._absent) > REMEMBERED:
+            self._absent.pop(next(iter(self._absent)))
         return [Passage(chunk_hash, text) for chunk_hash, text in texts.items()]
 
     def _count(self, job: GradingJob, results: Mapping[str, PairResult]) -> None:
-        about = {"role": job.role, "segment": job.segment}
+        segment = self.telemetry.bounded("segment", job.segment, f"query {job.query_id}")
+        about = {"role": job.role, "segment": segment}
         for status, count in Counter(each.status for each in results.values()).items():
             self.telemetry.inc(metrics.LABELS, count, status=status, **about)
         grades = Counter(each.grade for each in results.values() if each.grade is not None)

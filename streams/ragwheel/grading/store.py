@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 #: Keys per query: 70 kB of query text.
 _MAX_KEYS = 2_000
-#: Texts kept in memory; at 2 kB each 40 MB.
-_TEXTS_KEPT = 20_000
+#: Texts kept in memory, characters: the rarely asked are forgotten first.
+_CHARS_KEPT = 32 * 1024 * 1024
 #: After a failed query ClickHouse is left alone for this long.
 _SLEEP_S = 5.0
 
@@ -121,6 +121,7 @@ class LabelReader:
         self._graded: Gatherer[Grade] = Gatherer(partial(self._pairs, _GRADED_SQL), self._executor)
         self._texts: Gatherer[str] = Gatherer(partial(self._pairs, _TEXTS_SQL), self._executor)
         self._kept: OrderedDict[str, str] = OrderedDict()
+        self._kept_chars = 0
 
     def __enter__(self) -> LabelReader:
         return self
@@ -150,9 +151,11 @@ class LabelReader:
                 if self._reachable():  # still: the answer is an answer
                     break
             await asyncio.sleep(1.0)
-        self._kept.update(fetched)
-        while len(self._kept) > _TEXTS_KEPT:
-            self._kept.popitem(last=False)
+        for chunk_hash, text in fetched.items():
+            self._kept_chars += len(text) - len(self._kept.pop(chunk_hash, ""))
+            self._kept[chunk_hash] = text
+        while self._kept_chars > _CHARS_KEPT:
+            self._kept_chars -= len(self._kept.popitem(last=False)[1])
         return known | fetched
 
     async def spent_today_usd(self) -> float:

@@ -22,7 +22,7 @@ from ragwheel.intake.outlet import job_message, letter_message
 from ragwheel.intake.prepare import Acceptance, Prepared, prepare, reject
 from ragwheel.intake.seen import LandedChunks
 from ragwheel.schemas import metrics
-from ragwheel.schemas.events import FeedbackEvent, RetrievalEvent
+from ragwheel.schemas.events import Event, FeedbackEvent, QueryEvent, RetrievalEvent
 from ragwheel.schemas.tables import CHUNKS, INGEST_LEDGER, Row, Table
 from ragwheel.schemas.topics import Partition, Position
 from ragwheel.schemas.wire import Received
@@ -126,11 +126,25 @@ class Processor:
             ts = getattr(record, "ts", None)
             if isinstance(ts, datetime):
                 self.freshness.landed(topic, ts)
-            if isinstance(record, RetrievalEvent):
-                inc(metrics.RETRIEVALS, segment=record.segment, stage=record.stage)
-                if not record.candidates:
-                    inc(metrics.ZERO_RESULTS, segment=record.segment, stage=record.stage)
-            elif isinstance(record, FeedbackEvent):
-                inc(metrics.FEEDBACK, segment=record.segment, kind=record.kind)
+            if isinstance(record, Event):
+                self._count_event(record)
         for job in item.jobs:
-            inc(metrics.SAMPLED, segment=job.segment)
+            of = f"query {job.query_id}"
+            inc(metrics.SAMPLED, segment=self.telemetry.bounded("segment", job.segment, of))
+
+    def _count_event(self, event: Event) -> None:
+        of = f"service {event.service!r}"
+        segment = self.telemetry.bounded("segment", event.segment, of)
+        if isinstance(event, QueryEvent):
+            self.telemetry.inc(metrics.QUERIES, segment=segment)
+        elif isinstance(event, FeedbackEvent):
+            self.telemetry.inc(metrics.FEEDBACK, segment=segment, kind=event.kind)
+        elif isinstance(event, RetrievalEvent):
+            stage = self.telemetry.bounded("stage", event.stage, of)
+            self.telemetry.inc(metrics.RETRIEVALS, segment=segment, stage=stage)
+            if not event.candidates:
+                self.telemetry.inc(metrics.ZERO_RESULTS, segment=segment, stage=stage)
+            if event.latency_ms:
+                self.telemetry.observe(
+                    metrics.RETRIEVAL_SECONDS, event.latency_ms / 1000, stage=stage
+                )

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.rigs.examples import examples
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
 from ragwheel.schemas import identity
 from ragwheel.schemas.errors import UnavailableError
-from ragwheel.schemas.events import ChunkEvent, GradingJob, JobCandidate, Label, Record
+from ragwheel.schemas.events import ChunkEvent, GradingJob, JobCandidate, Label, ModelEvent, Record
 from ragwheel.schemas.settings import ClickHouseSettings
 from ragwheel.schemas.tables import rows_of
 from ragwheel.schemas.topics import Position
@@ -182,3 +183,19 @@ def test_judgments_are_read_for_many_queries_with_every_status(database_of_test:
     )
     found = database_of_test.store.judgments([identity.query_hash(name) for name in names])
     assert sorted((each.status, each.grade) for each in found) == [("failed", None), ("graded", 3)]
+
+
+def test_the_figures_of_the_last_gate_are_read_back(database_of_test: Database) -> None:
+    assert database_of_test.store.last_figures() == []
+    last = examples()["models"]
+    assert isinstance(last, ModelEvent)
+    older = last.model_copy(update={"event_id": "e" * 32, "ts": last.ts - timedelta(days=1)})
+    rolled_back = last.model_copy(
+        update={"event_id": "f" * 32, "action": "rolled_back", "metrics": (),
+                "ts": last.ts + timedelta(days=1)}
+    )  # fmt: skip
+    other = older.metrics[0].model_copy(update={"value": 0.7})
+    database_of_test.land([last, older.model_copy(update={"metrics": (other,)}), rolled_back])
+    (figure,) = database_of_test.store.last_figures()
+    assert (figure.metric, figure.k, figure.segment, figure.system) == ("recall", 10, "*", "delta")
+    assert (figure.interval.value, figure.interval.low, figure.queries) == (0.1, 0.05, 300)

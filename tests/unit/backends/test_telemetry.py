@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.error
 import urllib.request
 from time import time
@@ -48,3 +49,25 @@ def test_the_time_of_the_next_turn_is_shown() -> None:
 def test_every_worker_shows_its_loop_from_the_start(process: ProcessName) -> None:
     names = {family.name for family in Telemetry(process).registry.collect()}
     assert metrics.LOOP_DUE.name in names
+
+
+def test_memory_processor_time_files_and_the_build_are_shown() -> None:
+    _, shown = _ask(Telemetry("accounts").serve(MetricsSettings()), "/metrics")
+    names = ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds")
+    assert all(f"\n{name} " in shown for name in names)
+    assert re.search(r'ragwheel_build_info\{python="3\.\d+\.\d+",version="\d.+"\} 1', shown)
+
+
+def test_values_that_services_choose_are_few_and_the_rest_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    telemetry = Telemetry("intake")
+    most = metrics.MOST_VALUES["segment"]
+    for number in range(20_000):
+        segment = telemetry.bounded("segment", f"user {number}", of="service 'shop'")
+        telemetry.inc(metrics.QUERIES, segment=segment)
+    assert telemetry.value(metrics.QUERIES, segment="user 0") == 1
+    assert telemetry.value(metrics.QUERIES, segment="other") == 20_000 - most
+    (line,) = caplog.messages
+    assert f"'user {most}' of service 'shop'" in line
+    assert telemetry.bounded("stage", "dense", of="anybody") == "dense"

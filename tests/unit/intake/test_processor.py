@@ -208,3 +208,21 @@ def test_feedback_and_freshness_are_counted() -> None:
     assert world.value(metrics.FEEDBACK, segment="code", kind="thumbs_up") == 1
     world.freshness.show()
     assert world.value(metrics.FRESHNESS, topic="feedback") == 30
+
+
+def test_a_service_that_invents_stages_costs_no_more_than_their_limit() -> None:
+    world = World()
+    batch = [
+        message("retrievals", retrieval(f"q-{n}", stage=f"stage {n}"), offset=n) for n in range(120)
+    ]
+    world.process(batch)
+    other = {"segment": "code", "stage": "other"}
+    assert world.value(metrics.RETRIEVALS, **other) == 120 - metrics.MOST_VALUES["stage"]
+
+
+def test_queries_and_what_retrievals_took_are_counted() -> None:
+    world = World()
+    world.process([*queries("a", "b"), message("retrievals", retrieval(latency_ms=250.0))])
+    assert world.value(metrics.QUERIES, segment="code") == 2
+    seconds = world.telemetry.registry.get_sample_value
+    assert seconds("ragwheel_retrieval_seconds_sum", {"stage": "dense"}) == 0.25

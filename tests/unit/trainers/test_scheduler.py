@@ -146,3 +146,13 @@ def test_the_result_is_on_the_metrics_page(tmp_path: Path) -> None:
     assert value(metrics.TRAIN_STAGE_SECONDS, stage="train") == 12.5
     assert value(metrics.TRAIN_CYCLES, verdict="promoted") == 1
     assert value(metrics.SERVING_MODEL, model_id="base", base_model="base") == 1
+
+
+def test_a_restart_shows_what_the_last_gate_measured(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, answered=0)
+    rig.store.last_figures = lambda: list(RESULT.figures)  # type: ignore[method-assign]
+    rig.scheduler.show_last()
+    labels = {"metric": "recall", "k": "10", "segment": "code", "system": "candidate"}
+    assert rig.telemetry.value(metrics.QUALITY, **labels) == 0.7
+    assert rig.telemetry.value(metrics.QUALITY_LOW, **labels) == 0.6
+    assert rig.telemetry.value(metrics.GATE_QUERIES, segment="*") == 300

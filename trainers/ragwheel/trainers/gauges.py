@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.schemas import metrics
 from ragwheel.trainers.cycle import CycleResult
-from ragwheel.trainers.evaluation import METRICS
+from ragwheel.trainers.evaluation import METRICS, Figure
 
 
 def show_progress(telemetry: Telemetry, available: int, threshold: int) -> None:
@@ -33,13 +35,18 @@ def show_result(telemetry: Telemetry, result: CycleResult) -> None:
     telemetry.set(metrics.TRIPLETS, result.snapshot.card.triplets)
     for stage, seconds in result.stage_seconds.items():
         telemetry.set(metrics.TRAIN_STAGE_SECONDS, seconds, stage=stage)
-    if not result.figures:
+    show_figures(telemetry, result.figures)
+
+
+def show_figures(telemetry: Telemetry, figures: Sequence[Figure]) -> None:
+    """Quality by one gate; without figures that of an earlier one stays."""
+    if not figures:
         return
     families = (metrics.QUALITY, metrics.QUALITY_LOW, metrics.QUALITY_HIGH)
     for family in (*families, metrics.GATE_QUERIES):
         telemetry.clear(family)
     first_metric, first_k = METRICS[0]
-    for figure in result.figures:
+    for figure in figures:
         labels = {
             "metric": figure.metric,
             "k": str(figure.k),

@@ -10,6 +10,7 @@ from threading import Event
 from ragwheel.backends import kafka, process
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.models.encoder import load_encoder
+from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.stages import progress_text
 from ragwheel.trainers.trainer import Trainer
@@ -44,6 +45,10 @@ def run(settings: TrainerSettings, telemetry: Telemetry) -> None:
         load_encoder(settings.base_model, settings.max_seq_length)
         telemetry.serve(settings)
         trainer.scheduler.show_serving()
+        try:
+            trainer.scheduler.show_last()
+        except UnavailableError as error:  # no tables yet, say; the next gate shows its figures
+            _LOG.warning("quality is shown after the next gate: %s", error)
         _LOG.info(
             "training when %d answered queries are new, looking every %.0f s",
             settings.train_min_queries,

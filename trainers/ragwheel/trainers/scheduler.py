@@ -17,7 +17,7 @@ from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import RagwheelError, TransientError
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import CycleResult, NotEnoughDataError, Parts, run_cycle
-from ragwheel.trainers.gauges import show_progress, show_result, show_serving
+from ragwheel.trainers.gauges import show_figures, show_progress, show_result, show_serving
 
 _LOG = logging.getLogger(__name__)
 
@@ -80,6 +80,14 @@ class Scheduler:
         show_result(self.telemetry, result)
         self.show_serving()
         return result
+
+    def show_last(self) -> None:
+        """Show what the last gate measured, as before this process was there.
+
+        Raises:
+            UnavailableError: ClickHouse does not answer.
+        """
+        show_figures(self.telemetry, self.parts.store.last_figures())
 
     def show_serving(self) -> None:
         """Show which model serves."""

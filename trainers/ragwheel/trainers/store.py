@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ragwheel.measuring.intervals import Interval
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
 from ragwheel.schemas.errors import UnavailableError
+from ragwheel.trainers.evaluation import Figure
 from ragwheel.trainers.records import Corpus, GradedPair, Judgment, SampledQuery
 
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ class WheelStore(Protocol):
 
     def judgments(self, query_hashes: Sequence[str]) -> list[Judgment]:
         """What judges said so far about these queries, by any grader and with any status."""
+
+    def last_figures(self) -> list[Figure]:
+        """What the last gate measured; empty before the first."""
 
 
 class WheelReader:
@@ -96,6 +101,13 @@ class WheelReader:
             )
             found += [Judgment(*row) for row in rows]
         return found
+
+    def last_figures(self) -> list[Figure]:
+        """What the last gate measured; empty before the first."""
+        return [
+            Figure(metric, int(k), segment, system, Interval(value, low, high), int(queries))
+            for metric, k, segment, system, value, low, high, queries in self._rows("last_figures")
+        ]
 
     def _grades(self, role: str) -> list[GradedPair]:
         rows = self._rows("grades", role=role)

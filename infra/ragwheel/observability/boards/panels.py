@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 PanelKind = Literal["stat", "timeseries", "table", "bargauge", "gauge"]
 #: Grafana's unit identifiers that we use; `percentunit` takes 1 for 100 %.
-Unit = Literal["none", "short", "percentunit", "s", "currencyUSD", "cps", "rowsps", "reqps"]
+Unit = Literal[
+    "none", "short", "percentunit", "s", "currencyUSD", "bytes", "cps", "rowsps", "reqps"
+]
 Color = Literal["green", "yellow", "orange", "red", "blue", "purple", "text"]
 Json = dict[str, Any]
 

@@ -14,6 +14,13 @@ from ragwheel.observability.boards.promql import (
 )
 from ragwheel.schemas import metrics as m
 
+
+def _per_query(kind: str) -> str:
+    """Feedback of one kind divided by queries, by segment."""
+    given = total_rate(m.FEEDBACK, "segment", where=f'kind="{kind}"', window="30m")
+    return f"{given} / on (segment) {total_rate(m.QUERIES, 'segment', window='30m')}"
+
+
 FLOW = PanelRow(
     "Flow",
     flow(
@@ -119,6 +126,27 @@ TRAFFIC = PanelRow(
         width=6,
     ),
     flow("Feedback per second", "By kind.", rates(m.FEEDBACK, "kind"), width=6),
+    series(
+        "Time of a retrieval, 95th percentile",
+        "As the services measured it, by stage; what sends no latency_ms is not in it.",
+        quantiles(m.RETRIEVAL_SECONDS, "stage", of=(0.95,)),
+        unit="s",
+        width=8,
+    ),
+    series(
+        "Answers with a citation",
+        "Citations per query of the last 30 minutes, by segment. A fall without a change of the "
+        "answering model is a fall of retrieval.",
+        query(_per_query("cited"), "{{segment}}"),
+        width=8,
+    ),
+    series(
+        "Thumbs down",
+        "Per query of the last 30 minutes, by segment.",
+        query(_per_query("thumbs_down"), "{{segment}}"),
+        unit="percentunit",
+        width=8,
+    ),
 )
 
 CLIENTS = PanelRow(
@@ -161,6 +189,44 @@ PROCESSES = PanelRow(
         unit="s",
         width=8,
         thresholds=((60, "yellow"), (300, "red")),
+    ),
+    series(
+        "Memory of a process",
+        "Resident, by process. Climbs without end: a leak; report it with its log.",
+        query(
+            'process_resident_memory_bytes{job=~"intake|accounts|grader|trainer"}',
+            "{{job}} {{instance}}",
+        ),
+        unit="bytes",
+        width=8,
+    ),
+    series(
+        "Processor time of a process",
+        "Cores in use. A process at 1 for long is its own limit: start another one.",
+        query(
+            'rate(process_cpu_seconds_total{job=~"intake|accounts|grader|trainer"}'
+            "[$__rate_interval])",
+            "{{job}} {{instance}}",
+        ),
+        width=8,
+    ),
+    series(
+        "Open files of a process",
+        "Share of what the system allows it.",
+        query(
+            'process_open_fds{job=~"intake|accounts|grader|trainer"} / process_max_fds',
+            "{{job}} {{instance}}",
+        ),
+        unit="percentunit",
+        width=8,
+        thresholds=((0.8, "red"),),
+    ),
+    series(
+        "Versions that run",
+        "Processes by job and version of ragwheel.",
+        query(f"count by (job, version) ({m.BUILD.name})", "{{job}} {{version}}"),
+        width=8,
+        decimals=0,
     ),
     series(
         "Oldest job in a grader",
