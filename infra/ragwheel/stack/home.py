@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ragwheel.operations.credentials import clickhouse_dir
 from ragwheel.operations.running import lock_path, state_path
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.stack.processes.exclusive import Exclusive, HeldError
@@ -16,7 +17,7 @@ class Home:
         self.root = root.expanduser().absolute()
         self.state_path = state_path(self.root)
         self.kafka_dir = self.root / "kafka"
-        self.clickhouse_dir = self.root / "clickhouse"
+        self.clickhouse_dir = clickhouse_dir(self.root)
         self.prometheus_dir = self.root / "prometheus"
         self.model_dir = self.root / "models"
         self.vector_cache_dir = self.root / "vectors"
