@@ -54,8 +54,8 @@ def main(argv: list[str] | None = None) -> int:
 
 async def _serve(arguments: argparse.Namespace) -> None:
     from ragwheel.stack.clickhouse.engine import Engine
+    from ragwheel.stack.clickhouse.entrance import keep_password
     from ragwheel.stack.clickhouse.front import Front
-    from ragwheel.stack.clickhouse.guard import keep_password
 
     end = asyncio.Event()
     on_stop(end.set)

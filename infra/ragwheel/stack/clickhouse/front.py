@@ -23,7 +23,7 @@ from ragwheel.stack.clickhouse.engine import (
     Statistics,
     chdb_errors,
 )
-from ragwheel.stack.clickhouse.guard import refuse_pages, require_password
+from ragwheel.stack.clickhouse.entrance import refuse_pages, require_password
 from ragwheel.stack.clickhouse.parameters import QueryRequest, read_request, status_of
 from ragwheel.stack.clickhouse.statement import (
     InlineInsert,

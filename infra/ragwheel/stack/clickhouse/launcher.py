@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ragwheel.operations.credentials import CLICKHOUSE_URL, USER, with_password
-from ragwheel.stack.clickhouse.guard import keep_password
+from ragwheel.stack.clickhouse.entrance import keep_password
 from ragwheel.stack.processes.loopback import PythonServer
 
 _ADDRESS = "http://127.0.0.1:{port}"
