@@ -22,7 +22,7 @@ AND_TYPES := tests=$$?; wait $$types || { cat $(TYPES_LOG); exit 1; }; exit $$te
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system-tools demo test check format unit integration wheel bench lock \
-	docs clean
+	docs clean clean-data
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -93,5 +93,9 @@ lock: setup ## lock the dependencies again (requirements/*.txt)
 	@$(UV) $(LOCK) pyproject.toml --extra streams -c requirements/dev.txt -o requirements/streams.txt
 	@$(UV) $(LOCK) pyproject.toml --extra trainers -c requirements/dev.txt -o requirements/trainers.txt
 
-clean: ## remove the virtual environment, caches and local data
-	@rm -rf $(VENV) .ragwheel .mypy_cache .pytest_cache .ruff_cache dist build
+clean: ## remove the virtual environment and caches; local stacks in .ragwheel keep their data
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist build
+
+clean-data: ## remove .ragwheel: events, labels that were paid for, and models
+	@test ! -e .ragwheel || { printf "delete .ragwheel with all events, labels and models? [y/N] "; \
+		read -r answer; [ "$$answer" = y ] && rm -rf .ragwheel; }

@@ -86,7 +86,10 @@ def main() -> None:
         with ClickHouseFront(Path(folder) / "front") as front:
             started_s = time.perf_counter() - began
             client = clickhouse_connect.get_client(
-                host="127.0.0.1", port=front.port, autogenerate_session_id=False
+                host="127.0.0.1",
+                port=front.port,
+                password=front.password,
+                autogenerate_session_id=False,
             )
             over_http = measure(client, arguments.rows, arguments.batch)
             client.close()

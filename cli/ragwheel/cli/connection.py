@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from ragwheel.operations.credentials import private_env
 from ragwheel.operations.running import StackState, choose_home, running_pid, running_state
 from ragwheel.schemas.errors import ConfigError, UnavailableError
 
@@ -44,7 +45,7 @@ def connect_to(home: Path | None) -> StackState | None:
         if home is not None:
             raise ConfigError(f"no stack is running in {root}: start one with `ragwheel up`")
         return None
-    for name, value in state.env.items():
+    for name, value in private_env(state).items():
         if name in ADDRESSES or not os.environ.get(name):
             os.environ[name] = value
     print(f"using the stack in {state.home} (pid {state.pid})", file=sys.stderr)

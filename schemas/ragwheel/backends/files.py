@@ -7,8 +7,8 @@ A reader or a crash finds either what was there before or all of what is new, ne
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,19 +17,21 @@ from pathlib import Path
 STAGED = ".new-"
 
 
-def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Write a file whole, over what was there; its folder is made if it is missing.
 
     Args:
-        mode: permissions; the file never has wider ones, not even while it is written.
+        mode: permissions, whatever the umask; the file never has wider ones, not even while it is
+            written. None: those of any new file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=STAGED)
-    staged = Path(name)
+    staged = _unused_name(path.parent)
+    handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-            os.fchmod(file.fileno(), mode)
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
         put_in_place(staged, path)
     finally:
         staged.unlink(missing_ok=True)
@@ -42,8 +44,8 @@ def staged_folder(parent: Path) -> Iterator[Path]:
     It is removed at the end unless it was put in its place.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=STAGED))
-    folder.chmod(0o755)
+    folder = _unused_name(parent)
+    folder.mkdir()
     try:
         yield folder
     finally:
@@ -60,6 +62,10 @@ def put_in_place(staged: Path, target: Path) -> None:
         _sync(path)
     staged.replace(target)
     _sync(target.parent)
+
+
+def _unused_name(parent: Path) -> Path:
+    return parent / f"{STAGED}{secrets.token_hex(8)}"
 
 
 def _sync(path: Path) -> None:

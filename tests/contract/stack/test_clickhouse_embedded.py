@@ -27,12 +27,13 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseFront]
 
 
 def connect(front: ClickHouseFront) -> Client:
-    return clickhouse_connect.get_client(host="127.0.0.1", port=front.port)
+    return clickhouse_connect.get_client(host="127.0.0.1", port=front.port, password=front.password)
 
 
 def request(front: ClickHouseFront, query: str, **headers: str) -> tuple[int, str]:
     url = f"http://127.0.0.1:{front.port}/"
-    http = urllib.request.Request(url, data=query.encode(), headers=headers)
+    shown = {"X-ClickHouse-Key": front.password, **headers}
+    http = urllib.request.Request(url, data=query.encode(), headers=shown)
     try:
         with urllib.request.urlopen(http, timeout=30) as response:  # noqa: S310 loopback
             return response.status, response.read().decode()
@@ -105,8 +106,9 @@ def test_pages_in_a_browser_cannot_reach_the_data(front: ClickHouseFront) -> Non
 
 def test_a_get_request_changes_nothing(front: ClickHouseFront) -> None:
     url = f"http://127.0.0.1:{front.port}/?query=CREATE+TABLE+g+(a+UInt8)+ENGINE=Memory"
+    http = urllib.request.Request(url, headers={"X-ClickHouse-Key": front.password})
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(url, timeout=30)
+        urllib.request.urlopen(http, timeout=30)  # noqa: S310 loopback
     assert refused.value.headers["X-ClickHouse-Exception-Code"] == "164"
     refused.value.close()
 
@@ -122,7 +124,8 @@ def test_an_encoding_that_lies_is_an_error_and_not_data(front: ClickHouseFront) 
 
 def test_default_format_and_the_zone_are_those_of_a_server(front: ClickHouseFront) -> None:
     url = f"http://127.0.0.1:{front.port}/?default_format=JSON"
-    http = urllib.request.Request(url, data=b"SELECT timezone() AS zone")
+    headers = {"X-ClickHouse-Key": front.password}
+    http = urllib.request.Request(url, data=b"SELECT timezone() AS zone", headers=headers)
     with urllib.request.urlopen(http, timeout=30) as response:  # noqa: S310 loopback
         assert json.load(response)["data"] == [{"zone": "UTC"}]
         assert response.headers["X-ClickHouse-Timezone"] == "UTC"
@@ -130,7 +133,10 @@ def test_default_format_and_the_zone_are_those_of_a_server(front: ClickHouseFron
 
 def test_form_encoded_queries_are_read(front: ClickHouseFront) -> None:
     client = clickhouse_connect.get_client(
-        host="127.0.0.1", port=front.port, form_encode_query_params=True
+        host="127.0.0.1",
+        port=front.port,
+        password=front.password,
+        form_encode_query_params=True,
     )
     assert client.query("SELECT {v:String}", parameters={"v": "ü"}).result_rows == [("ü",)]
     client.close()

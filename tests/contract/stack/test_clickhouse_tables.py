@@ -86,7 +86,7 @@ def test_rows_beyond_their_ttl_go_at_a_merge(client: Client) -> None:
         "CREATE TABLE t (ts DateTime, v UInt8) ENGINE = MergeTree ORDER BY v"
         " TTL ts + INTERVAL 1 DAY"
     )
-    client.command("INSERT INTO t VALUES (now(), 1), (now() - INTERVAL 2 DAY, 2)")
+    client.command("INSERT INTO t SELECT now(), 1 UNION ALL SELECT now() - INTERVAL 2 DAY, 2")
     client.command("OPTIMIZE TABLE t FINAL")
     assert client.query("SELECT v FROM t").result_rows == [(1,)]
 

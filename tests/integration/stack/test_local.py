@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import pytest
 from tests.rigs.children import end, module, spawn
 
 from ragwheel.backends.clickhouse import connect
+from ragwheel.operations.credentials import private_env, read_password
 from ragwheel.operations.overview import table_rows
 from ragwheel.operations.running import StackState, read_state
 from ragwheel.schemas.settings import ClickHouseSettings
@@ -158,7 +160,7 @@ def status_of(up: Up) -> dict[str, Any]:
 
 def wait_for_rows(up: Up, name: str, rows: int) -> None:
     """Waits until a table holds exactly so many rows as readers see them."""
-    client = connect(settings_in(up.state.env, ClickHouseSettings))
+    client = connect(settings_in(private_env(up.state), ClickHouseSettings))
     try:
         wait_until(
             lambda: next(t.rows for t in table_rows(client) if t.table == name) == rows,
@@ -216,12 +218,13 @@ def test_events_of_a_file_land_and_are_graded(stack: Up) -> None:
 
 
 def test_the_shown_variables_lead_to_the_stack(stack: Up) -> None:
-    exports = [line.split() for line in stack.output.splitlines() if "export " in line]
-    variables = dict(words[1].split("=", 1) for words in exports)
-    assert variables["RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS"]
+    exports = [line.strip() for line in stack.output.splitlines() if "export " in line]
+    assert [line for line in exports if "RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS=" in line]
+    run = f"{sys.executable} -m ragwheel.cli"
+    script = "\n".join([*exports, f"{run} topics --dry-run", f"{run} migrate --dry-run >&2"])
     done = subprocess.run(
-        [sys.executable, "-m", "ragwheel.cli", "topics", "--dry-run"],
-        env=clean_environment(**variables),
+        ["/bin/sh", "-ec", script],
+        env=clean_environment(),
         capture_output=True,
         text=True,
         timeout=60,
@@ -229,6 +232,32 @@ def test_the_shown_variables_lead_to_the_stack(stack: Up) -> None:
     )
     assert done.stdout == "all topics exist\n"
     assert "using the stack" not in done.stderr
+
+
+def test_the_password_is_shown_nowhere_and_reaches_processes_by_their_environment(
+    stack: Up,
+) -> None:
+    password = read_password(stack.home / "clickhouse").encode()
+    assert password not in stack.output.encode()
+    for path in (stack.home / "state.json", *(stack.home / "logs").iterdir()):
+        assert password not in path.read_bytes(), path
+    for pid in processes_of(stack.home) | {stack.process.pid}:
+        assert password not in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_everything_in_the_home_is_its_owners_alone(stack: Up) -> None:
+    """Also what Kafka, the engine and the workers write."""
+    wrong = {}
+    paths = [stack.home, *stack.home.rglob("*")]
+    for path in paths:
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:  # merged away meanwhile
+            continue
+        if not stat.S_ISLNK(mode) and mode & 0o077:
+            wrong[str(path.relative_to(stack.home))] = oct(stat.S_IMODE(mode))
+    assert len(paths) > 100
+    assert wrong == {}
 
 
 def test_a_second_stack_in_the_same_home_is_refused(stack: Up) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -289,6 +290,15 @@ def test_the_supervisor_names_the_service_that_ended(tmp_path: Path) -> None:
         assert eventually(lambda: broken.poll() is not None)
         with pytest.raises(ProcessFailedError, match="broken ended with exit status 3"):
             supervisor.check()
+
+
+def test_a_chosen_port_is_none_that_the_system_hands_out_by_itself() -> None:
+    with socket.socket() as outgoing:
+        outgoing.bind(("127.0.0.1", 0))
+        handed_out = outgoing.getsockname()[1]
+    range_file = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first = int(range_file.read_text("ascii").split()[0]) if range_file.exists() else 49_152
+    assert max(free_port() for _ in range(200)) < first <= handed_out
 
 
 def test_free_ports_are_free() -> None:

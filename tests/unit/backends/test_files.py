@@ -31,6 +31,18 @@ def test_permissions_do_not_depend_on_the_umask(tmp_path: Path, mode: int) -> No
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == mode
 
 
+def test_a_file_without_a_mode_of_its_own_and_a_folder_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        files.replace_file(tmp_path / "state", b"")
+        with files.staged_folder(tmp_path) as staged:
+            files.put_in_place(staged, tmp_path / "model")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o700
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "state"
     path.mkdir()

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, TCPConnector
+from aiohttp import ClientSession, TCPConnector, encode_basic_auth
 from aiohttp.test_utils import unused_port
 from aiohttp.web import TCPSite
 
 from ragwheel.stack.clickhouse.engine import EngineError, Result, Statistics
 from ragwheel.stack.clickhouse.front import Front, Limits
 
+PASSWORD = "p:ss/wörd"
 LIMITS = Limits(body_bytes=100_000, statement_bytes=10_000)
 
 
@@ -81,6 +82,10 @@ class FakeEngine:
     def version(self) -> str:
         return "1.2.3"
 
+    def ask(self, question: bytes) -> bytes:
+        """A tree without anything in it, for whatever statement."""
+        return b'["{}", 1]' if b"parseQueryToJSON" in question else b""
+
     def open_session(self, **options: Any) -> FakeSession:
         self.sessions.append(FakeSession(self, options))
         return self.sessions[-1]
@@ -106,12 +111,13 @@ class Rig:
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
     engine = FakeEngine()
-    front = Front(engine, LIMITS)  # type: ignore[arg-type]
+    front = Front(engine, PASSWORD, LIMITS)  # type: ignore[arg-type]
     runner = front.runner()
     await runner.setup()
     port = unused_port()
     await TCPSite(runner, "127.0.0.1", port).start()
-    async with ClientSession(connector=TCPConnector(force_close=True)) as http:
+    headers = {"Authorization": encode_basic_auth("default", PASSWORD)}
+    async with ClientSession(connector=TCPConnector(force_close=True), headers=headers) as http:
         yield Rig(engine, http, f"http://127.0.0.1:{port}/", port)
     await runner.cleanup()
     front.close()
@@ -141,10 +147,11 @@ async def test_url_parameters_are_sorted_into_settings_values_and_transport(rig:
 
 async def test_a_query_in_the_url_stands_before_the_body(rig: Rig) -> None:
     await rig.post(b"(1)", {"query": "INSERT INTO t VALUES"})
-    assert rig.engine.queries[0][0] == b"INSERT INTO t VALUES\n(1)"
     await rig.post(b"\nA", {"query": "INSERT INTO t FORMAT CSV"})
-    assert rig.engine.statements == [(b"INSERT INTO t ", "CSV")]
-    assert rig.engine.inserts[0].data == b"\nA"
+    assert rig.engine.statements == [(b"INSERT INTO t ", "Values"), (b"INSERT INTO t ", "CSV")]
+    assert [insert.data for insert in rig.engine.inserts] == [b"\n(1)", b"\nA"]
+    await rig.post(b"LIKE 1", {"query": "SHOW TABLES"})
+    assert rig.engine.queries[0][0] == b"SHOW TABLES\nLIKE 1"
 
 
 async def test_an_insert_passes_its_decoded_data_on(rig: Rig) -> None:
@@ -191,7 +198,8 @@ async def test_an_error_is_answered_after_the_body_was_read(rig: Rig) -> None:
 async def test_a_client_that_leaves_in_mid_insert_inserts_nothing(rig: Rig) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", rig.port)
     writer.write(
-        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n"
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n"
+        b"Authorization: " + encode_basic_auth("default", PASSWORD).encode() + b"\r\n\r\n"
         b"INSERT INTO t FORMAT CSV\nhalf of it"
     )
     await writer.drain()
@@ -236,11 +244,92 @@ async def test_get_is_read_only_and_answers_health_checks(rig: Rig) -> None:
             assert await answer.text() == "Ok.\n"
 
 
-async def test_requests_of_web_pages_are_refused(rig: Rig) -> None:
-    for headers in ({"Origin": "http://example.org"}, {"Host": "example.org"}, {"Origin": "null"}):
-        status, _, _ = await rig.post(b"SELECT 1", headers=headers)
-        assert status == 403
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://example.org"},
+        {"Origin": "null"},
+        {"Host": "example.org"},
+        {"Host": "127.0.0.1.example.org"},
+        {"Host": "localhost."},
+        {"Host": "example.org:127.0.0.1"},
+        {"Host": "[::ffff:127.0.0.1]"},
+        {"Host": ""},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "CROSS-SITE"},
+        {"Sec-Fetch-Site": ""},
+        {"Referer": "http://example.org/"},
+        {"Upgrade": "websocket", "Connection": "Upgrade"},
+        {"Access-Control-Request-Method": "POST"},
+    ],
+)
+async def test_requests_of_web_pages_are_refused_even_with_the_password(
+    rig: Rig, headers: dict[str, str]
+) -> None:
+    status, _, text = await rig.post(b"SELECT 1", headers=headers)
+    assert (status, b"ACCESS_DENIED" in text) == (403, True)
     assert rig.engine.sessions == []
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Host": "localhost:1"}, {"Host": "[::1]:8"}, {"Sec-Fetch-Site": "none"}]
+)
+async def test_other_programs_of_this_machine_are_served(rig: Rig, headers: dict[str, str]) -> None:
+    assert (await rig.post(b"SELECT 1", headers=headers))[0] == 200
+
+
+async def test_a_preflight_of_a_page_gets_no_leave(rig: Rig) -> None:
+    headers = {"Origin": "http://example.org", "Access-Control-Request-Method": "POST"}
+    async with rig.http.options(rig.url, headers=headers) as answer:
+        assert answer.status == 405
+        assert not [name for name in answer.headers if name.startswith("Access-Control-Allow")]
+
+
+def _basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": encode_basic_auth(user, password)}
+
+
+@pytest.mark.parametrize(
+    ("headers", "params"),
+    [
+        ({}, {}),
+        (_basic("default", ""), {}),
+        (_basic("default", "wrong"), {}),
+        (_basic("default", PASSWORD + "x"), {}),
+        (_basic("default", PASSWORD[:-1]), {}),
+        (_basic("admin", PASSWORD), {}),
+        (_basic("", PASSWORD), {}),
+        ({"Authorization": f"Bearer {PASSWORD}".encode().decode("latin-1")}, {}),
+        ({"Authorization": "Basic ***"}, {}),
+        ({"X-ClickHouse-User": "default"}, {}),
+        ({"X-ClickHouse-User": "default", "X-ClickHouse-Key": "wrong"}, {}),
+        ({}, {"user": "default", "password": PASSWORD}),
+    ],
+)
+async def test_who_does_not_show_the_password_gets_a_servers_refusal(
+    rig: Rig, headers: dict[str, str], params: dict[str, str]
+) -> None:
+    async with (
+        ClientSession() as stranger,
+        stranger.post(rig.url, data=b"SELECT 1", headers=headers, params=params) as answer,
+    ):
+        assert answer.status == 403
+        assert answer.headers["X-ClickHouse-Exception-Code"] == "516"
+        assert "WWW-Authenticate" not in answer.headers, "a browser would ask the user"
+        text = await answer.text()
+    assert "AUTHENTICATION_FAILED" in text
+    assert PASSWORD not in text
+    assert rig.engine.sessions == []
+
+
+async def test_the_password_is_taken_in_clickhouses_own_headers_too(rig: Rig) -> None:
+    headers = {"X-ClickHouse-User": "default", "X-ClickHouse-Key": PASSWORD}
+    async with (
+        ClientSession() as other,
+        other.post(rig.url, data=b"SELECT 1", headers=headers) as answer,
+    ):
+        assert answer.status == 200
 
 
 async def test_external_tables_are_refused_by_name(rig: Rig) -> None:

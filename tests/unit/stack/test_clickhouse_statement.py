@@ -34,6 +34,12 @@ from ragwheel.stack.clickhouse.statement import (
             b"1",
         ),
         (b"INSERT INTO db.t (format, values) FORMAT CSV\n", None, "CSV", b""),
+        (
+            b"INSERT INTO t VALUES (1), ('FORMAT CSV')",
+            b"INSERT INTO t ",
+            "Values",
+            b" (1), ('FORMAT CSV')",
+        ),
     ],
 )
 def test_inline_data_begins_after_the_name_of_its_format(
@@ -52,8 +58,6 @@ def test_inline_data_begins_after_the_name_of_its_format(
         b"",
         b"SELECT 1 FORMAT Native",
         b"INSERT INTO t SELECT * FROM u FORMAT Native",
-        b"INSERT INTO t VALUES (1), ('FORMAT CSV')",
-        b"INSERT INTO t (a) VALUES (1) FORMAT CSV",
         b"INSERT INTO t FROM INFILE 'x' FORMAT CSV",
         b"INSERT INTO t WITH x AS (SELECT 1) SELECT * FROM x FORMAT CSV",
         b"(SELECT 1)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,59 @@ def test_paths_are_absolute_so_that_children_may_change_directory(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert Home(Path("here")).log_path("intake") == tmp_path / "here" / "logs" / "intake.log"
+
+
+def _modes(root: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in (root, *root.rglob("*"))}
+
+
+def test_what_an_earlier_stack_left_open_is_closed_to_others_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "home"
+    for folder in ("logs", "kafka/storage", "own"):
+        (root / folder).mkdir(parents=True)
+    for file in ("logs/intake.log", "kafka/storage/00.log", "state.json", "own/notes"):
+        (root / file).touch()
+        (root / file).chmod(0o644)
+    (tmp_path / "elsewhere").touch(0o644)
+    (root / "kafka" / "link").symlink_to(tmp_path / "elsewhere")
+    home = Home(root)
+    home.acquire()
+    home.release()
+    modes = _modes(root)
+    assert [modes[name] for name in ("home", "logs", "kafka", "storage")] == [0o700] * 4
+    assert [modes[name] for name in ("intake.log", "00.log", "state.json")] == [0o600] * 3
+    assert (modes["own"], modes["notes"]) == (0o755, 0o644), "the user's own stays as it is"
+    assert stat.S_IMODE((tmp_path / "elsewhere").stat().st_mode) == 0o644
+
+
+def test_what_is_created_while_a_home_is_held_is_its_owners_alone(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.acquire()
+    home.log_path("intake").parent.mkdir()
+    home.log_path("intake").touch()
+    assert set(_modes(home.root).values()) == {0o700, 0o600}
+    home.release()
+    (tmp_path / "after").touch()
+    assert stat.S_IMODE((tmp_path / "after").stat().st_mode) == 0o644
+
+
+def test_a_home_that_is_refused_changes_nothing_for_this_process(tmp_path: Path) -> None:
+    holder = Home(tmp_path)
+    holder.acquire()
+    with pytest.raises(ConfigError):
+        Home(tmp_path).acquire()
+    assert os.umask(0o077) == 0o077, "the holder's"
+    holder.release()
+    assert os.umask(0o022) == 0o022
+
+
+def test_the_last_of_two_homes_lets_others_in_again(tmp_path: Path) -> None:
+    homes = [Home(tmp_path / name) for name in ("one", "two")]
+    for home in homes:
+        home.acquire()
+    homes[0].release()
+    assert os.umask(0o077) == 0o077
+    homes[1].release()
+    assert os.umask(0o022) == 0o022

@@ -38,6 +38,7 @@ def run(
     """
     from ragwheel.cli.output import report, tell
     from ragwheel.cli.views.announcement import Announcement, tables
+    from ragwheel.operations.credentials import public_env
     from ragwheel.operations.extras import require_extra
     from ragwheel.operations.running import choose_home
 
@@ -50,7 +51,8 @@ def run(
         choose_home(home), components=components, prometheus=prometheus, on_progress=tell
     ) as stack:
         state = stack.state
-        env = {name: state.env[name] for name in _EXPORTED if name in state.env}
+        shown = public_env(state.env, Path(state.home))
+        env = {name: shown[name] for name in _EXPORTED if name in shown}
         running = Announcement(state.home, state.pid, env, state.processes)
         report(running, tables, as_json=as_json)
         stack.wait()

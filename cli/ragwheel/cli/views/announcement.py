@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Group
 from rich.text import Text
 
 from ragwheel.cli.output import right, table
+from ragwheel.operations.credentials import CLICKHOUSE_URL, shell_value
 from ragwheel.operations.running import ProcessState
 
 
@@ -35,7 +37,7 @@ def tables(report: Announcement) -> Group:
     ]
     # Never wrapped: they are copied into a shell.
     exports = Text(
-        "\n".join(f"  export {name}={shlex.quote(value)}" for name, value in report.env.items()),
+        "\n".join(f"  export {name}={_value(report, name)}" for name in report.env),
         no_wrap=True,
         overflow="ignore",
     )
@@ -51,3 +53,11 @@ def tables(report: Announcement) -> Group:
         "",
         f"Ctrl-C stops everything; the data stay in {report.home}",
     )
+
+
+def _value(report: Announcement, name: str) -> str:
+    """For a shell. The password of the stack's own ClickHouse is read there, and shown nowhere."""
+    local = any(process.name == "clickhouse" for process in report.processes)
+    if name == CLICKHOUSE_URL and local:
+        return shell_value(report.env[name], Path(report.home))
+    return shlex.quote(report.env[name])

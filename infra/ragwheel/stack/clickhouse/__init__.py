@@ -5,9 +5,9 @@ process uses the same `clickhouse-connect` client as in production. Start it wit
 or `python -m ragwheel.stack.clickhouse`. What it promises is the contract suite in
 tests/contract/stack, which also runs against a real server.
 
-It trusts whoever can reach its port, like a ClickHouse whose `default` user has no password:
-credentials are accepted and ignored, and a query may read files that this user may read. It
-therefore listens on 127.0.0.1 only and refuses requests that come from a web page.
+It listens on 127.0.0.1, asks for the password that stands in its data directory and refuses
+requests that come from a web page (`entrance`). It runs no statement that reaches files, other
+servers or programs (`privileges`, `admission`).
 """
 
 from ragwheel.stack.clickhouse.launcher import ClickHouseFront

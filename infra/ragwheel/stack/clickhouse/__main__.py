@@ -54,13 +54,14 @@ def main(argv: list[str] | None = None) -> int:
 
 async def _serve(arguments: argparse.Namespace) -> None:
     from ragwheel.stack.clickhouse.engine import Engine
+    from ragwheel.stack.clickhouse.entrance import keep_password
     from ragwheel.stack.clickhouse.front import Front
 
     end = asyncio.Event()
     on_stop(end.set)
     with (
         closing(Engine(arguments.data_dir / "engine")) as engine,
-        closing(Front(engine)) as front,
+        closing(Front(engine, keep_password(arguments.data_dir))) as front,
     ):
         async with listening(front.runner(), arguments.port, arguments.port_file) as port:
             _log.info("ClickHouse %s answers on http://127.0.0.1:%d", engine.version(), port)

@@ -8,6 +8,7 @@ chDB releases the interpreter lock while it works.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ragwheel.schemas.errors import DependencyError
+from ragwheel.stack.clickhouse import privileges
 
 _CODE = re.compile(r"Code: (\d+)\. ")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -100,14 +102,24 @@ class Engine:
             raise DependencyError("chdb", 'pip install "ragwheel[local]"') from error
         # chdb is only partly annotated.
         self._connect = cast("Callable[[str], Any]", chdb.connect)
-        self._path = str(path)
+        self._path = f"{path}?config-file={privileges.prepare(path)}"
         # The engine lives as long as some connection does.
         self._anchor = self._connect(self._path)
+        self._asking = threading.Lock()
 
     def version(self) -> str:
         """ClickHouse's version."""
-        body: bytes = self._anchor.query("SELECT version()", "TabSeparated").bytes()
-        return body.decode().strip()
+        return self.ask(b"SELECT version()").decode().strip()
+
+    def ask(self, question: bytes) -> bytes:
+        """The answer to a question of our own, outside every session.
+
+        Raises:
+            EngineError: the engine refuses it.
+        """
+        with self._asking, chdb_errors():
+            body: bytes = self._anchor.query(question, "TabSeparatedRaw").bytes()
+            return body
 
     def close(self) -> None:
         """Closes the engine; sessions must be closed before."""

@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 import orjson
 from aiohttp import web
 
+from ragwheel.stack.clickhouse.admission import Admission
 from ragwheel.stack.clickhouse.body import RequestBody, too_large
 from ragwheel.stack.clickhouse.engine import (
     Engine,
@@ -22,6 +23,7 @@ from ragwheel.stack.clickhouse.engine import (
     Statistics,
     chdb_errors,
 )
+from ragwheel.stack.clickhouse.entrance import refuse_pages, require_password
 from ragwheel.stack.clickhouse.parameters import QueryRequest, read_request, status_of
 from ragwheel.stack.clickhouse.statement import (
     InlineInsert,
@@ -62,11 +64,14 @@ class Front:
 
     Args:
         engine: open; the caller closes it after `close`.
+        password: what every request must show.
         limits: bounds on requests.
     """
 
-    def __init__(self, engine: Engine, limits: Limits | None = None) -> None:
+    def __init__(self, engine: Engine, password: str, limits: Limits | None = None) -> None:
         self._engine = engine
+        self._password = password
+        self._admission = Admission(engine)
         self._limits = limits or Limits()
         self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="chdb")
         self._version = engine.version()
@@ -98,7 +103,8 @@ class Front:
     async def _handle(self, http: web.Request) -> web.StreamResponse:
         query_id = http.query.get("query_id") or str(uuid.uuid4())
         try:
-            _refuse_web_pages(http)
+            refuse_pages(http.headers)
+            require_password(http.headers, self._password)
             return await self._answer(http, query_id)
         except EngineError as error:
             return self._failure(error, query_id)
@@ -150,7 +156,7 @@ class Front:
                 self._check_statement(len(text))
         if isinstance(verdict, InlineInsert):
             data = text[verdict.data_offset :]
-            statistics = await self._insert(session, verdict, data, body)
+            statistics = await self._insert(request, session, verdict, data, body)
             return web.Response(headers=self._headers(query_id, statistics))
         parts = [text]
         size = len(text)
@@ -161,8 +167,15 @@ class Front:
         return await self._query(http, request, b"".join(parts), session, query_id)
 
     async def _insert(
-        self, session: Session, parts: InlineInsert, data: bytes, body: RequestBody
+        self,
+        request: QueryRequest,
+        session: Session,
+        parts: InlineInsert,
+        data: bytes,
+        body: RequestBody,
     ) -> Statistics:
+        statement = b"%s FORMAT %s" % (parts.statement, parts.format.encode())
+        await self._run(self._admission.check, statement, request.parameters)
         insert = await self._run(session.insert, parts.statement, parts.format)
         try:
             with chdb_errors():
@@ -186,6 +199,7 @@ class Front:
     async def _query(
         self, http: web.Request, request: QueryRequest, sql: bytes, session: Session, query_id: str
     ) -> web.StreamResponse:
+        await self._run(self._admission.check, sql, request.parameters)
         output_format = trailing_format(sql) or request.output_format
         streamable = (
             not request.buffered
@@ -271,13 +285,3 @@ def _late_error(error: EngineError, tag: str) -> bytes:
     marker = b"__exception__\r\n"
     footer = b"\n%d %s\r\n" % (len(message) + 1, tag.encode())
     return b"\r\n" + marker + tag.encode() + b"\r\n" + message + footer + marker
-
-
-def _refuse_web_pages(http: web.Request) -> None:
-    """A page in the user's browser can post to loopback; it must not reach the data.
-
-    Browsers name the page in Origin, and a rebound host name in Host.
-    """
-    host = (http.host or "").rpartition(":")[0] or http.host
-    if "Origin" in http.headers or host not in ("127.0.0.1", "localhost", "[::1]"):
-        raise EngineError.of(497, "requests of web pages are refused", "ACCESS_DENIED")

@@ -41,7 +41,9 @@ _STATUS_BY_CODE: dict[int, int] = {
     # Its compression is unknown or broken.
     **dict.fromkeys((89, 271), 400),
     164: 403,  # a write in a read-only request
+    452: 403,  # a setting that nobody may change
     497: 403,  # access denied
+    516: 403,  # wrong or no password
     # A column, function, type, table, database or setting is unknown.
     **dict.fromkeys((16, 46, 47, 50, 60, 81, 115), 404),
     159: 408,  # the time limit of a query

@@ -26,8 +26,8 @@ _TOKEN = re.compile(
 # line break, because binary data may begin with bytes that look like space.
 _BEFORE_DATA = re.compile(rb"[ \t]*;?[ \t]*(?:\r?\n)?")
 _TRAILING_FORMAT = re.compile(rb"\bFORMAT\s+([A-Za-z]\w*)\s*;?\s*$", re.IGNORECASE)
-# After one of these an INSERT brings no inline data of a named format.
-_OTHER_INSERTS = frozenset({b"SELECT", b"WITH", b"VALUES", b"FROM", b"WATCH"})
+# After one of these an INSERT brings no inline data.
+_OTHER_INSERTS = frozenset({b"SELECT", b"WITH", b"FROM", b"WATCH"})
 _WITH_RESULT = frozenset(
     {b"SELECT", b"WITH", b"SHOW", b"DESCRIBE", b"DESC", b"EXISTS", b"EXPLAIN", b"CHECK"}
 )
@@ -45,8 +45,8 @@ class InlineInsert:
     """An INSERT whose data follows it in the same text.
 
     Attributes:
-        statement: up to but without `FORMAT`, e.g. `INSERT INTO t (a) SETTINGS x = 1`.
-        format: name of the data's format, e.g. `Native`.
+        statement: up to but without `FORMAT` or `VALUES`, e.g. `INSERT INTO t (a)`.
+        format: name of the data's format, e.g. `Native`; `Values` after `VALUES`.
         data_offset: where the data begins in the text.
     """
 
@@ -77,7 +77,7 @@ def trailing_format(text: bytes) -> str | None:
 
 
 def inline_insert(text: bytes, *, complete: bool) -> InlineInsert | NotInline:
-    """Splits `INSERT … FORMAT x <data>`.
+    """Splits `INSERT … FORMAT x <data>` and `INSERT … VALUES <data>`.
 
     Args:
         text: the beginning of the request's text.
@@ -112,6 +112,8 @@ def inline_insert(text: bytes, *, complete: bool) -> InlineInsert | NotInline:
             return InlineInsert(text[:format_start], text[start:end].decode(), data_offset)
         elif value == b"FORMAT":
             format_start = start
+        elif value == b"VALUES":
+            return InlineInsert(text[:start], "Values", end)
         elif value in _OTHER_INSERTS:
             return NotInline.OTHER
     return NotInline.OTHER if complete else NotInline.UNDECIDED

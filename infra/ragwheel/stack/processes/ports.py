@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from pathlib import Path
 
 _READY_PROBE_S = 0.5
+# Below what Linux (32768) and macOS (49152) hand out for outgoing connections and for port 0: a
+# port that was chosen here and is bound a moment later is not taken by chance in between.
+_CHOICE = range(20_000, 32_768)
 
 
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that nobody listened on a moment ago.
 
-    Another process may take it before the caller does; servers that can bind port 0 should.
+    Only somebody who asks for this very port can take it before the caller does.
+
+    Raises:
+        OSError: 127.0.0.1 cannot be bound.
     """
+    for _ in _CHOICE:
+        port = secrets.choice(_CHOICE)
+        if port_is_free(port):
+            return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        chosen: int = probe.getsockname()[1]
+        return chosen
 
 
 def port_is_free(port: int) -> bool:
