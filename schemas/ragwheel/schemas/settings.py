@@ -2,7 +2,8 @@
 
 Names are `RAGWHEEL_` + the field's name in upper case. A setting of another process is ignored;
 a name that no process knows is an error, because a misspelt setting that does nothing is worse
-than a process that does not start. docs/settings.md is printed from here and compared in a test.
+than a process that does not start. What Kubernetes injects is neither: see `kubernetes`.
+docs/settings.md is printed from here and compared in a test.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ragwheel.schemas import limits
 from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.kubernetes import is_injected
 
 PREFIX = "RAGWHEEL_"
 #: Read by the launcher and the test suite, not by a process of the product.
@@ -41,6 +43,15 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         env_parse_none_str="none",
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_set_by_kubernetes(cls, value: object, info: ValidationInfo) -> object:
+        """Nobody set what a Service of that name injected: the default holds."""
+        field = str(info.field_name)
+        if not is_injected(PREFIX + field.upper(), value):
+            return value
+        return cls.model_fields[field].get_default(call_default_factory=True)
 
 
 class KafkaSettings(Settings):
@@ -292,8 +303,8 @@ def load(settings: type[_Settings], **overrides: Any) -> _Settings:
             names the variable and what it must be.
     """
     known = known_variables()
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in known:
+    for name, value in sorted(os.environ.items()):
+        if name.startswith(PREFIX) and name not in known and not is_injected(name, value):
             bare = [variable.removeprefix(PREFIX) for variable in known]
             close = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1)
             hint = f"; did you mean {PREFIX}{close[0]}?" if close else "; see docs/settings.md"
