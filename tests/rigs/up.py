@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import orjson
 from tests.rigs.children import module, spawn
 
 from ragwheel.operations.running import StackState, read_state
@@ -102,3 +104,13 @@ class Up:
         status = self.process.wait(STOP_S)
         wait_until(lambda: not processes_of(self.home), STOP_S, "every process has ended")
         return status
+
+
+def status_of(up: Up) -> dict[str, Any]:
+    """`ragwheel status --json`."""
+    done = ragwheel("status", "--json", "--home", str(up.home))
+    assert done.stdout, done.stderr
+    found = orjson.loads(done.stdout)
+    assert isinstance(found, dict)
+    assert done.returncode == (0 if found["healthy"] else 1)
+    return found

@@ -28,6 +28,7 @@ TOOL_VARIABLES: Mapping[str, str] = {
     "RAGWHEEL_CI": "Set in CI: a test that cannot run is an error instead of a skip.",
     "RAGWHEEL_HOME": "Folder of the local stack, instead of `./.ragwheel`.",
     "RAGWHEEL_TEST_CLICKHOUSE_URL": "A real ClickHouse to run the contract tests against.",
+    "RAGWHEEL_TEST_DRILL_S": "How long the drill of the test suite lasts, instead of 40 s.",
 }
 
 _Settings = TypeVar("_Settings", bound="Settings")

@@ -16,7 +16,16 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 from tests.rigs.children import end, spawn
-from tests.rigs.up import START_S, STOP_S, Up, clean_environment, processes_of, ragwheel, wait_until
+from tests.rigs.up import (
+    START_S,
+    STOP_S,
+    Up,
+    clean_environment,
+    processes_of,
+    ragwheel,
+    status_of,
+    wait_until,
+)
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.operations.overview import table_rows
@@ -60,16 +69,6 @@ def stack(start: Callable[..., Up], folder: Path) -> Up:
     up = start(folder / "shared", "trainer", env={"RAGWHEEL_SAMPLE_RATE": "1"})
     up.says("Ctrl-C stops everything")
     return up
-
-
-def status_of(up: Up) -> dict[str, Any]:
-    """`ragwheel status --json`."""
-    done = ragwheel("status", "--json", "--home", str(up.home))
-    assert done.stdout, done.stderr
-    found = orjson.loads(done.stdout)
-    assert isinstance(found, dict)
-    assert done.returncode == (0 if found["healthy"] else 1)
-    return found
 
 
 def wait_for_rows(up: Up, name: str, rows: int) -> None:
