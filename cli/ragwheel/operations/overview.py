@@ -15,6 +15,7 @@ from ragwheel.accounting.reader import Groups, read_accounts
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.positions import Broker
 from ragwheel.operations.running import ProcessState, StackState
+from ragwheel.schemas.identity import is_stand_in
 from ragwheel.schemas.settings import GraderSettings, IntakeSettings, KafkaSettings
 from ragwheel.schemas.tables import ALL_TABLES
 
@@ -36,9 +37,10 @@ class TableRows:
 
 @dataclass(frozen=True, slots=True)
 class LabelCount:
-    """Labels of one role, status and grade. Cost in USD, as the price table has it."""
+    """Labels of one role, model, status and grade. Cost in USD, as the price table has it."""
 
     role: str
+    model: str
     status: str
     grade: int | None
     labels: int
@@ -107,6 +109,18 @@ class Overview:
 
     @computed_field
     @property
+    def stand_in_labels(self) -> int:
+        """Labels that are no LLM's."""
+        return sum(label.labels for label in self.labels if is_stand_in(label.model))
+
+    @computed_field
+    @property
+    def stand_in(self) -> bool:
+        """Whether the local stack's grader asks a stand-in instead of an LLM."""
+        return any(process.name == "llm" for process in self.processes)
+
+    @computed_field
+    @property
     def healthy(self) -> bool:
         """Nothing is lost and everything runs."""
         return self.unaccounted == 0 and not self.down
@@ -150,8 +164,8 @@ SELECT table, sum(rows) FROM system.parts
 WHERE active AND database = currentDatabase() GROUP BY table
 """
 _LABELS = """
-SELECT role, status, grade, count(), sum(cost_usd) FROM v_labels
-GROUP BY role, status, grade ORDER BY role, status, grade
+SELECT role, model, status, grade, count(), sum(cost_usd) FROM v_labels
+GROUP BY role, model, status, grade ORDER BY role, model, status, grade
 """
 _MODELS = """
 SELECT model_id, argMax(action, ts), argMax(reason, ts), max(ts) AS last FROM v_models
@@ -179,7 +193,7 @@ def table_rows(client: Client) -> list[TableRows]:
 
 
 def label_counts(client: Client) -> list[LabelCount]:
-    """Labels by role, status and grade."""
+    """Labels by role, model, status and grade."""
     return [LabelCount(*row) for row in client.query(_LABELS).result_rows]
 
 

@@ -23,6 +23,7 @@ from ragwheel.stack.composition import (
     demo_llm,
     local_defaults,
     ragwheel_settings,
+    require_key,
 )
 from ragwheel.stack.home import Home
 from ragwheel.stack.kafka import KafkaBroker
@@ -49,8 +50,8 @@ class LocalStack:
     Args:
         home: folder of everything; created if missing.
         env: settings (`RAGWHEEL_…`) for the workers, over those of this process's environment.
-        llm: which LLM grades; None: the endpoint configured in the environment with a key, or the
-            stand-in that counts common words.
+        llm: which LLM grades; None: the endpoint that the environment configures, or, if it says
+            nothing of one, the stand-in that counts common words.
         on_progress: told what happens in single lines.
         components: what to start. For a server that is left out, the settings of the environment
             say where another one is.
@@ -169,6 +170,8 @@ class LocalStack:
 
     def _start(self) -> None:
         began = time.monotonic()
+        if isinstance(self._llm, ExternalLlm) and "grader" in self._components:
+            require_key(self._given)
         self._wait_for_orphans()
         self._env = local_defaults(self.home) | self._given
         # Everything that can start by itself is launched first and waited for afterwards; the
@@ -178,6 +181,7 @@ class LocalStack:
                 ClickHouseFront(self.home.clickhouse_dir, log_path=self.home.log_path("clickhouse"))
             )
         if "llm" in self._components and isinstance(self._llm, DemoLlm):
+            self._progress(str(self._llm))
             self._launch(demo_llm(self.home, self._llm))
         if "kafka" in self._components:
             self._launch(KafkaBroker(self.home.kafka_dir, on_progress=self._progress))

@@ -210,7 +210,9 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
     llm_base_url: str = Field(
         "https://api.openai.com/v1", description="Any OpenAI-compatible endpoint."
     )
-    llm_api_key: SecretStr = Field(SecretStr(""), description="Its key. Required.")
+    llm_api_key: SecretStr = Field(
+        SecretStr(""), description='Its key. Required; "none" for an endpoint that wants none.'
+    )
     llm_model: str = Field("gpt-5.6-luna", description="Model that makes training labels.")
     judge_model: str = Field(
         "gpt-5.6-terra",
@@ -244,6 +246,12 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
     session_timeout_s: float = Field(
         45.0, ge=6, le=300, description="Consumer-group session; a dead worker is replaced after."
     )
+
+    @field_validator("llm_api_key", mode="before")
+    @classmethod
+    def _no_key_is_said(cls, key: object) -> object:
+        """No key is a key like any other: it is sent, and an endpoint without keys ignores it."""
+        return "none" if key is None else key
 
 
 class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -128,6 +129,54 @@ def test_events_of_a_file_land_and_are_graded(stack: Up) -> None:
     assert (rows_of(status, "queries"), rows_of(status, "retrievals")) == (10, 10)
     assert {label["status"] for label in status["labels"]} == {"graded"}
     assert {group["members"] for group in status["groups"]} == {1}
+
+
+def test_the_stand_in_is_named_wherever_grades_are(stack: Up) -> None:
+    assert "NO LLM GRADES" in stack.output
+    assert "Grades come from a stand-in that is no LLM" in stack.output
+    status = status_of(stack)
+    assert status["stand_in"]
+    assert {label["model"] for label in status["labels"]} == {"stand-in-grader"}
+    shown = ragwheel("status", "--home", str(stack.home)).stdout.splitlines()
+    assert "labels are a stand-in's, not an LLM's" in shown[-1]
+    doctor = ragwheel("doctor", "--quick", "--home", str(stack.home))
+    assert "is a stand-in, no LLM" in doctor.stdout
+    grader = stack.state.process("grader")
+    assert grader is not None
+    with urllib.request.urlopen(f"http://127.0.0.1:{grader.metrics_port}/metrics") as answer:
+        assert (
+            'ragwheel_grader_model_info{model="stand-in-grader",role="label",stand_in="true"} 1.0'
+            in answer.read().decode()
+        )
+
+
+def test_an_endpoint_without_a_key_ends_the_start_with_one_line(
+    start: Callable[..., Up], tmp_path: Path
+) -> None:
+    llm = {"RAGWHEEL_LLM_BASE_URL": "http://127.0.0.1:1/v1", "RAGWHEEL_LLM_MODEL": "m"}
+    up = start(tmp_path / "home", "trainer", env=llm | {"RAGWHEEL_JUDGE_MODEL": "n"})
+    assert up.process.wait(START_S) == 78
+    assert up.output.startswith("ragwheel: RAGWHEEL_LLM_BASE_URL, RAGWHEEL_LLM_MODEL")
+    assert up.output.count("\n") == 1
+
+
+def test_an_endpoint_is_used_as_it_is_configured(
+    stack: Up, start: Callable[..., Up], tmp_path: Path
+) -> None:
+    other = stack.state.process("llm")
+    assert other is not None
+    llm = {
+        "RAGWHEEL_LLM_BASE_URL": other.address,
+        "RAGWHEEL_LLM_API_KEY": "none",
+        "RAGWHEEL_LLM_MODEL": "stand-in-judge",
+        "RAGWHEEL_JUDGE_MODEL": "no-such-model",
+    }
+    # The servers of the other stack, so that only the grader is left to start.
+    without = ("kafka", "clickhouse", "intake", "accounts", "trainer")
+    up = start(tmp_path / "home", *without, env={**stack.state.env, **llm})
+    assert up.process.wait(START_S) == 1
+    assert "'no-such-model' is not found" in up.output
+    assert "NO LLM GRADES" not in up.output
 
 
 def test_the_shown_variables_lead_to_the_stack(stack: Up) -> None:

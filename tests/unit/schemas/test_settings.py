@@ -175,6 +175,12 @@ def test_none_is_a_value_where_none_means_something(monkeypatch: pytest.MonkeyPa
     assert load(GraderSettings).llm_temperature is None
 
 
+def test_an_endpoint_without_keys_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(GraderSettings).llm_api_key.get_secret_value() == ""
+    monkeypatch.setenv("RAGWHEEL_LLM_API_KEY", "none")
+    assert load(GraderSettings).llm_api_key.get_secret_value() == "none"
+
+
 def test_rates_per_segment_are_read_from_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(SamplingSettings).sample_rates == {}
     monkeypatch.setenv("RAGWHEEL_SAMPLE_RATES", "code=0.2, tables=1,docs=0")

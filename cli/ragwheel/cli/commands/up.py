@@ -33,11 +33,12 @@ def run(
     as_json: JsonFlag = False,
 ) -> int:
     """Starts a real Kafka broker, the embedded ClickHouse engine, a stand-in for the LLM, intake,
-    accounts, grader and trainer, each on a free port of 127.0.0.1. With RAGWHEEL_LLM_BASE_URL and
-    RAGWHEEL_LLM_API_KEY set, that endpoint grades instead of the stand-in. What dies is started
-    again, servers with their data and on their port, until it died 6 times in a row. Ctrl-C,
-    SIGTERM and `ragwheel down` end everything, a background job of a script too. Settings
-    (RAGWHEEL_…) of the environment are passed on to the workers.
+    accounts, grader and trainer, each on a free port of 127.0.0.1. With RAGWHEEL_LLM_BASE_URL,
+    RAGWHEEL_LLM_API_KEY ("none" if it wants none), RAGWHEEL_LLM_MODEL or RAGWHEEL_JUDGE_MODEL set,
+    that endpoint grades, and no stand-in. What dies is started again, servers with their data and
+    on their port, until it died 6 times in a row. Ctrl-C, SIGTERM and `ragwheel down` end
+    everything, a background job of a script too. Settings (RAGWHEEL_…) of the environment are
+    passed on to the workers.
     """
     from ragwheel.cli.output import report, tell
     from ragwheel.cli.views.announcement import Announcement, tables
@@ -57,7 +58,7 @@ def run(
     ) as stack:
         state = stack.state
         env = {name: state.env[name] for name in _EXPORTED if name in state.env}
-        running = Announcement(state.home, state.pid, env, state.processes)
+        running = Announcement(state.home, state.pid, state.stand_in, env, state.processes)
         report(running, tables, as_json=as_json)
         stack.wait()
     return 0

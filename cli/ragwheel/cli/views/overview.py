@@ -52,15 +52,15 @@ def _tables(overview: Overview) -> RenderableType:
 
 def _labels(overview: Overview) -> RenderableType:
     rows: list[Sequence[object]] = [
-        (each.role, each.status, each.grade, each.labels, right(f"{each.cost_usd:.4f}"))
+        (each.role, each.model, each.status, each.grade, each.labels, right(f"{each.cost_usd:.4f}"))
         for each in overview.labels
     ]
     if not rows:
         return "  none yet"
     total = sum(each.labels for each in overview.labels)
     cost = sum(each.cost_usd for each in overview.labels)
-    rows.append(("all", "", None, total, right(f"{cost:.4f}")))
-    return table(("role", "status", "grade", "labels", "cost USD"), rows)
+    rows.append(("all", "", "", None, total, right(f"{cost:.4f}")))
+    return table(("role", "model", "status", "grade", "labels", "cost USD"), rows)
 
 
 def _models(overview: Overview) -> RenderableType:
@@ -108,4 +108,15 @@ def _verdict(overview: Overview) -> Text:
         problems.append(f"down: {', '.join(overview.down)}{told}")
     if problems:
         return Text.assemble(("PROBLEM", "bold red"), "  ", "; ".join(problems))
-    return Text.assemble(("ok", "bold green"), "  nothing is lost, everything runs")
+    notes = _notes(overview)
+    fine = "nothing is lost, everything runs"
+    if not notes:
+        return Text.assemble(("ok", "bold green"), f"  {fine}")
+    return Text.assemble(("ok, but", "bold yellow"), "  ", "; ".join([fine, *notes]))
+
+
+def _notes(overview: Overview) -> list[str]:
+    """What is no fault of the pipeline, and yet not as anybody wants it."""
+    if overview.stand_in_labels:
+        return [f"{overview.stand_in_labels:,} labels are a stand-in's, not an LLM's"]
+    return ["a stand-in grades, not an LLM"] if overview.stand_in else []
