@@ -48,6 +48,15 @@ class LabelCount:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetterCount:
+    """Dead letters of one reason that came in the last hour and in the last day."""
+
+    reason: str
+    last_hour: int
+    last_day: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelLine:
     """What last happened to a model."""
 
@@ -81,6 +90,7 @@ class Overview:
         home: of the local stack that was asked, empty if none.
         topics: accounts of the topics that exist.
         groups: consumer groups of intake and grader.
+        dead_letters: of the last day, the most frequent reason first.
         models: newest first; at most one is promoted.
         processes: of the local stack; empty if there is none.
     """
@@ -89,6 +99,7 @@ class Overview:
     topics: Sequence[TopicAccount]
     tables: Sequence[TableRows]
     labels: Sequence[LabelCount]
+    dead_letters: Sequence[DeadLetterCount]
     models: Sequence[ModelLine]
     groups: Sequence[GroupState]
     processes: Sequence[ProcessState]
@@ -142,6 +153,7 @@ def look(
             tables=table_rows(client),
             topics=read_accounts(intake, client, groups),
             labels=label_counts(client),
+            dead_letters=dead_letter_counts(client),
             models=model_lines(client),
             groups=group_states(intake, {"intake": groups.intake, "grader": groups.grader}),
             processes=stack.processes if stack else (),
@@ -166,6 +178,17 @@ WHERE active AND database = currentDatabase() GROUP BY table
 _LABELS = """
 SELECT role, model, status, grade, count(), sum(cost_usd) FROM v_labels
 GROUP BY role, model, status, grade ORDER BY role, model, status, grade
+"""
+#: A letter that intake wrote again after a crash is one: counted by its identity.
+_DEAD_LETTERS = """
+SELECT
+    reason,
+    uniqExactIf(dead_letter_id, landed_at >= now() - INTERVAL 1 HOUR) AS last_hour,
+    uniqExact(dead_letter_id) AS last_day
+FROM dead_letters
+WHERE landed_at >= now() - INTERVAL 1 DAY
+GROUP BY reason
+ORDER BY last_day DESC, reason
 """
 _MODELS = """
 SELECT model_id, argMax(action, ts), argMax(reason, ts), max(ts) AS last FROM v_models
@@ -195,6 +218,11 @@ def table_rows(client: Client) -> list[TableRows]:
 def label_counts(client: Client) -> list[LabelCount]:
     """Labels by role, model, status and grade."""
     return [LabelCount(*row) for row in client.query(_LABELS).result_rows]
+
+
+def dead_letter_counts(client: Client) -> list[DeadLetterCount]:
+    """What came in the last day, by reason."""
+    return [DeadLetterCount(*row) for row in client.query(_DEAD_LETTERS).result_rows]
 
 
 def model_lines(client: Client) -> list[ModelLine]:

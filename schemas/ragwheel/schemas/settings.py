@@ -165,8 +165,28 @@ class SamplingSettings(Settings):
         return found
 
 
+class AcceptanceSettings(Settings):
+    """Which times of an event are taken."""
+
+    max_event_age_days: int = Field(
+        150,
+        ge=1,
+        le=3_650,
+        description="Older events are dead-lettered, unless they are marked as a backfill "
+        "(`ragwheel emit --backfill`).",
+    )
+    max_event_ahead_s: int = Field(
+        3_600, ge=0, le=86_400, description="Events further in the future are dead-lettered."
+    )
+
+
 class IntakeSettings(
-    KafkaSettings, ClickHouseSettings, MetricsSettings, IntakeGroupSettings, SamplingSettings
+    KafkaSettings,
+    ClickHouseSettings,
+    MetricsSettings,
+    IntakeGroupSettings,
+    SamplingSettings,
+    AcceptanceSettings,
 ):
     """The process that lands everything in ClickHouse and samples traffic."""
 
@@ -178,16 +198,6 @@ class IntakeSettings(
     )
     intake_batch_s: float = Field(
         1.0, gt=0, le=60, description="Seconds after which a smaller batch is inserted."
-    )
-    max_event_age_days: int = Field(
-        150,
-        ge=1,
-        le=3_650,
-        description="Older events are dead-lettered. Must stay below the tables' TTL (180 days), "
-        "or they land only to vanish.",
-    )
-    max_event_ahead_s: int = Field(
-        3_600, ge=0, le=86_400, description="Events further in the future are dead-lettered."
     )
     session_timeout_s: float = Field(
         45.0, ge=6, le=300, description="Consumer-group session; a dead worker is replaced after."

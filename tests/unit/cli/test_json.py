@@ -94,6 +94,7 @@ def the_overview(*_settings: object) -> overview.Overview:
         topics=[TopicAccount("grading", 5, 5, 4, 1, 0, pending_jobs=2)],
         tables=[overview.TableRows("queries", 7, True)],
         labels=[overview.LabelCount("label", "m", "graded", None, 2, 0.5)],
+        dead_letters=[overview.DeadLetterCount("not_utf8", 1, 2)],
         models=[overview.ModelLine("m1", "promoted", True, "proven", NOW)],
         groups=[GroupState("intake", "ragwheel-intake", 1)],
         processes=[PROCESS, ProcessState("grader", None, "grader.log")],

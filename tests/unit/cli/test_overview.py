@@ -13,7 +13,14 @@ import pytest
 from ragwheel.accounting.accounts import TopicAccount
 from ragwheel.cli.output import report
 from ragwheel.cli.views.overview import tables
-from ragwheel.operations.overview import GroupState, LabelCount, ModelLine, Overview, TableRows
+from ragwheel.operations.overview import (
+    DeadLetterCount,
+    GroupState,
+    LabelCount,
+    ModelLine,
+    Overview,
+    TableRows,
+)
 from ragwheel.operations.running import ProcessState
 
 STAND_IN = "stand-in-grader"
@@ -35,6 +42,7 @@ FINE = Overview(
         LabelCount("label", "m", "graded", 3, 100, 0.5),
         LabelCount("label", "m", "refused", None, 2, 0.25),
     ],
+    dead_letters=[],
     models=[ModelLine("abc", "promoted", True, "+12 % recall@10", NOW)],
     groups=[GroupState("intake", "ragwheel-intake", 1)],
     processes=[UP],
@@ -57,6 +65,30 @@ def text(capsys: pytest.CaptureFixture[str]) -> Shown:
 def test_a_healthy_wheel_says_so_last(text: Shown) -> None:
     assert FINE.healthy
     assert text(FINE).splitlines()[-1].startswith("ok")
+
+
+def test_dead_letters_of_the_last_hour_are_told_last(text: Shown) -> None:
+    dead = [
+        DeadLetterCount("timestamp_out_of_range", 1_500, 1_507),
+        DeadLetterCount("not_utf8", 7, 7),
+        DeadLetterCount("oversize", 0, 2),
+    ]
+    overview = replace(FINE, dead_letters=dead)
+    assert overview.healthy
+    lines = text(overview).splitlines()
+    assert lines[-1].startswith(
+        "ok, but  nothing is lost, everything runs; 1,507 dead letters in the last hour "
+        "(timestamp_out_of_range, not_utf8): `ragwheel replay --dry-run`"
+    )
+    assert ["timestamp_out_of_range", "1,500", "1,507"] in [line.split() for line in lines]
+
+
+def test_dead_letters_of_the_last_day_are_told_beside_a_problem(text: Shown) -> None:
+    overview = replace(
+        FINE, topics=[*FINE.topics, LOST], dead_letters=[DeadLetterCount("oversize", 0, 2)]
+    )
+    last = text(overview).splitlines()[-1]
+    assert last.startswith("PROBLEM  2 unaccounted for in labels; 2 dead letters in the last day")
 
 
 def test_labels_of_a_stand_in_are_told_last_and_in_json(text: Shown) -> None:
@@ -115,7 +147,7 @@ def test_a_stack_started_without_a_worker_does_not_miss_it() -> None:
 
 
 def test_an_empty_wheel_is_shown_without_empty_tables(text: Shown) -> None:
-    empty = Overview("", [], [], [], [], [GroupState("intake", "g", 1)], [])
+    empty = Overview("", [], [], [], [], [], [GroupState("intake", "g", 1)], [])
     assert "none yet" in text(empty)
     assert "base model serves" in text(empty)
 

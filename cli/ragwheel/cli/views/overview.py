@@ -17,6 +17,7 @@ def tables(overview: Overview) -> Group:
         "topics": _topics(overview),
         "tables": _tables(overview),
         "labels": _labels(overview),
+        **({"dead letters": _dead_letters(overview)} if overview.dead_letters else {}),
         "models": _models(overview),
         "workers": _workers(overview),
     }
@@ -63,6 +64,11 @@ def _labels(overview: Overview) -> RenderableType:
     return table(("role", "model", "status", "grade", "labels", "cost USD"), rows)
 
 
+def _dead_letters(overview: Overview) -> RenderableType:
+    rows = [(each.reason, each.last_hour, each.last_day) for each in overview.dead_letters]
+    return table(("reason", "last hour", "last day"), rows)
+
+
 def _models(overview: Overview) -> RenderableType:
     rows = [
         (
@@ -106,9 +112,9 @@ def _verdict(overview: Overview) -> Text:
         logs = " ".join(overview.down)
         told = f" (see `ragwheel logs {logs}`)" if overview.processes else ""
         problems.append(f"down: {', '.join(overview.down)}{told}")
-    if problems:
-        return Text.assemble(("PROBLEM", "bold red"), "  ", "; ".join(problems))
     notes = _notes(overview)
+    if problems:
+        return Text.assemble(("PROBLEM", "bold red"), "  ", "; ".join([*problems, *notes]))
     fine = "nothing is lost, everything runs"
     if not notes:
         return Text.assemble(("ok", "bold green"), f"  {fine}")
@@ -117,6 +123,15 @@ def _verdict(overview: Overview) -> Text:
 
 def _notes(overview: Overview) -> list[str]:
     """What is no fault of the pipeline, and yet not as anybody wants it."""
+    notes = []
+    hour = {each.reason: each.last_hour for each in overview.dead_letters if each.last_hour}
+    if dead := hour or {each.reason: each.last_day for each in overview.dead_letters}:
+        notes.append(
+            f"{sum(dead.values()):,} dead letters in the last {'hour' if hour else 'day'} "
+            f"({', '.join(dead)}): `ragwheel replay --dry-run` tells what can be sent again"
+        )
     if overview.stand_in_labels:
-        return [f"{overview.stand_in_labels:,} labels are a stand-in's, not an LLM's"]
-    return ["a stand-in grades, not an LLM"] if overview.stand_in else []
+        notes.append(f"{overview.stand_in_labels:,} labels are a stand-in's, not an LLM's")
+    elif overview.stand_in:
+        notes.append("a stand-in grades, not an LLM")
+    return notes
