@@ -39,6 +39,7 @@ from ragwheel.intake.processor import Processor
 from ragwheel.intake.readers import READERS
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas import identity, wire
+from ragwheel.schemas.acceptance import Times
 from ragwheel.schemas.events import Candidate, RetrievalEvent
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.schemas.topics import TOPICS
@@ -50,7 +51,7 @@ _LEAST_PER_S = 1_000.0
 _BATCH_ROWS = 10_000
 _CHUNKS = [f"def function_{n}(argument): ...  # " + "source text " * 80 for n in range(2_000)]
 _HASHES = [identity.content_hash(text) for text in _CHUNKS]
-_RULES = Acceptance(SamplingPolicy(0.05), timedelta(days=150), timedelta(hours=1))
+_RULES = Acceptance(SamplingPolicy(0.05), Times(timedelta(days=150), timedelta(hours=1)))
 
 
 def event(number: int) -> RetrievalEvent:

@@ -90,6 +90,7 @@ def only_the_settings_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
             "RAGWHEEL_CACHE_DIR",
             "RAGWHEEL_CI",
             "RAGWHEEL_TEST_CLICKHOUSE_URL",
+            "RAGWHEEL_TEST_DRILL_S",
         }:
             monkeypatch.delenv(name)
 

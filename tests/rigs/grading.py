@@ -27,7 +27,7 @@ from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import TOPICS, TopicName
 from ragwheel.stack.llm import OverlapGrader
 
-LABELER, JUDGE = "ragwheel-demo-grader", "ragwheel-demo-judge"
+LABELER, JUDGE = "stand-in-grader", "stand-in-judge"
 TS = datetime(2026, 11, 23, 12, tzinfo=UTC)
 #: A dead member keeps its partitions for a session; the broker allows no shorter one.
 SESSION_S = 6

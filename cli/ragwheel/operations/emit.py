@@ -1,4 +1,4 @@
-"""Sending events from lines of JSON, each checked as intake will check it.
+"""Sending events from lines of JSON, each checked as intake will check it, by the same rules.
 
 Unlike `ragwheel.client`, which favours the calling service, this waits: for room in the queue and
 for the broker's confirmation of every event.
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -21,10 +22,11 @@ from confluent_kafka import KafkaError
 from ragwheel.backends.kafka import require_broker
 from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.schemas import wire
+from ragwheel.schemas.acceptance import BACKFILL_HEADER, Times, accepted_rows
 from ragwheel.schemas.errors import ConfigError, InvalidEventError, UnavailableError
 from ragwheel.schemas.events import Record
 from ragwheel.schemas.settings import KafkaSettings
-from ragwheel.schemas.topics import SERVICE_TOPICS, TOPIC_OF_EVENT, TOPICS, TopicName
+from ragwheel.schemas.topics import SERVICE_TOPICS, TOPIC_OF_EVENT, TOPICS, Position, TopicName
 
 _EVENTS = sorted(tag for tag, topic in TOPIC_OF_EVENT.items() if topic in SERVICE_TOPICS)
 
@@ -37,29 +39,42 @@ class EmitReport:
 
     Attributes:
         delivered: per topic, events that the broker confirmed (without settings: valid events).
-        invalid: lines that are no valid event.
+        invalid: lines that are no event, or none that intake takes.
     """
 
     delivered: Counter[TopicName] = field(default_factory=Counter)
     invalid: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is sent.
+
+    Attributes:
+        times: as intake has them.
+        backfill: events of any age, each marked so that intake takes it.
+    """
+
+    times: Times
+    backfill: bool = False
+
+
 def emit_lines(
-    lines: Iterable[bytes], settings: KafkaSettings | None, *, on_error: OnError
+    lines: Iterable[bytes], settings: KafkaSettings | None, rules: Rules, *, on_error: OnError
 ) -> EmitReport:
-    """Send every valid line and wait until the broker has confirmed all; blank lines are skipped.
+    """Send every line that intake will take and wait until the broker has confirmed all.
 
     Args:
-        lines: one JSON object each.
+        lines: one JSON object each; blank ones are skipped.
         settings: where to; None only checks.
-        on_error: told each invalid line, counted from 1.
+        on_error: told each line that intake would dead-letter, counted from 1.
 
     Raises:
         UnavailableError: the broker does not answer, or did not confirm everything. What it did
             confirm stays; sending the file again is safe, since events keep their identity.
     """
     report = EmitReport()
-    valid = _valid(lines, report, on_error)
+    valid = _valid(lines, rules, report, on_error)
     if settings is None:
         report.delivered.update(topic for topic, _ in valid)
         return report
@@ -73,9 +88,10 @@ def emit_lines(
             failures.append(error)
 
     publisher, why = Publisher(settings), ""
+    marks = [(BACKFILL_HEADER, b"1")] if rules.backfill else []
     try:
         for topic, record in valid:
-            publisher.send(Outgoing.of(topic, record), partial(done, topic))
+            publisher.send(Outgoing.of(topic, record, marks), partial(done, topic))
         if publisher.flush():
             why = "no answer in time"
     except UnavailableError as error:
@@ -94,7 +110,7 @@ def parse_event(line: bytes) -> tuple[TopicName, Record]:
     """The topic and record of one line.
 
     Raises:
-        InvalidEventError: as intake would dead-letter it.
+        InvalidEventError: as intake would dead-letter it, whatever its time.
     """
     try:
         raw = orjson.loads(line)
@@ -125,13 +141,17 @@ def open_lines(path: str) -> AbstractContextManager[IO[bytes]]:
 
 
 def _valid(
-    lines: Iterable[bytes], report: EmitReport, on_error: OnError
+    lines: Iterable[bytes], rules: Rules, report: EmitReport, on_error: OnError
 ) -> Iterator[tuple[TopicName, Record]]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            yield parse_event(line)
+            topic, record = parse_event(line)
+            at = Position(topic, 0, number)
+            now = datetime.now(UTC)
+            accepted_rows(record, at, rules.times, now, backfill=rules.backfill)
+            yield topic, record
         except InvalidEventError as error:
             report.invalid += 1
             on_error(number, error)

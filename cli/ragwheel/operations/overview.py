@@ -15,6 +15,7 @@ from ragwheel.accounting.reader import Groups, read_accounts
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.positions import Broker
 from ragwheel.operations.running import ProcessState, StackState
+from ragwheel.schemas.identity import is_stand_in
 from ragwheel.schemas.settings import GraderSettings, IntakeSettings, KafkaSettings
 from ragwheel.schemas.tables import ALL_TABLES, LABELS
 
@@ -37,13 +38,23 @@ class TableRows:
 
 @dataclass(frozen=True, slots=True)
 class LabelCount:
-    """Labels of one role, status and grade. Cost in USD, as the price table has it."""
+    """Labels of one role, model, status and grade. Cost in USD, as the price table has it."""
 
     role: str
+    model: str
     status: str
     grade: int | None
     labels: int
     cost_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterCount:
+    """Dead letters of one reason that came in the last hour and in the last day."""
+
+    reason: str
+    last_hour: int
+    last_day: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,7 @@ class Overview:
         home: of the local stack that was asked, empty if none.
         topics: accounts of the topics that exist.
         groups: consumer groups of intake and grader.
+        dead_letters: of the last day, the most frequent reason first.
         models: newest first; at most one is promoted.
         processes: of the local stack; empty if there is none.
     """
@@ -88,6 +100,7 @@ class Overview:
     topics: Sequence[TopicAccount]
     tables: Sequence[TableRows]
     labels: Sequence[LabelCount]
+    dead_letters: Sequence[DeadLetterCount]
     models: Sequence[ModelLine]
     groups: Sequence[GroupState]
     processes: Sequence[ProcessState]
@@ -105,6 +118,18 @@ class Overview:
         if self.processes:
             return [process.name for process in self.processes if not process.alive]
         return [group.worker for group in self.groups if group.members == 0]
+
+    @computed_field
+    @property
+    def stand_in_labels(self) -> int:
+        """Labels that are no LLM's."""
+        return sum(label.labels for label in self.labels if is_stand_in(label.model))
+
+    @computed_field
+    @property
+    def stand_in(self) -> bool:
+        """Whether the local stack's grader asks a stand-in instead of an LLM."""
+        return any(process.name == "llm" for process in self.processes)
 
     @computed_field
     @property
@@ -132,6 +157,7 @@ def look(
             labels=label_counts(
                 client, exact=all(each.exact for each in tables if each.table == LABELS.name)
             ),
+            dead_letters=dead_letter_counts(client),
             models=model_lines(client),
             groups=group_states(intake, {"intake": groups.intake, "grader": groups.grader}),
             processes=stack.processes if stack else (),
@@ -154,8 +180,19 @@ SELECT table, sum(rows) FROM system.parts
 WHERE active AND database = currentDatabase() GROUP BY table
 """
 _LABELS = """
-SELECT role, status, grade, count(), sum(cost_usd) FROM {source}
-GROUP BY role, status, grade ORDER BY role, status, grade
+SELECT role, model, status, grade, count(), sum(cost_usd) FROM {source}
+GROUP BY role, model, status, grade ORDER BY role, model, status, grade
+"""
+#: A letter that intake wrote again after a crash is one: counted by its identity.
+_DEAD_LETTERS = """
+SELECT
+    reason,
+    uniqExactIf(dead_letter_id, landed_at >= now() - INTERVAL 1 HOUR) AS last_hour,
+    uniqExact(dead_letter_id) AS last_day
+FROM dead_letters
+WHERE landed_at >= now() - INTERVAL 1 DAY
+GROUP BY reason
+ORDER BY last_day DESC, reason
 """
 _MODELS = """
 SELECT model_id, argMax(action, ts), argMax(reason, ts), max(ts) AS last FROM v_models
@@ -183,9 +220,14 @@ def table_rows(client: Client) -> list[TableRows]:
 
 
 def label_counts(client: Client, *, exact: bool = True) -> list[LabelCount]:
-    """Labels by role, status and grade; superseded copies count unless it shall be exact."""
+    """Labels by role, model, status and grade; superseded copies count unless it shall be exact."""
     sql = _LABELS.format(source="v_labels" if exact else "labels")
     return [LabelCount(*row) for row in client.query(sql).result_rows]
+
+
+def dead_letter_counts(client: Client) -> list[DeadLetterCount]:
+    """What came in the last day, by reason."""
+    return [DeadLetterCount(*row) for row in client.query(_DEAD_LETTERS).result_rows]
 
 
 def model_lines(client: Client) -> list[ModelLine]:

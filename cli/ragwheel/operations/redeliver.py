@@ -13,16 +13,17 @@ import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.schemas import wire
+from ragwheel.schemas.acceptance import BACKFILL_HEADER, Times, accepted_rows
 from ragwheel.schemas.errors import ConfigError, InvalidEventError
 from ragwheel.schemas.events import DeadLetter, DeadLetterReason
 from ragwheel.schemas.settings import IntakeSettings, KafkaSettings
-from ragwheel.schemas.topics import TOPICS, TopicName
+from ragwheel.schemas.topics import TOPICS, Position, TopicName
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -53,12 +54,13 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What becomes of one letter: sent if `problem` is empty."""
+    """What becomes of one letter: sent if `problem` is empty, marked if it is a `backfill`."""
 
     letter: DeadLetter
     key: bytes | None = None
     value: bytes | None = None
     problem: str = ""
+    backfill: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,13 @@ def replay(
     *,
     fix: Fix | None = None,
     force: bool = False,
+    backfill: bool = False,
     dry_run: bool = False,
 ) -> ReplayReport:
     """Select, fix, check and send, by the conditions that intake has.
 
     Args:
-        fix, force: see `plan`.
+        fix, force, backfill: see `plan`.
         dry_run: send nothing.
 
     Raises:
@@ -117,7 +120,7 @@ def replay(
     with closing(connect(settings)) as client:
         letters = select(client, selection)
     now = datetime.now(UTC)
-    done = [plan(letter, settings, now, fix, force=force) for letter in letters]
+    done = [plan(letter, settings, now, fix, force=force, backfill=backfill) for letter in letters]
     if not dry_run:
         done = send(settings, done)
     unusable = [
@@ -150,11 +153,13 @@ def plan(
     fix: Fix | None = None,
     *,
     force: bool = False,
+    backfill: bool = False,
 ) -> Replay:
     """Fix, re-key and check one letter. Pure apart from `fix`; raises only what `fix` does.
 
     Args:
         settings: say which times of an event are in range.
+        backfill: events may be of any age.
         force: send whatever a letter holds, with its old key where no other can be derived.
     """
     if letter.topic not in TOPICS or letter.topic == "deadletters":
@@ -168,13 +173,13 @@ def plan(
             return Replay(letter, problem=f"the fix failed: {error}")
     try:
         record = wire.decode_value(topic, value)
-        max_age = timedelta(days=settings.max_event_age_days)
-        wire.check_time(record, now, max_age, timedelta(seconds=settings.max_event_ahead_s))
+        at = Position(topic.name, letter.partition, letter.offset)
+        accepted_rows(record, at, Times.of(settings), now, backfill=backfill)
     except InvalidEventError as error:
         if force:
-            return Replay(letter, letter.key, value)
+            return Replay(letter, letter.key, value, backfill=backfill)
         return Replay(letter, value=value, problem=str(error))
-    return Replay(letter, wire.key_of(topic, record), value)
+    return Replay(letter, wire.key_of(topic, record), value, backfill=backfill)
 
 
 def send(settings: KafkaSettings, replays: Sequence[Replay]) -> list[Replay]:
@@ -192,7 +197,8 @@ def send(settings: KafkaSettings, replays: Sequence[Replay]) -> list[Replay]:
             cast(TopicName, each.letter.topic),
             each.key,
             each.value,
-            [(REPLAY_HEADER, each.letter.dead_letter_id.encode())],
+            [(REPLAY_HEADER, each.letter.dead_letter_id.encode())]
+            + [(BACKFILL_HEADER, b"1")] * each.backfill,
         )
         for each in replays
         if not each.problem

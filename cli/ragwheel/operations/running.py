@@ -63,6 +63,11 @@ class StackState:
     env: Mapping[str, str]
     processes: tuple[ProcessState, ...] = field(default=())
 
+    @property
+    def stand_in(self) -> bool:
+        """Whether a stand-in grades instead of an LLM."""
+        return self.process("llm") is not None
+
     def process(self, name: str) -> ProcessState | None:
         """The process called `name`."""
         return next((process for process in self.processes if process.name == name), None)

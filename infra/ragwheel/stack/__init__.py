@@ -4,7 +4,7 @@
         stack.env                          # RAGWHEEL_… variables for other processes
         stack.settings(ClientSettings)     # the same as settings objects, for this process
         stack.state.process("intake").pid  # what runs where; also in <home>/state.json
-        stack.check()                      # about once a second: restarts workers that died
+        stack.check()                      # about once a second: restarts what died
         stack.wait(until=done)             # blocks until done() and checks meanwhile
 
 `components=("kafka", "clickhouse", "intake")` starts less; `llm=DemoLlm(gold=path)` chooses the

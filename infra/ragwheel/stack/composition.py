@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from ragwheel.models.packaged import packaged_model
 from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.identity import STAND_IN
 from ragwheel.schemas.settings import PREFIX
 from ragwheel.stack.home import Home
 from ragwheel.stack.processes.loopback import PythonServer
@@ -17,10 +18,17 @@ Component = Literal["kafka", "clickhouse", "llm", "intake", "accounts", "grader"
 
 ALL_COMPONENTS: tuple[Component, ...] = get_args(Component)
 
-DEMO_GRADER_MODEL = "ragwheel-demo-grader"
-DEMO_JUDGE_MODEL = "ragwheel-demo-judge"
+#: They lead every grader_id and stand in every label, so that nobody takes those for an LLM's.
+DEMO_GRADER_MODEL = f"{STAND_IN}grader"
+DEMO_JUDGE_MODEL = f"{STAND_IN}judge"
 #: Opens nothing; the `openai` client insists on a key.
 DEMO_API_KEY = "local-demo"
+_LLM_VARIABLES = (
+    "RAGWHEEL_LLM_BASE_URL",
+    "RAGWHEEL_LLM_API_KEY",
+    "RAGWHEEL_LLM_MODEL",
+    "RAGWHEEL_JUDGE_MODEL",
+)
 _LLM_ADDRESS = "http://127.0.0.1:{port}/v1"
 
 
@@ -36,17 +44,39 @@ class DemoLlm:
     gold: Path | None = None
     error_rate: float = 0.05
 
+    def __str__(self) -> str:
+        """In words, for whoever starts it."""
+        if self.gold is not None:
+            return "a stand-in that knows the right answers grades, no LLM"
+        return (
+            "NO LLM GRADES: a stand-in counts common words. Set RAGWHEEL_LLM_BASE_URL, "
+            "RAGWHEEL_LLM_API_KEY, RAGWHEEL_LLM_MODEL and RAGWHEEL_JUDGE_MODEL for one"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ExternalLlm:
-    """The endpoint of RAGWHEEL_LLM_BASE_URL with RAGWHEEL_LLM_API_KEY, given in the environment."""
+    """The endpoint that the environment names, as it names it."""
 
 
 def choose_llm(env: Mapping[str, str]) -> DemoLlm | ExternalLlm:
-    """A real endpoint when one is configured in full, the stand-in otherwise."""
-    if env.get("RAGWHEEL_LLM_BASE_URL") and env.get("RAGWHEEL_LLM_API_KEY"):
-        return ExternalLlm()
-    return DemoLlm()
+    """A real endpoint when anything is said of one, the stand-in only when nothing is."""
+    return ExternalLlm() if any(env.get(name) for name in _LLM_VARIABLES) else DemoLlm()
+
+
+def require_key(env: Mapping[str, str]) -> None:
+    """Refuse an endpoint of which only a part is said: nothing may take its place unsaid.
+
+    Raises:
+        ConfigError: there is no key.
+    """
+    if env.get("RAGWHEEL_LLM_API_KEY"):
+        return
+    said = [name for name in _LLM_VARIABLES if env.get(name)]
+    raise ConfigError(
+        f"{', '.join(said)}: an LLM is configured, and RAGWHEEL_LLM_API_KEY is not. Put its key "
+        'there, "none" if it wants none; or unset them all, and a stand-in grades'
+    )
 
 
 def choose_components(*, without: Iterable[str] = ()) -> tuple[Component, ...]:

@@ -23,6 +23,7 @@ from ragwheel.stack.composition import (
     demo_llm,
     local_defaults,
     ragwheel_settings,
+    require_key,
 )
 from ragwheel.stack.home import Home
 from ragwheel.stack.kafka import KafkaBroker
@@ -30,7 +31,7 @@ from ragwheel.stack.processes import ProcessFailedError, Supervisor
 from ragwheel.stack.processes.loopback import LoopbackServer
 from ragwheel.stack.prometheus import PrometheusServer
 from ragwheel.stack.state import write_state
-from ragwheel.stack.supervised import SLOW_TO_START, RestartPolicy, Worker, worker
+from ragwheel.stack.supervised import SLOW_TO_START, RestartPolicy, Supervised, worker
 
 _Settings = TypeVar("_Settings", bound=Settings)
 # A guardian gives orphans 5 s before it kills them.
@@ -49,13 +50,13 @@ class LocalStack:
     Args:
         home: folder of everything; created if missing.
         env: settings (`RAGWHEEL_…`) for the workers, over those of this process's environment.
-        llm: which LLM grades; None: the endpoint configured in the environment with a key, or the
-            stand-in that counts common words.
+        llm: which LLM grades; None: the endpoint that the environment configures, or, if it says
+            nothing of one, the stand-in that counts common words.
         on_progress: told what happens in single lines.
         components: what to start. For a server that is left out, the settings of the environment
             say where another one is.
         prometheus: also start the system's Prometheus, scraping every worker.
-        policy: when a dead worker is started again.
+        policy: when a dead process is started again.
     """
 
     def __init__(
@@ -79,7 +80,8 @@ class LocalStack:
         self._env: dict[str, str] = {}
         self._supervisor = Supervisor()
         self._servers: list[LoopbackServer] = []
-        self._workers: list[Worker] = []
+        self._workers: list[Supervised] = []
+        self._supervised: list[Supervised] = []
         self._started_at = ""
         self._holds_home = False
 
@@ -95,14 +97,8 @@ class LocalStack:
     @property
     def state(self) -> StackState:
         """What runs where, now."""
-        processes = [_state_of(server, address=server.address) for server in self._servers]
-        processes += [
-            _state_of(each, metrics_port=each.metrics_port, restarts=each.restarts)
-            for each in self._workers
-        ]
-        return StackState(
-            os.getpid(), str(self.home.root), self._started_at, self.env, tuple(processes)
-        )
+        processes = tuple(map(_state_of, self._supervised))
+        return StackState(os.getpid(), str(self.home.root), self._started_at, self.env, processes)
 
     def start(self) -> None:
         """Start everything and wait until it is ready. The `with` statement calls it.
@@ -127,7 +123,7 @@ class LocalStack:
         """End everything, in reverse order. Idempotent."""
         if not self._holds_home:
             return
-        if self._servers or self._workers:
+        if self._supervised:
             self._progress("stopping")
         self._supervisor.stop()
         if self._started_at:
@@ -137,15 +133,17 @@ class LocalStack:
         self.home.release()
 
     def check(self) -> None:
-        """Restart workers that died. Call it about once a second while the stack is in use.
+        """Restart what died. Call it about once a second while the stack is in use.
+
+        Servers come back with their data on their port; workers that die meanwhile wait for them.
 
         Raises:
-            ProcessFailedError: a server died, or a worker died too often; with its last log lines.
+            ProcessFailedError: a process died too often in a row; with its last log lines.
             ConfigError: a worker found its settings wrong.
         """
-        before = [each.pid for each in self._workers]
+        before = [each.pid for each in self._supervised]
         self._supervisor.check()
-        if before != [each.pid for each in self._workers]:
+        if before != [each.pid for each in self._supervised]:
             write_state(self.home, self.state)
 
     def wait(
@@ -172,6 +170,8 @@ class LocalStack:
 
     def _start(self) -> None:
         began = time.monotonic()
+        if isinstance(self._llm, ExternalLlm) and "grader" in self._components:
+            require_key(self._given)
         self._wait_for_orphans()
         self._env = local_defaults(self.home) | self._given
         # Everything that can start by itself is launched first and waited for afterwards; the
@@ -181,6 +181,7 @@ class LocalStack:
                 ClickHouseFront(self.home.clickhouse_dir, log_path=self.home.log_path("clickhouse"))
             )
         if "llm" in self._components and isinstance(self._llm, DemoLlm):
+            self._progress(str(self._llm))
             self._launch(demo_llm(self.home, self._llm))
         if "kafka" in self._components:
             self._launch(KafkaBroker(self.home.kafka_dir, on_progress=self._progress))
@@ -203,8 +204,9 @@ class LocalStack:
 
     def _launch(self, server: LoopbackServer) -> None:
         self._servers.append(server)
-        self._supervisor.hold(server)
-        server.launch()
+        held = Supervised(server, policy=self._policy, on_event=self._progress)
+        self._supervised.append(held)
+        self._supervisor.start(held)
 
     def _wait_for(self, server: LoopbackServer) -> None:
         server.wait_ready()
@@ -212,12 +214,20 @@ class LocalStack:
         self._progress(f"{server.name} ready at {server.address}")
 
     def _start_workers(self) -> None:
+        servers = tuple(self._supervised)
         for name in WORKERS:
             if name in self._components:
-                self._workers.append(
-                    worker(self.home, name, self._env, policy=self._policy, on_event=self._progress)
+                held = worker(
+                    self.home,
+                    name,
+                    self._env,
+                    policy=self._policy,
+                    on_event=self._progress,
+                    waits=lambda: any(server.is_down for server in servers),
                 )
-                self._supervisor.start(self._workers[-1])
+                self._workers.append(held)
+                self._supervised.append(held)
+                self._supervisor.start(held)
 
     def _wait_for_workers(self) -> None:
         for each in self._workers:
@@ -248,16 +258,14 @@ class LocalStack:
         self.stop()
 
 
-def _state_of(
-    process: LoopbackServer | Worker, *, address: str = "", metrics_port: int = 0, restarts: int = 0
-) -> ProcessState:
-    pid = process.pid
+def _state_of(held: Supervised) -> ProcessState:
+    process, pid = held.process, held.pid
     return ProcessState(
-        process.name,
+        held.name,
         pid,
         str(process.log_path),
-        address,
-        metrics_port,
-        restarts,
+        process.address if isinstance(process, LoopbackServer) else "",
+        held.metrics_port,
+        held.restarts,
         started=None if pid is None else start_of(pid),
     )

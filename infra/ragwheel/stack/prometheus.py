@@ -37,7 +37,7 @@ class PrometheusServer(LoopbackServer):
         self._metrics_ports = metrics_ports
 
     def _prepare(self) -> list[str]:
-        self._port = kept_port(self._folder / "port")
+        self._port = kept_port(self._folder / "port", self._port or None)
         config = self._folder / "prometheus.json"
         config.write_bytes(
             prometheus_config(self._metrics_ports, scrape_interval_s=_SCRAPE_INTERVAL_S)

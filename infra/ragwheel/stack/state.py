@@ -25,4 +25,4 @@ def write_state(home: Home, state: StackState) -> None:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    return name.endswith(_SECRET_SUFFIXES) and value != DEMO_API_KEY
+    return name.endswith(_SECRET_SUFFIXES) and value not in (DEMO_API_KEY, "none")

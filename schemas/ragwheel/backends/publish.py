@@ -52,9 +52,11 @@ class Outgoing:
     headers: Sequence[tuple[str, bytes]] = ()
 
     @classmethod
-    def of(cls, topic: TopicName, record: Record) -> Self:
+    def of(
+        cls, topic: TopicName, record: Record, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> Self:
         """A record under the key that the registry asks for."""
-        return cls(topic, wire.key_of(TOPICS[topic], record), wire.encode(record))
+        return cls(topic, wire.key_of(TOPICS[topic], record), wire.encode(record), headers)
 
 
 Failure = tuple[Outgoing, KafkaError]

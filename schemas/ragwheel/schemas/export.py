@@ -62,6 +62,11 @@ def settings_page() -> str:
         "Every process reads its settings from the environment, once, when it starts. A value that",
         "is wrong, or a `RAGWHEEL_` variable that nobody knows, stops it with one line that says",
         "which; only the client logs that line and goes on without sending.",
+        "",
+        "What Kubernetes injects for each Service of the namespace is no setting and is ignored:",
+        "`RAGWHEEL_<SERVICE>_SERVICE_HOST`, `…_SERVICE_PORT`, `…_PORT`, `…_PORT_<n>_TCP` …",
+        "A Service `ragwheel-metrics` makes `RAGWHEEL_METRICS_PORT=tcp://…`, which is a setting's",
+        "name: its default holds then, and what the pod sets itself wins, as everywhere.",
     ]
     for who, variables in sections.items():
         lines += ["", f"## Read by {who}", ""]

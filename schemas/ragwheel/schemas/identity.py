@@ -21,6 +21,9 @@ import orjson
 #: Randomness and thresholds of the OpenTelemetry consistent-probability rule are 56 bits wide.
 RANDOMNESS_BITS = 56
 
+#: How the names of models begin that are none: the local servers that stand in for an LLM.
+STAND_IN = "stand-in-"
+
 _CHARS = 32
 
 
@@ -56,6 +59,11 @@ def grader_id(model: str, parameters: Mapping[str, object], prompt_hash: str) ->
     """
     canonical = orjson.dumps(dict(parameters), option=orjson.OPT_SORT_KEYS)
     return f"{model}@{digest('grader', model, canonical, prompt_hash)[:12]}"
+
+
+def is_stand_in(model: str) -> bool:
+    """Whether a model, or the grader that is named after it, only stands in for an LLM."""
+    return model.startswith(STAND_IN)
 
 
 def label_id(

@@ -39,3 +39,5 @@ MAX_BATCH_ROWS = 200_000
 
 #: A producer may claim any time; a later one is stored as this, which the database can still hold.
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+#: No event of a backfill is older; an earlier time is a broken clock's.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)

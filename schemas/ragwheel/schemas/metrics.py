@@ -159,6 +159,13 @@ LLM_RETRIES = _GRADER.counter(
 JOBS_IN_FLIGHT = _GRADER.gauge(
     "ragwheel_grader_jobs_in_flight", "Jobs read and not yet acknowledged."
 )
+GRADER_MODEL = _GRADER.gauge(
+    "ragwheel_grader_model_info",
+    "1 for the model of each role; `stand_in` is `true` for one that is no LLM.",
+    "role",
+    "model",
+    "stand_in",
+)
 OLDEST_UNACKED = _GRADER.gauge(
     "ragwheel_grader_oldest_unacked_seconds",
     "Age of the oldest job in flight: a stuck grader shows here first.",

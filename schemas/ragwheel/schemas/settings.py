@@ -2,7 +2,8 @@
 
 Names are `RAGWHEEL_` + the field's name in upper case. A setting of another process is ignored;
 a name that no process knows is an error, because a misspelt setting that does nothing is worse
-than a process that does not start. docs/settings.md is printed from here and compared in a test.
+than a process that does not start. What Kubernetes injects is neither: see `kubernetes`.
+docs/settings.md is printed from here and compared in a test.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ragwheel.schemas import limits
 from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.kubernetes import is_injected
 
 PREFIX = "RAGWHEEL_"
 #: Read by the launcher and the test suite, not by a process of the product.
@@ -26,6 +28,7 @@ TOOL_VARIABLES: Mapping[str, str] = {
     "RAGWHEEL_CI": "Set in CI: a test that cannot run is an error instead of a skip.",
     "RAGWHEEL_HOME": "Folder of the local stack, instead of `./.ragwheel`.",
     "RAGWHEEL_TEST_CLICKHOUSE_URL": "A real ClickHouse to run the contract tests against.",
+    "RAGWHEEL_TEST_DRILL_S": "How long the drill of the test suite lasts, instead of 40 s.",
 }
 
 _Settings = TypeVar("_Settings", bound="Settings")
@@ -41,6 +44,15 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         env_parse_none_str="none",
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_set_by_kubernetes(cls, value: object, info: ValidationInfo) -> object:
+        """Nobody set what a Service of that name injected: the default holds."""
+        field = str(info.field_name)
+        if not is_injected(PREFIX + field.upper(), value):
+            return value
+        return cls.model_fields[field].get_default(call_default_factory=True)
 
 
 class KafkaSettings(Settings):
@@ -162,8 +174,28 @@ class SamplingSettings(Settings):
         return found
 
 
+class AcceptanceSettings(Settings):
+    """Which times of an event are taken."""
+
+    max_event_age_days: int = Field(
+        150,
+        ge=1,
+        le=3_650,
+        description="Older events are dead-lettered, unless they are marked as a backfill "
+        "(`ragwheel emit --backfill`).",
+    )
+    max_event_ahead_s: int = Field(
+        3_600, ge=0, le=86_400, description="Events further in the future are dead-lettered."
+    )
+
+
 class IntakeSettings(
-    KafkaSettings, ClickHouseSettings, MetricsSettings, IntakeGroupSettings, SamplingSettings
+    KafkaSettings,
+    ClickHouseSettings,
+    MetricsSettings,
+    IntakeGroupSettings,
+    SamplingSettings,
+    AcceptanceSettings,
 ):
     """The process that lands everything in ClickHouse and samples traffic."""
 
@@ -175,16 +207,6 @@ class IntakeSettings(
     )
     intake_batch_s: float = Field(
         1.0, gt=0, le=60, description="Seconds after which a smaller batch is inserted."
-    )
-    max_event_age_days: int = Field(
-        150,
-        ge=1,
-        le=3_650,
-        description="Older events are dead-lettered. Must stay below the tables' TTL (180 days), "
-        "or they land only to vanish.",
-    )
-    max_event_ahead_s: int = Field(
-        3_600, ge=0, le=86_400, description="Events further in the future are dead-lettered."
     )
     session_timeout_s: float = Field(
         45.0, ge=6, le=300, description="Consumer-group session; a dead worker is replaced after."
@@ -207,7 +229,9 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
     llm_base_url: str = Field(
         "https://api.openai.com/v1", description="Any OpenAI-compatible endpoint."
     )
-    llm_api_key: SecretStr = Field(SecretStr(""), description="Its key. Required.")
+    llm_api_key: SecretStr = Field(
+        SecretStr(""), description='Its key. Required; "none" for an endpoint that wants none.'
+    )
     llm_model: str = Field("gpt-5.6-luna", description="Model that makes training labels.")
     judge_model: str = Field(
         "gpt-5.6-terra",
@@ -241,6 +265,12 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
     session_timeout_s: float = Field(
         45.0, ge=6, le=300, description="Consumer-group session; a dead worker is replaced after."
     )
+
+    @field_validator("llm_api_key", mode="before")
+    @classmethod
+    def _no_key_is_said(cls, key: object) -> object:
+        """No key is a key like any other: it is sent, and an endpoint without keys ignores it."""
+        return "none" if key is None else key
 
 
 class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
@@ -302,8 +332,8 @@ def load(settings: type[_Settings], **overrides: Any) -> _Settings:
             names the variable and what it must be.
     """
     known = known_variables()
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in known:
+    for name, value in sorted(os.environ.items()):
+        if name.startswith(PREFIX) and name not in known and not is_injected(name, value):
             bare = [variable.removeprefix(PREFIX) for variable in known]
             close = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1)
             hint = f"; did you mean {PREFIX}{close[0]}?" if close else "; see docs/settings.md"

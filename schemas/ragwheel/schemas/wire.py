@@ -15,6 +15,7 @@ from typing import cast
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from ragwheel.schemas import limits
 from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.events import SCHEMA_VERSION, ChunkEvent, DeadLetterReason, Event, Record
 from ragwheel.schemas.limits import MAX_DEPTH, MAX_EVENT_BYTES
@@ -116,21 +117,29 @@ def decode_value(topic: Topic, value: bytes | None) -> Record:
         raise _from_validation(error) from None
 
 
-def check_time(record: Record, now: datetime, max_age: timedelta, max_ahead: timedelta) -> None:
+def check_time(
+    record: Record, now: datetime, max_age: timedelta | None, max_ahead: timedelta
+) -> None:
     """Refuse event times that would open partitions far from the present.
 
     A chunk may be old, as corpora are; one from the future would outlast all its later versions.
+
+    Args:
+        max_age: None for a backfill.
 
     Raises:
         InvalidEventError: reason `timestamp_out_of_range`.
     """
     if not isinstance(record, Event | ChunkEvent):
         return
-    too_old = isinstance(record, Event) and record.ts < now - max_age
+    earliest = limits.EARLIEST if max_age is None else now - max_age
+    too_old = isinstance(record, Event) and record.ts < earliest
     if too_old or record.ts > now + max_ahead:
+        since = limits.EARLIEST.date() if max_age is None else f"now - {max_age}"
+        hint = "; `--backfill` takes events of any age" if too_old and max_age is not None else ""
         raise _invalid(
             "timestamp_out_of_range",
-            f"ts {record.ts.isoformat()} is outside [now - {max_age}, now + {max_ahead}]",
+            f"ts {record.ts.isoformat()} is outside [{since}, now + {max_ahead}]{hint}",
         )
 
 

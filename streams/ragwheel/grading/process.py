@@ -6,6 +6,7 @@ import asyncio
 import logging
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from ragwheel.grading.quiet import quiet_libraries
 from ragwheel.grading.spending import Spending
 from ragwheel.grading.store import LabelReader
 from ragwheel.grading.window import OrderedWindow
-from ragwheel.schemas import metrics
+from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.errors import ConfigError, TransientError
 from ragwheel.schemas.events import Role
 from ragwheel.schemas.settings import GraderSettings
@@ -80,6 +81,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
 
     telemetry.set(metrics.GRADER_CONFIGURED, 1)
     telemetry.set(metrics.BUDGET_USD, settings.daily_budget_usd)
+    _tell_who_grades({"label": settings.llm_model, "judge": settings.judge_model}, telemetry)
     telemetry.serve(settings)
     with ExitStack() as stack:
         store = stack.enter_context(LabelReader(settings))
@@ -127,13 +129,22 @@ async def _wait_unconfigured(
     """
     _LOG.warning(
         "RAGWHEEL_LLM_API_KEY is not set: nothing is graded, sampled queries wait in Kafka. Set it "
-        '(any text, e.g. "local", for a local server without keys) and start the grader again'
+        '("none" for a server that wants no key) and start the grader again'
     )
     telemetry.serve(settings)
     while not stop.is_set():
         telemetry.turned(_TURN_S)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _GAUGE_INTERVAL_S)
+
+
+def _tell_who_grades(models: Mapping[Role, str], telemetry: Telemetry) -> None:
+    for role, model in models.items():
+        stand_in = identity.is_stand_in(model)
+        labels = {"role": role, "model": model, "stand_in": str(stand_in).lower()}
+        telemetry.set(metrics.GRADER_MODEL, 1, **labels)
+        if stand_in:
+            _LOG.warning("%r makes the %ss: a stand-in, no LLM", model, role)
 
 
 async def _serve(app: faust.App, window: OrderedWindow, stop: asyncio.Event) -> None:

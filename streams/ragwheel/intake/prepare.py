@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import cast
 
 from ragwheel.intake.readers import READERS
 from ragwheel.intake.sampling import SamplingPolicy, job_of
-from ragwheel.schemas import deadletters, wire
+from ragwheel.schemas import deadletters
+from ragwheel.schemas.acceptance import Times, accepted_rows, is_backfill
 from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.events import (
     DeadLetter,
@@ -17,7 +18,7 @@ from ragwheel.schemas.events import (
     Record,
     RetrievalEvent,
 )
-from ragwheel.schemas.tables import Row, Table, rows_of
+from ragwheel.schemas.tables import Row, Table
 from ragwheel.schemas.wire import Received
 
 
@@ -26,8 +27,7 @@ class Acceptance:
     """What is accepted and what is sampled."""
 
     policy: SamplingPolicy
-    max_age: timedelta
-    max_ahead: timedelta
+    times: Times
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +45,17 @@ def prepare(message: Received, rules: Acceptance, now: datetime) -> Prepared:
     """Read, check times, derive rows, sample. Never raises: what is unusable becomes a letter."""
     try:
         records = tuple(READERS[message.topic](message))
-        for record in records:
-            wire.check_time(record, now, rules.max_age, rules.max_ahead)
-        rows = tuple(row for record in records for row in rows_of(record, message.position))
+        backfill = is_backfill(message.headers)
+        rows = tuple(
+            row
+            for record in records
+            for row in accepted_rows(record, message.position, rules.times, now, backfill=backfill)
+        )
         retrievals = (record for record in records if isinstance(record, RetrievalEvent))
         jobs = tuple(filter(None, (job_of(each, rules.policy) for each in retrievals)))
     except InvalidEventError as error:
         return reject(message, cast(DeadLetterReason, error.reason), error.detail)
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
-        # Valid by the model and yet without rows: unknown fields nested too deep to write, say.
         return reject(message, "processing_failed", f"{type(error).__name__}: {error}")
     return Prepared(message, records, rows, jobs)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from ragwheel.backends import kafka, process
 from ragwheel.backends.clickhouse import connect
@@ -22,6 +22,7 @@ from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
 from ragwheel.intake.readers import READERS
 from ragwheel.intake.sampling import SamplingPolicy
+from ragwheel.schemas.acceptance import Times
 from ragwheel.schemas.settings import IntakeSettings
 
 _LOG = logging.getLogger(__name__)
@@ -82,11 +83,7 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
     publisher = Publisher(settings, timeout_s=_DELIVERY_S, while_waiting=member.keep_alive)
     outlet = KafkaOutlet(publisher)
     processor = Processor(
-        Acceptance(
-            SamplingPolicy.of(settings),
-            timedelta(days=settings.max_event_age_days),
-            timedelta(seconds=settings.max_event_ahead_s),
-        ),
+        Acceptance(SamplingPolicy.of(settings), Times.of(settings)),
         ClickHouseInserts(client, persistence, telemetry),
         outlet,
         persistence,

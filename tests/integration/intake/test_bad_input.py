@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -14,7 +15,10 @@ from tests.rigs.intake import IntakeRig
 
 from ragwheel.backends import kafka
 from ragwheel.operations import redeliver
+from ragwheel.operations.emit import Rules, emit_lines
+from ragwheel.operations.overview import DeadLetterCount, dead_letter_counts
 from ragwheel.schemas import deadletters, wire
+from ragwheel.schemas.acceptance import Times
 from ragwheel.schemas.limits import MAX_EVENT_BYTES
 from ragwheel.schemas.settings import ClickHouseSettings, IntakeSettings, KafkaSettings, load
 from ragwheel.schemas.topics import TOPICS
@@ -172,6 +176,45 @@ def test_dead_letters_can_be_replayed_after_a_fix(rig: IntakeRig) -> None:
     assert found == [(f"q-{n}",) for n in range(4)]
     assert accounts["queries"].unaccounted == 0
     assert rig.rows("SELECT count() FROM v_dead_letters") == [(5,)]
+
+
+def test_a_file_of_any_age_lands_as_a_backfill_and_stays(rig: IntakeRig) -> None:
+    # Every month of 55 years: as many partitions in one batch.
+    first = datetime(1970, 1, 1, tzinfo=UTC)
+    events = [query(f"q-{n}", ts=first + timedelta(days=30 * n)) for n in range(670)]
+    lines = [wire.encode(event) for event in events]
+    times = Times.of(load(IntakeSettings))
+    told: list[str] = []
+    refused = emit_lines(
+        lines, rig.kafka, Rules(times), on_error=lambda _, error: told.append(error.reason)
+    )
+    assert set(told) == {"timestamp_out_of_range"}
+    rig.start()
+    young = 670 - refused.invalid
+    assert young == refused.delivered.total() < 5
+
+    sent = emit_lines(lines, rig.kafka, Rules(times, backfill=True), on_error=lambda *_: None)
+    assert (sent.delivered, sent.invalid) == ({"queries": 670}, 0)
+    accounts = rig.settle(120)
+    assert accounts["queries"].dead_lettered == 0
+    rig.rows("OPTIMIZE TABLE queries FINAL")  # what outlived its time would go now
+    assert rig.rows("SELECT count() FROM v_queries") == [(670,)]
+
+
+def test_old_events_that_were_not_marked_are_told_and_can_be_sent_again_as_a_backfill(
+    rig: IntakeRig,
+) -> None:
+    rig.emit("queries", [query(f"q-{n}", ts=NOW.replace(year=2024)) for n in range(7)])
+    rig.start()
+    rig.settle()
+    with rig.client() as client:
+        assert dead_letter_counts(client) == [DeadLetterCount("timestamp_out_of_range", 7, 7)]
+        letters = redeliver.select(client, redeliver.Selection())
+    settings = load(IntakeSettings)
+    plans = [redeliver.plan(each, settings, datetime.now(UTC), backfill=True) for each in letters]
+    assert not any(done.problem for done in redeliver.send(rig.kafka, plans))
+    assert rig.settle()["queries"].landed == 7
+    assert rig.rows("SELECT count() FROM v_queries") == [(7,)]
 
 
 def test_selections_restrict_what_is_replayed(rig: IntakeRig) -> None:

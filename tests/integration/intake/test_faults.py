@@ -30,6 +30,7 @@ from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
 from ragwheel.intake.readers import READERS
 from ragwheel.intake.sampling import SamplingPolicy
+from ragwheel.schemas.acceptance import Times
 from ragwheel.schemas.events import RetrievalEvent
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.schemas.wire import Received
@@ -148,7 +149,7 @@ def in_process(rig: IntakeRig, die_after: str, until: Callable[[], bool]) -> Non
     publisher = Publisher(rig.kafka, while_waiting=lambda: member.stop() if until() else None)
     outlet = KafkaOutlet(publisher)
     processor = CrashingProcessor(
-        Acceptance(SamplingPolicy(1.0), timedelta(days=400), timedelta(hours=1)),
+        Acceptance(SamplingPolicy(1.0), Times(timedelta(days=400), timedelta(hours=1))),
         ClickHouseInserts(client, persistence, telemetry), outlet, persistence, telemetry,
         Freshness(telemetry, _now), _now,
     )  # fmt: skip

@@ -89,4 +89,5 @@ def test_an_empty_wheel_can_be_looked_at(
     assert len(overview.topics) == 8
     assert {table.rows for table in overview.tables} == {0}
     assert overview.unaccounted == 0
+    assert overview.dead_letters == []
     assert overview.down == ["intake", "grader"]

@@ -36,9 +36,9 @@ def _post(llm: TestLlm, body: bytes) -> tuple[int, dict[str, object]]:
         (b"not json", 400),
         (b"[]", 400),
         (b"{}", 400),
-        (b'{"model": "ragwheel-demo-grader", "messages": 3}', 400),
+        (b'{"model": "stand-in-grader", "messages": 3}', 400),
         (
-            b'{"model": "ragwheel-demo-grader", "messages": [{"role": "user", "content": "Hi"}]}',
+            b'{"model": "stand-in-grader", "messages": [{"role": "user", "content": "Hi"}]}',
             400,
         ),
         (b'{"model": "gpt-0", "messages": []}', 404),

@@ -4,120 +4,46 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
-import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
-from tests.rigs.children import end, module, spawn
+from tests.rigs.children import end, spawn
+from tests.rigs.up import (
+    START_S,
+    STOP_S,
+    Up,
+    clean_environment,
+    processes_of,
+    ragwheel,
+    status_of,
+    wait_until,
+)
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.operations.credentials import private_env, read_password
 from ragwheel.operations.overview import table_rows
-from ragwheel.operations.running import StackState, read_state
+from ragwheel.operations.running import running_pid, running_state
 from ragwheel.schemas.settings import ClickHouseSettings
-from ragwheel.stack import settings_in
+from ragwheel.stack import LocalStack, RestartPolicy, settings_in
+from ragwheel.stack.processes import ProcessFailedError
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes by /proc"),
 ]
 
-#: Starting takes about 6 s here; machines that do other things as well are slower.
-START_S = 60.0
-STOP_S = 40.0
+#: Rows of what was sent, on a slow machine.
 LAND_S = 60.0
-
-
-def clean_environment(**settings: str) -> dict[str, str]:
-    """This process's environment without the settings of the developer's shell."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("RAGWHEEL_")}
-    cache = {k: v for k, v in os.environ.items() if k == "RAGWHEEL_CACHE_DIR"}
-    return {**kept, **cache, **settings}
-
-
-def ragwheel(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Runs a command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "ragwheel.cli", *argv],
-        input=stdin,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-    """Polls; fails the test when the time is over."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
-        time.sleep(0.05)
-
-
-def processes_of(home: Path) -> set[int]:
-    """Every process that was started for this home, by its arguments or environment."""
-    needle = str(home).encode()
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            if needle in (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes():
-                found.add(int(entry.name))
-        except OSError:  # it ended meanwhile, or it is somebody else's
-            continue
-    return found
-
-
-class Up:
-    """One `ragwheel up`, in a process of its own."""
-
-    def __init__(self, home: Path, *without: str, env: Mapping[str, str] | None = None) -> None:
-        self.home = home
-        home.mkdir(parents=True, exist_ok=True)
-        self._output = home.with_suffix(".output")
-        options = [part for name in without for part in ("--without", name)]
-        self._output.unlink(missing_ok=True)
-        self.process = spawn(
-            module("ragwheel.cli", "up", "--home", str(home), *options),
-            self._output,
-            clean_environment(**(env or {})),
-        )
-
-    @property
-    def output(self) -> str:
-        """What it printed so far."""
-        return self._output.read_text("utf-8")
-
-    @property
-    def state(self) -> StackState:
-        """What it says of itself."""
-        state = read_state(self.home)
-        assert state is not None
-        return state
-
-    def says(self, text: str) -> None:
-        """Waits until it prints `text`."""
-        wait_until(
-            lambda: text in self.output or self.process.poll() is not None, START_S, repr(text)
-        )
-        assert text in self.output, self.output
-
-    def end(self, number: signal.Signals) -> int:
-        """Sends a signal and waits for the end of `up` and of all that it started."""
-        self.process.send_signal(number)
-        status = self.process.wait(STOP_S)
-        wait_until(lambda: not processes_of(self.home), STOP_S, "every process has ended")
-        return status
 
 
 @pytest.fixture(scope="module")
@@ -146,16 +72,6 @@ def stack(start: Callable[..., Up], folder: Path) -> Up:
     up = start(folder / "shared", "trainer", env={"RAGWHEEL_SAMPLE_RATE": "1"})
     up.says("Ctrl-C stops everything")
     return up
-
-
-def status_of(up: Up) -> dict[str, Any]:
-    """`ragwheel status --json`."""
-    done = ragwheel("status", "--json", "--home", str(up.home))
-    assert done.stdout, done.stderr
-    found = orjson.loads(done.stdout)
-    assert isinstance(found, dict)
-    assert done.returncode == (0 if found["healthy"] else 1)
-    return found
 
 
 def wait_for_rows(up: Up, name: str, rows: int) -> None:
@@ -215,6 +131,54 @@ def test_events_of_a_file_land_and_are_graded(stack: Up) -> None:
     assert (rows_of(status, "queries"), rows_of(status, "retrievals")) == (10, 10)
     assert {label["status"] for label in status["labels"]} == {"graded"}
     assert {group["members"] for group in status["groups"]} == {1}
+
+
+def test_the_stand_in_is_named_wherever_grades_are(stack: Up) -> None:
+    assert "NO LLM GRADES" in stack.output
+    assert "Grades come from a stand-in that is no LLM" in stack.output
+    status = status_of(stack)
+    assert status["stand_in"]
+    assert {label["model"] for label in status["labels"]} == {"stand-in-grader"}
+    shown = ragwheel("status", "--home", str(stack.home)).stdout.splitlines()
+    assert "labels are a stand-in's, not an LLM's" in shown[-1]
+    doctor = ragwheel("doctor", "--quick", "--home", str(stack.home))
+    assert "is a stand-in, no LLM" in doctor.stdout
+    grader = stack.state.process("grader")
+    assert grader is not None
+    with urllib.request.urlopen(f"http://127.0.0.1:{grader.metrics_port}/metrics") as answer:
+        assert (
+            'ragwheel_grader_model_info{model="stand-in-grader",role="label",stand_in="true"} 1.0'
+            in answer.read().decode()
+        )
+
+
+def test_an_endpoint_without_a_key_ends_the_start_with_one_line(
+    start: Callable[..., Up], tmp_path: Path
+) -> None:
+    llm = {"RAGWHEEL_LLM_BASE_URL": "http://127.0.0.1:1/v1", "RAGWHEEL_LLM_MODEL": "m"}
+    up = start(tmp_path / "home", "trainer", env=llm | {"RAGWHEEL_JUDGE_MODEL": "n"})
+    assert up.process.wait(START_S) == 78
+    assert up.output.startswith("ragwheel: RAGWHEEL_LLM_BASE_URL, RAGWHEEL_LLM_MODEL")
+    assert up.output.count("\n") == 1
+
+
+def test_an_endpoint_is_used_as_it_is_configured(
+    stack: Up, start: Callable[..., Up], tmp_path: Path
+) -> None:
+    other = stack.state.process("llm")
+    assert other is not None
+    llm = {
+        "RAGWHEEL_LLM_BASE_URL": other.address,
+        "RAGWHEEL_LLM_API_KEY": "none",
+        "RAGWHEEL_LLM_MODEL": "stand-in-judge",
+        "RAGWHEEL_JUDGE_MODEL": "no-such-model",
+    }
+    # The servers of the other stack, so that only the grader is left to start.
+    without = ("kafka", "clickhouse", "intake", "accounts", "trainer")
+    up = start(tmp_path / "home", *without, env={**stack.state.env, **llm})
+    assert up.process.wait(START_S) == 1
+    assert "'no-such-model' is not found" in up.output
+    assert "NO LLM GRADES" not in up.output
 
 
 def test_the_shown_variables_lead_to_the_stack(stack: Up) -> None:
@@ -282,6 +246,33 @@ def test_a_killed_worker_comes_back(stack: Up) -> None:
     assert "grader ended by SIGKILL; restart 1" in stack.output
 
 
+@pytest.mark.parametrize("name", ["kafka", "clickhouse", "llm"])
+def test_a_killed_server_comes_back_with_its_data_on_its_port(stack: Up, name: str) -> None:
+    sent = ragwheel("emit", "--file", "-", "--home", str(stack.home), stdin=events(2, name))
+    assert sent.returncode == 0, sent.stderr
+    env, before = stack.state.env, stack.state.process(name)
+    assert before is not None
+    assert before.pid is not None
+    landed = rows_of(status_of(stack), "labels")
+    os.kill(before.pid, signal.SIGKILL)
+
+    def is_back() -> bool:
+        now = stack.state.process(name)
+        return now is not None and now.alive and now.pid != before.pid and now.restarts == 1
+
+    wait_until(is_back, START_S, f"{name} runs again")
+    stack.says(f"{name} is running again")
+    now = stack.state.process(name)
+    assert now is not None
+    assert (now.address, stack.state.env) == (before.address, env)
+    sent = ragwheel("emit", "--file", "-", "--home", str(stack.home), stdin=events(2, f"{name}-2"))
+    assert sent.returncode == 0, sent.stderr
+    wait_until(
+        lambda: rows_of(status_of(stack), "labels") >= landed + 6, LAND_S, "labels of both halves"
+    )
+    assert status_of(stack)["unaccounted"] == 0
+
+
 @pytest.mark.slow
 def test_a_second_home_runs_beside_the_first_and_keeps_its_data_over_restarts(
     stack: Up, start: Callable[..., Up], folder: Path
@@ -325,16 +316,63 @@ def test_ctrl_c_while_starting_leaves_no_process(
     assert "Traceback" not in up.output
 
 
-def test_a_server_that_dies_ends_the_stack_with_its_name_and_what_to_do(
-    start: Callable[..., Up], tmp_path: Path
+def test_a_server_that_cannot_come_back_ends_the_stack_with_its_name_and_what_to_do(
+    tmp_path: Path,
 ) -> None:
-    up = start(tmp_path / "home", "kafka", "intake", "accounts", "grader", "trainer", "llm")
-    up.says("Ctrl-C stops everything")
-    clickhouse = up.state.process("clickhouse")
-    assert clickhouse is not None
-    assert clickhouse.pid is not None
-    os.kill(clickhouse.pid, signal.SIGKILL)
-    assert up.process.wait(STOP_S) == 1
-    assert "ragwheel: clickhouse ended by SIGKILL" in up.output
-    assert "Start the stack again" in up.output
-    assert not processes_of(up.home)
+    told: list[str] = []
+    stack = LocalStack(
+        tmp_path / "home",
+        components=["clickhouse"],
+        policy=RestartPolicy(max_restarts=2, first_delay_s=0.1),
+        on_progress=told.append,
+    )
+    with stack, socket.socket() as squatter:
+        clickhouse = stack.state.process("clickhouse")
+        assert clickhouse is not None
+        assert clickhouse.pid is not None
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        os.kill(clickhouse.pid, signal.SIGKILL)
+        wait_until(lambda: takes(squatter, urlsplit(clickhouse.address).port), STOP_S, "the port")
+        with pytest.raises(
+            ProcessFailedError, match=r"clickhouse ended.* 3 times in a row"
+        ) as gone:
+            stack.wait(until=lambda: False, timeout_s=START_S)
+    assert "cannot listen on 127.0.0.1" in str(gone.value)
+    assert "start the stack again" in str(gone.value)
+    assert any("clickhouse ended by SIGKILL; restart 1 of 2" in line for line in told)
+    assert not processes_of(tmp_path / "home")
+
+
+def takes(squatter: socket.socket, port: int | None) -> bool:
+    """Whether it has the port now."""
+    try:
+        squatter.bind(("127.0.0.1", port or 0))
+    except OSError:
+        return False
+    squatter.listen()
+    return True
+
+
+@pytest.mark.parametrize("way", ["SIGINT", "SIGTERM", "ragwheel down"])
+def test_a_stack_in_a_scripts_background_is_ended_like_any_other(tmp_path: Path, way: str) -> None:
+    home = tmp_path / "home"
+    left_out = ("kafka", "llm", "intake", "accounts", "grader", "trainer")
+    up = [sys.executable, "-m", "ragwheel.cli", "up", "--home", str(home)]
+    up += [part for name in left_out for part in ("--without", name)]
+    # What a script has in the background ignores SIGINT, unless it says otherwise itself.
+    script = spawn(
+        ["sh", "-c", '"$@" & wait $!', "script", *up], tmp_path / "output", clean_environment()
+    )
+    try:
+        wait_until(lambda: running_state(home) is not None, START_S, "the stack runs")
+        pid = running_pid(home)
+        assert pid is not None
+        if way == "ragwheel down":
+            assert ragwheel("down", "--home", str(home)).returncode == 0
+        else:
+            os.kill(pid, signal.Signals[way])
+        status = script.wait(STOP_S)
+        assert status == (130 if way == "SIGINT" else 143)
+        assert not processes_of(home)
+    finally:
+        end(script)

@@ -13,9 +13,17 @@ import pytest
 from ragwheel.accounting.accounts import Gap, TopicAccount
 from ragwheel.cli.output import report
 from ragwheel.cli.views.overview import tables
-from ragwheel.operations.overview import GroupState, LabelCount, ModelLine, Overview, TableRows
+from ragwheel.operations.overview import (
+    DeadLetterCount,
+    GroupState,
+    LabelCount,
+    ModelLine,
+    Overview,
+    TableRows,
+)
 from ragwheel.operations.running import ProcessState
 
+STAND_IN = "stand-in-grader"
 Shown = Callable[[Overview], str]
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 UP = ProcessState("intake", os.getpid(), "intake.log", metrics_port=1)
@@ -31,9 +39,10 @@ FINE = Overview(
         TableRows("models", 0, True),
     ],
     labels=[
-        LabelCount("label", "graded", 3, 100, 0.5),
-        LabelCount("label", "refused", None, 2, 0.25),
+        LabelCount("label", "m", "graded", 3, 100, 0.5),
+        LabelCount("label", "m", "refused", None, 2, 0.25),
     ],
+    dead_letters=[],
     models=[ModelLine("abc", "promoted", True, "+12 % recall@10", NOW)],
     groups=[GroupState("intake", "ragwheel-intake", 1)],
     processes=[UP],
@@ -58,12 +67,52 @@ def test_a_healthy_wheel_says_so_last(text: Shown) -> None:
     assert text(FINE).splitlines()[-1].startswith("ok")
 
 
+def test_dead_letters_of_the_last_hour_are_told_last(text: Shown) -> None:
+    dead = [
+        DeadLetterCount("timestamp_out_of_range", 1_500, 1_507),
+        DeadLetterCount("not_utf8", 7, 7),
+        DeadLetterCount("oversize", 0, 2),
+    ]
+    overview = replace(FINE, dead_letters=dead)
+    assert overview.healthy
+    lines = text(overview).splitlines()
+    assert lines[-1].startswith(
+        "ok, but  nothing is lost, everything runs; 1,507 dead letters in the last hour "
+        "(timestamp_out_of_range, not_utf8): `ragwheel replay --dry-run`"
+    )
+    assert ["timestamp_out_of_range", "1,500", "1,507"] in [line.split() for line in lines]
+
+
+def test_dead_letters_of_the_last_day_are_told_beside_a_problem(text: Shown) -> None:
+    overview = replace(
+        FINE, topics=[*FINE.topics, LOST], dead_letters=[DeadLetterCount("oversize", 0, 2)]
+    )
+    last = text(overview).splitlines()[-1]
+    assert last.startswith("PROBLEM  2 unaccounted for in labels; 2 dead letters in the last day")
+
+
+def test_labels_of_a_stand_in_are_told_last_and_in_json(text: Shown) -> None:
+    mixed = replace(FINE, labels=[*FINE.labels, LabelCount("label", STAND_IN, "graded", 1, 7, 0)])
+    assert mixed.healthy
+    assert text(mixed).splitlines()[-1] == (
+        "ok, but  nothing is lost, everything runs; 7 labels are a stand-in's, not an LLM's"
+    )
+    assert mixed.stand_in_labels == 7
+    assert any(STAND_IN in line for line in text(mixed).splitlines())
+
+
+def test_a_stand_in_that_has_graded_nothing_yet_is_told_too(text: Shown) -> None:
+    started = replace(FINE, processes=[UP, replace(UP, name="llm")])
+    assert started.stand_in
+    assert text(started).splitlines()[-1].endswith("a stand-in grades, not an LLM")
+
+
 def test_every_figure_is_shown(text: Shown) -> None:
     lines = [line.split() for line in text(FINE).splitlines()]
     assert ["queries", "1,500", "1,480", "10", "10", "-", "0"] in lines
     assert ["grading", "40", "40", "0", "0", "3", "0"] in lines
     assert ["labels", "20,000,000", "with", "superseded", "copies"] in lines
-    assert ["label", "refused", "-", "2", "0.2500"] in lines
+    assert ["label", "m", "refused", "-", "2", "0.2500"] in lines
     assert ["all", "-", "102", "0.7500"] in lines
     assert any(line[:4] == ["intake", "up", str(os.getpid()), "1"] for line in lines)
     assert any(line[:3] == ["*", "abc", "promoted"] for line in lines)
@@ -100,7 +149,7 @@ def test_a_stack_started_without_a_worker_does_not_miss_it() -> None:
 
 
 def test_an_empty_wheel_is_shown_without_empty_tables(text: Shown) -> None:
-    empty = Overview("", [], [], [], [], [GroupState("intake", "g", 1)], [])
+    empty = Overview("", [], [], [], [], [], [GroupState("intake", "g", 1)], [])
     assert "none yet" in text(empty)
     assert "base model serves" in text(empty)
 
@@ -112,5 +161,6 @@ def test_json_has_every_figure_and_the_verdict(capsys: pytest.CaptureFixture[str
     assert found["processes"][0]["alive"] is False
     assert (found["unaccounted"], found["down"], found["healthy"]) == (2, ["grader"], False)
     assert found["labels"][0] == {
-        "role": "label", "status": "graded", "grade": 3, "labels": 100, "cost_usd": 0.5,
+        "role": "label", "model": "m", "status": "graded", "grade": 3, "labels": 100,
+        "cost_usd": 0.5,
     }  # fmt: skip

@@ -39,13 +39,11 @@ def test_shares_add_up_exactly_and_follow_the_weights() -> None:
 
 def test_own_prices_lie_over_the_packaged_ones(tmp_path: Path) -> None:
     own = tmp_path / "prices.toml"
-    own.write_text(
-        '["my/model"]\ninput = 1\noutput = 2\n[ragwheel-demo-judge]\ninput = 0\noutput = 0\n'
-    )
+    own.write_text('["my/model"]\ninput = 1\noutput = 2\n[stand-in-judge]\ninput = 0\noutput = 0\n')
     prices = load_prices(own)
     assert prices["my/model"] == Price(1.0, 2.0)
-    assert prices["ragwheel-demo-judge"] == Price(0.0, 0.0)
-    assert prices["ragwheel-demo-grader"] == load_prices()["ragwheel-demo-grader"]
+    assert prices["stand-in-judge"] == Price(0.0, 0.0)
+    assert prices["stand-in-grader"] == load_prices()["stand-in-grader"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +13,14 @@ from tests.rigs.examples import NOW, examples, message, query, retrieval
 from ragwheel.intake.prepare import Acceptance, prepare, reject
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas import deadletters, wire
+from ragwheel.schemas.acceptance import BACKFILL_HEADER, Times
 from ragwheel.schemas.events import DeadLetter
 from ragwheel.schemas.settings import IntakeSettings
 from ragwheel.schemas.tables import TABLES_OF_TOPIC, UNFINISHED_LABELS
 from ragwheel.schemas.topics import TOPICS, TopicName
 from ragwheel.schemas.wire import Received
 
-RULES = Acceptance(SamplingPolicy(rate=1.0), timedelta(days=400), timedelta(hours=1))
+RULES = Acceptance(SamplingPolicy(rate=1.0), Times(timedelta(days=400), timedelta(hours=1)))
 
 
 def retrieval_json(**changes: Any) -> bytes:
@@ -140,6 +142,25 @@ def test_a_rejected_dead_letter_keeps_its_position_alone_so_that_it_lands() -> N
         None,
         None,
     )
+
+
+@pytest.mark.parametrize(
+    ("age", "marked", "reason"),
+    [
+        (timedelta(days=400), False, ""),
+        (timedelta(days=401), False, "timestamp_out_of_range"),
+        (timedelta(days=401), True, ""),
+        (timedelta(days=20_000), True, ""),
+        (timedelta(hours=-2), True, "timestamp_out_of_range"),
+    ],
+)
+def test_a_message_that_is_marked_as_a_backfill_may_be_of_any_age(
+    age: timedelta, marked: bool, reason: str
+) -> None:
+    sent = message("queries", query(ts=NOW - age))
+    headers = [(BACKFILL_HEADER, None)] if marked else [("traceparent", b"00")]
+    letter = prepare(replace(sent, headers=headers), RULES, NOW).letter
+    assert (letter.reason if letter else "") == reason
 
 
 def test_no_event_is_accepted_that_its_table_would_forget_at_once() -> None:

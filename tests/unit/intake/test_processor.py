@@ -20,6 +20,7 @@ from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas import metrics
+from ragwheel.schemas.acceptance import Times
 from ragwheel.schemas.events import Candidate
 from ragwheel.schemas.tables import Row, Table
 from ragwheel.schemas.topics import Position
@@ -37,7 +38,7 @@ class World:
         self.telemetry = Telemetry()
         self.freshness = Freshness(self.telemetry, lambda: NOW + timedelta(seconds=30))
         self.processor = Processor(
-            Acceptance(SamplingPolicy(rate), timedelta(days=400), timedelta(hours=1)),
+            Acceptance(SamplingPolicy(rate), Times(timedelta(days=400), timedelta(hours=1))),
             self.inserts,
             self.outlet,
             Persistence(self.wait, lambda: 0.0),

@@ -13,6 +13,7 @@ from ragwheel.operations import extras
 from ragwheel.operations.doctor import checks, machine, runtimes, services
 from ragwheel.schemas.errors import DependencyError
 from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings, load
+from ragwheel.stack.composition import DEMO_GRADER_MODEL
 
 ROOT = Path(__file__).parents[3]
 NOBODY = "127.0.0.1:1"
@@ -97,12 +98,31 @@ def test_an_address_that_nobody_set_is_a_warning_and_a_dead_one_a_failure() -> N
     assert "RAGWHEEL_CLICKHOUSE_URL" in finding.fix
 
 
-def test_an_llm_without_key_is_a_warning_and_a_dead_one_a_failure() -> None:
-    assert services.llm(load(GraderSettings, llm_base_url=f"http://{NOBODY}/v1")).level == "warn"
-    dead = load(GraderSettings, llm_base_url=f"http://{NOBODY}/v1", llm_api_key="k")
-    assert services.llm(dead).level == "fail"
-    odd = load(GraderSettings, llm_base_url="file:///etc", llm_api_key="k")
-    assert "is no URL" in services.llm(odd).detail
+def test_an_llm_that_nobody_configured_is_a_warning_and_one_in_part_a_failure() -> None:
+    nothing = services.llm(load(GraderSettings), configured=False)
+    assert nothing.level == "warn"
+    assert "grades with a stand-in" in nothing.detail
+    keyless = load(GraderSettings, llm_base_url=f"http://{NOBODY}/v1")
+    finding = services.llm(keyless, configured=False)
+    assert finding.level == "fail"
+    assert 'RAGWHEEL_LLM_API_KEY, to "none"' in finding.fix
+    # What grades may run elsewhere, with a key that this shell does not know.
+    assert services.llm(keyless, configured=True).level == "warn"
+
+
+@pytest.mark.parametrize("key", ["k", "none"])
+def test_a_dead_llm_is_a_failure_with_a_key_and_without_on_purpose(key: str) -> None:
+    dead = load(GraderSettings, llm_base_url=f"http://{NOBODY}/v1", llm_api_key=key)
+    assert services.llm(dead, configured=False).level == "fail"
+    odd = load(GraderSettings, llm_base_url="file:///etc", llm_api_key=key)
+    assert "is no URL" in services.llm(odd, configured=False).detail
+
+
+def test_a_stand_in_is_never_ok() -> None:
+    settings = load(GraderSettings, llm_model=DEMO_GRADER_MODEL, llm_api_key="local-demo")
+    finding = services.llm(settings, configured=True)
+    assert finding.level == "warn"
+    assert "is a stand-in, no LLM" in finding.detail
 
 
 def test_a_misspelt_setting_is_a_finding_not_a_crash(

@@ -72,6 +72,14 @@ def test_times_out_of_range_are_reported_unless_they_are_forced() -> None:
     assert plan(letter(old), SETTINGS, NOW, force=True).problem == ""
 
 
+def test_a_letter_may_be_of_any_age_when_it_is_a_backfill_and_is_marked_so() -> None:
+    old = wire.encode(query(ts=NOW - timedelta(days=5_000)))
+    result = plan(letter(old), SETTINGS, NOW, backfill=True)
+    assert (result.problem, result.backfill) == ("", True)
+    ahead = wire.encode(query(ts=NOW + timedelta(days=1)))
+    assert "timestamp_out_of_range" in plan(letter(ahead), SETTINGS, NOW, backfill=True).problem
+
+
 def test_force_sends_what_is_invalid_with_its_old_key() -> None:
     result = plan(letter(BAD, b"old"), SETTINGS, NOW, force=True)
     assert (result.key, result.value, result.problem) == (b"old", BAD, "")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.kubernetes import is_injected
 from ragwheel.schemas.settings import (
     PREFIX,
     PROCESS_SETTINGS,
@@ -52,6 +53,77 @@ def test_a_variable_like_no_other_is_refused_with_the_list(monkeypatch: pytest.M
     monkeypatch.setenv("RAGWHEEL_XYZZY", "1")
     with pytest.raises(ConfigError, match=r"RAGWHEEL_XYZZY is not a setting.*docs/settings\.md"):
         load(ClientSettings)
+
+
+def of_kubernetes(service: str, number: int = 9092, port_name: str = "HTTP") -> dict[str, str]:
+    """What a Service puts into every container of its namespace."""
+    name = service.upper().replace("-", "_")
+    link = f"tcp://10.0.0.1:{number}"
+    return {
+        f"{name}_SERVICE_HOST": "10.0.0.1",
+        f"{name}_SERVICE_PORT": str(number),
+        f"{name}_SERVICE_PORT_{port_name}": str(number),
+        f"{name}_PORT": link,
+        f"{name}_PORT_{number}_TCP": link,
+        f"{name}_PORT_{number}_TCP_PROTO": "tcp",
+        f"{name}_PORT_{number}_TCP_PORT": str(number),
+        f"{name}_PORT_{number}_TCP_ADDR": "10.0.0.1",
+    }
+
+
+@pytest.mark.parametrize("process", PROCESS_SETTINGS)
+@pytest.mark.parametrize(
+    "service",
+    # Names that settings have too: RAGWHEEL_METRICS_PORT, RAGWHEEL_SERVICE, RAGWHEEL_METRICS_HOST.
+    ["ragwheel", "ragwheel-kafka", "ragwheel-metrics", "ragwheel-service", "ragwheel-metrics-host"],
+)
+def test_what_kubernetes_injects_for_a_service_stops_no_process_and_changes_no_setting(
+    monkeypatch: pytest.MonkeyPatch, process: str, service: str
+) -> None:
+    expected = load(PROCESS_SETTINGS[process])
+    for name, value in of_kubernetes(service).items():
+        monkeypatch.setenv(name, value)
+    assert load(PROCESS_SETTINGS[process]) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RAGWHEEL_DNS_PORT", "udp://[fd00::1]:53"),
+        ("RAGWHEEL_DNS_PORT_53_UDP", "udp://[fd00::1]:53"),
+        ("RAGWHEEL_DNS_PORT_53_UDP_PROTO", "udp"),
+        ("RAGWHEEL_X_PORT_5_SCTP_ADDR", "10.0.0.1"),
+        ("RAGWHEEL_X_SERVICE_PORT_METRICS_1", "9100"),
+    ],
+)
+def test_other_protocols_and_names_of_ports_are_known_too(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert load(ClientSettings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("RAGWHEEL_METRIC_PORT", "9100", "RAGWHEEL_METRICS_PORT"),
+        ("RAGWHEEL_METRICS_PROT", "tcp://10.0.0.1:9100", "RAGWHEEL_METRICS_PORT"),
+        ("RAGWHEEL_METRICS_HOSTS", "10.0.0.1", "RAGWHEEL_METRICS_HOST"),
+        ("RAGWHEEL_SERVICES", "shop", "RAGWHEEL_SERVICE"),
+    ],
+)
+def test_a_misspelt_setting_is_not_taken_for_one_of_kubernetes(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, meant: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=f"{name} is not a setting.* did you mean {meant}"):
+        load(ClientSettings)
+
+
+def test_only_a_name_that_ends_in_port_can_be_a_setting_and_injected() -> None:
+    both = {name for name in known_variables() if is_injected(name, "tcp://10.0.0.1:1")}
+    assert both == {"RAGWHEEL_METRICS_PORT"}
+    assert not any(is_injected(name, "9100") for name in known_variables())
 
 
 def test_a_setting_of_another_process_is_no_concern(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +173,12 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_none_is_a_value_where_none_means_something(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAGWHEEL_LLM_TEMPERATURE", "none")
     assert load(GraderSettings).llm_temperature is None
+
+
+def test_an_endpoint_without_keys_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(GraderSettings).llm_api_key.get_secret_value() == ""
+    monkeypatch.setenv("RAGWHEEL_LLM_API_KEY", "none")
+    assert load(GraderSettings).llm_api_key.get_secret_value() == "none"
 
 
 def test_rates_per_segment_are_read_from_text(monkeypatch: pytest.MonkeyPatch) -> None:

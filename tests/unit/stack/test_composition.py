@@ -8,17 +8,22 @@ from pathlib import Path
 import orjson
 import pytest
 
+from ragwheel.schemas import identity
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.settings import GraderSettings, IntakeSettings, known_variables
 from ragwheel.stack.composition import (
     ALL_COMPONENTS,
+    DEMO_GRADER_MODEL,
+    DEMO_JUDGE_MODEL,
     DemoLlm,
     ExternalLlm,
     choose_components,
     choose_llm,
     local_defaults,
+    require_key,
 )
 from ragwheel.stack.home import Home
+from ragwheel.stack.local import LocalStack
 from ragwheel.stack.processes.ports import kept_port, noted_port
 from ragwheel.stack.prometheus import prometheus_config
 from ragwheel.stack.schema import settings_in
@@ -40,15 +45,44 @@ def test_an_unknown_component_is_refused_with_the_known_ones() -> None:
     ("env", "expected"),
     [
         ({}, DemoLlm()),
-        ({"RAGWHEEL_LLM_API_KEY": "k"}, DemoLlm()),
-        ({"RAGWHEEL_LLM_BASE_URL": "http://h/v1"}, DemoLlm()),
+        ({"RAGWHEEL_SAMPLE_RATE": "1", "RAGWHEEL_LLM_API_KEY": ""}, DemoLlm()),
+        ({"RAGWHEEL_LLM_API_KEY": "k"}, ExternalLlm()),
+        ({"RAGWHEEL_LLM_BASE_URL": "http://h/v1"}, ExternalLlm()),
+        ({"RAGWHEEL_LLM_MODEL": "m"}, ExternalLlm()),
+        ({"RAGWHEEL_JUDGE_MODEL": "m"}, ExternalLlm()),
         ({"RAGWHEEL_LLM_BASE_URL": "http://h/v1", "RAGWHEEL_LLM_API_KEY": "k"}, ExternalLlm()),
     ],
 )
-def test_a_real_endpoint_grades_only_when_url_and_key_are_set(
+def test_a_stand_in_grades_only_when_nothing_is_said_of_an_llm(
     env: dict[str, str], expected: object
 ) -> None:
     assert choose_llm(env) == expected
+
+
+@pytest.mark.parametrize("part", ["RAGWHEEL_LLM_BASE_URL", "RAGWHEEL_LLM_MODEL"])
+def test_an_endpoint_without_a_key_ends_the_start_before_anything_runs(
+    tmp_path: Path, part: str
+) -> None:
+    told: list[str] = []
+    stack = LocalStack(tmp_path / "home", env={part: "http://h/v1"}, on_progress=told.append)
+    with pytest.raises(ConfigError, match=rf'^{part}: .*RAGWHEEL_LLM_API_KEY is not.*"none"'):
+        stack.start()
+    assert not told
+
+
+def test_no_key_is_said_on_purpose() -> None:
+    env = {"RAGWHEEL_LLM_BASE_URL": "http://h/v1", "RAGWHEEL_LLM_API_KEY": "none"}
+    require_key(env)
+    assert settings_in(env, GraderSettings).llm_api_key.get_secret_value() == "none"
+
+
+def test_the_stand_in_says_what_it_is_in_words_and_in_its_models_names() -> None:
+    assert "NO LLM GRADES" in str(DemoLlm())
+    assert "no LLM" in str(DemoLlm(Path("gold.json")))
+    for model in (DEMO_GRADER_MODEL, DEMO_JUDGE_MODEL):
+        assert identity.is_stand_in(model)
+        assert identity.is_stand_in(identity.grader_id(model, {}, "prompt"))
+    assert not identity.is_stand_in(GraderSettings().llm_model)
 
 
 def test_local_defaults_are_settings_that_exist(tmp_path: Path) -> None:

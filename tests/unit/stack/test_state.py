@@ -52,11 +52,12 @@ def test_secrets_stay_out_of_the_file_and_only_the_owner_reads_it(tmp_path: Path
     assert stat.S_IMODE((tmp_path / "state.json").stat().st_mode) == 0o600
 
 
-def test_the_key_of_the_stand_in_is_no_secret(tmp_path: Path) -> None:
-    write_state(Home(tmp_path), _state(tmp_path, RAGWHEEL_LLM_API_KEY=DEMO_API_KEY))
+@pytest.mark.parametrize("key", [DEMO_API_KEY, "none"])
+def test_the_key_of_the_stand_in_and_none_are_no_secrets(tmp_path: Path, key: str) -> None:
+    write_state(Home(tmp_path), _state(tmp_path, RAGWHEEL_LLM_API_KEY=key))
     read = read_state(tmp_path)
     assert read is not None
-    assert read.env == {"RAGWHEEL_LLM_API_KEY": DEMO_API_KEY}
+    assert read.env == {"RAGWHEEL_LLM_API_KEY": key}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', "null"])

@@ -47,6 +47,9 @@ def run(
     force: Annotated[
         bool, flag("--force", "send also what intake would dead-letter again")
     ] = False,
+    backfill: Annotated[
+        bool, flag("--backfill", "send events of any age, and mark them so that intake takes them")
+    ] = False,
     dry_run: DryRun = False,
     as_json: JsonFlag = False,
     home: Connection = None,
@@ -77,6 +80,7 @@ def run(
         ),
         fix=redeliver.command_fix(shlex.split(fix)) if fix else None,
         force=force,
+        backfill=backfill,
         dry_run=dry_run,
     )
     report(done, _text, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -32,9 +33,12 @@ def run(
     as_json: JsonFlag = False,
 ) -> int:
     """Starts a real Kafka broker, the embedded ClickHouse engine, a stand-in for the LLM, intake,
-    accounts, grader and trainer, each on a free port of 127.0.0.1. With RAGWHEEL_LLM_BASE_URL and
-    RAGWHEEL_LLM_API_KEY set, that endpoint grades instead of the stand-in. Workers that die are
-    started again. Settings (RAGWHEEL_…) of the environment are passed on to the workers.
+    accounts, grader and trainer, each on a free port of 127.0.0.1. With RAGWHEEL_LLM_BASE_URL,
+    RAGWHEEL_LLM_API_KEY ("none" if it wants none), RAGWHEEL_LLM_MODEL or RAGWHEEL_JUDGE_MODEL set,
+    that endpoint grades, and no stand-in. What dies is started again, servers with their data and
+    on their port, until it died 6 times in a row. Ctrl-C, SIGTERM and `ragwheel down` end
+    everything, a background job of a script too. Settings (RAGWHEEL_…) of the environment are
+    passed on to the workers.
     """
     from ragwheel.cli.output import report, tell
     from ragwheel.cli.views.announcement import Announcement, tables
@@ -42,6 +46,9 @@ def run(
     from ragwheel.operations.extras import require_extra
     from ragwheel.operations.running import choose_home
 
+    # A script's background jobs (`ragwheel up &`) are started with SIGINT ignored. A stack that
+    # nobody can interrupt is no stack to leave behind, and its children would be deaf, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     require_extra("local", "streams")
     from ragwheel.stack import LocalStack, choose_components
 
@@ -53,7 +60,7 @@ def run(
         state = stack.state
         shown = public_env(state.env, Path(state.home))
         env = {name: shown[name] for name in _EXPORTED if name in shown}
-        running = Announcement(state.home, state.pid, env, state.processes)
+        running = Announcement(state.home, state.pid, state.stand_in, env, state.processes)
         report(running, tables, as_json=as_json)
         stack.wait()
     return 0

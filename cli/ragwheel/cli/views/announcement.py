@@ -17,12 +17,23 @@ from ragwheel.operations.running import ProcessState
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What runs where. `pid` holds the stack; `env` leads others to it."""
+    """What runs where. `pid` holds the stack; `env` leads others to it.
+
+    Attributes:
+        stand_in: a stand-in grades instead of an LLM.
+    """
 
     home: str
     pid: int
+    stand_in: bool
     env: Mapping[str, str]
     processes: Sequence[ProcessState]
+
+
+_STAND_IN = Text(
+    "Grades come from a stand-in that is no LLM: for trying things out, not for training on.",
+    "bold yellow",
+)
 
 
 def tables(report: Announcement) -> Group:
@@ -51,6 +62,7 @@ def tables(report: Announcement) -> Group:
         Text("in another terminal:", "bold"),
         "  ragwheel status · ragwheel emit --file events.jsonl · ragwheel logs --follow",
         "",
+        Group(*((_STAND_IN, "") if report.stand_in else ())),
         f"Ctrl-C stops everything; the data stay in {report.home}",
     )
 

@@ -18,6 +18,7 @@ def tables(overview: Overview) -> Group:
         "topics": _topics(overview),
         "tables": _tables(overview),
         "labels": _labels(overview),
+        **({"dead letters": _dead_letters(overview)} if overview.dead_letters else {}),
         "models": _models(overview),
         "workers": _workers(overview),
     }
@@ -65,15 +66,20 @@ def _tables(overview: Overview) -> RenderableType:
 
 def _labels(overview: Overview) -> RenderableType:
     rows: list[Sequence[object]] = [
-        (each.role, each.status, each.grade, each.labels, right(f"{each.cost_usd:.4f}"))
+        (each.role, each.model, each.status, each.grade, each.labels, right(f"{each.cost_usd:.4f}"))
         for each in overview.labels
     ]
     if not rows:
         return "  none yet"
     total = sum(each.labels for each in overview.labels)
     cost = sum(each.cost_usd for each in overview.labels)
-    rows.append(("all", "", None, total, right(f"{cost:.4f}")))
-    return table(("role", "status", "grade", "labels", "cost USD"), rows)
+    rows.append(("all", "", "", None, total, right(f"{cost:.4f}")))
+    return table(("role", "model", "status", "grade", "labels", "cost USD"), rows)
+
+
+def _dead_letters(overview: Overview) -> RenderableType:
+    rows = [(each.reason, each.last_hour, each.last_day) for each in overview.dead_letters]
+    return table(("reason", "last hour", "last day"), rows)
 
 
 def _models(overview: Overview) -> RenderableType:
@@ -119,6 +125,26 @@ def _verdict(overview: Overview) -> Text:
         logs = " ".join(overview.down)
         told = f" (see `ragwheel logs {logs}`)" if overview.processes else ""
         problems.append(f"down: {', '.join(overview.down)}{told}")
+    notes = _notes(overview)
     if problems:
-        return Text.assemble(("PROBLEM", "bold red"), "  ", "; ".join(problems))
-    return Text.assemble(("ok", "bold green"), "  nothing is lost, everything runs")
+        return Text.assemble(("PROBLEM", "bold red"), "  ", "; ".join([*problems, *notes]))
+    fine = "nothing is lost, everything runs"
+    if not notes:
+        return Text.assemble(("ok", "bold green"), f"  {fine}")
+    return Text.assemble(("ok, but", "bold yellow"), "  ", "; ".join([fine, *notes]))
+
+
+def _notes(overview: Overview) -> list[str]:
+    """What is no fault of the pipeline, and yet not as anybody wants it."""
+    notes = []
+    hour = {each.reason: each.last_hour for each in overview.dead_letters if each.last_hour}
+    if dead := hour or {each.reason: each.last_day for each in overview.dead_letters}:
+        notes.append(
+            f"{sum(dead.values()):,} dead letters in the last {'hour' if hour else 'day'} "
+            f"({', '.join(dead)}): `ragwheel replay --dry-run` tells what can be sent again"
+        )
+    if overview.stand_in_labels:
+        notes.append(f"{overview.stand_in_labels:,} labels are a stand-in's, not an LLM's")
+    elif overview.stand_in:
+        notes.append("a stand-in grades, not an LLM")
+    return notes

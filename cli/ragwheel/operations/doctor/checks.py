@@ -46,7 +46,7 @@ def examine(
         yield from _with_settings(
             lambda: [services.database(load(ClickHouseSettings), configured=configured)]
         )
-    yield from _with_settings(lambda: [services.llm(load(GraderSettings))])
+    yield from _with_settings(lambda: [services.llm(load(GraderSettings), configured=configured)])
     debian = "install your system's package (Debian: apt install {})"
     no_rules = "rules and dashboards cannot be tried here"
     yield machine.program("prometheus", no_rules, debian.format("prometheus"))

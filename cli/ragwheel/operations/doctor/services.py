@@ -13,9 +13,13 @@ from ragwheel.backends.kafka import missing_topics
 from ragwheel.backends.migrate import pending
 from ragwheel.operations.doctor.finding import Finding, fail, ok, warn
 from ragwheel.schemas.errors import RagwheelError
+from ragwheel.schemas.identity import is_stand_in
 from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings
 
 _TIMEOUT_S = 10.0
+_LLM_FIX = (
+    "set RAGWHEEL_LLM_BASE_URL, RAGWHEEL_LLM_API_KEY, RAGWHEEL_LLM_MODEL and RAGWHEEL_JUDGE_MODEL"
+)
 _START = "start a stack with `ragwheel up`, or set"
 
 
@@ -49,16 +53,23 @@ def database(settings: ClickHouseSettings, *, configured: bool) -> Finding:
     return ok("clickhouse", f"{version} answers and has all tables")
 
 
-def llm(settings: GraderSettings) -> Finding:
-    """Whether the LLM's endpoint takes the key and knows the models. Costs nothing."""
-    key = settings.llm_api_key.get_secret_value()
-    url = settings.llm_base_url.rstrip("/") + "/models"
+def llm(settings: GraderSettings, *, configured: bool) -> Finding:
+    """Whether the LLM's endpoint takes the key and knows the models. Costs nothing.
+
+    Args:
+        configured: what grades runs already, or elsewhere: its key need not be known here.
+    """
+    key, base = settings.llm_api_key.get_secret_value(), settings.llm_base_url
+    url = base.rstrip("/") + "/models"
+    if is_stand_in(settings.llm_model):
+        return warn("llm", f"{base} is a stand-in, no LLM: its grades train nothing", _LLM_FIX)
     if not key:
-        return warn(
-            "llm",
-            f"no key for {settings.llm_base_url}; `ragwheel up` grades with a stand-in",
-            "set RAGWHEEL_LLM_API_KEY, and RAGWHEEL_LLM_BASE_URL for another endpoint",
-        )
+        said = settings.model_fields_set & {"llm_base_url", "llm_model", "judge_model"}
+        if not said:
+            return warn("llm", "none is configured; `ragwheel up` grades with a stand-in", _LLM_FIX)
+        level = warn if configured else fail
+        fix = 'set RAGWHEEL_LLM_API_KEY, to "none" if the endpoint wants none'
+        return level("llm", f"no key for {base}", fix)
     if not url.startswith(("http://", "https://")):
         return fail("llm", f"{settings.llm_base_url!r} is no URL", "set RAGWHEEL_LLM_BASE_URL")
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})  # noqa: S310 - scheme checked above

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ragwheel.observability.boards.board import Dashboard, PanelRow
-from ragwheel.observability.boards.panels import Color, figure, flow, gauge, series, stat
+from ragwheel.observability.boards.panels import Color, Target, figure, flow, gauge, series, stat
 from ragwheel.observability.boards.pipeline_board import ALERTS
 from ragwheel.observability.boards.promql import (
     or_zero,
@@ -34,10 +34,33 @@ def _in_range(name: str, where: str = "") -> str:
     return f"sum(increase({name}{where}[{_RANGE}]))"
 
 
+#: On every board that shows grades, or what is made of them.
+WHO_GRADES = stat(
+    "Graded by",
+    "The model that makes labels and the one that judges. Orange: a stand-in, which is no LLM; "
+    "its grades are for trying things out.",
+    tuple(
+        Target(
+            f'{weight} * max by (role, model) ({m.GRADER_MODEL.name}{{stand_in="{stand_in}"}})',
+            legend,
+        )
+        for weight, stand_in, legend in (
+            (0, "false", "{{role}}: {{model}}"),
+            (1, "true", "{{role}}: {{model}}, NO LLM"),
+        )
+    ),
+    width=6,
+    base_color="text",
+    thresholds=((1, "orange"),),
+    show_name=True,
+    value_when_empty="no grader",
+)
+
 _GRADED = _in_range(m.LABELS.name, '{status="graded"}')
 
 _AT_A_GLANCE = PanelRow(
     "At a glance (over the chosen time range)",
+    WHO_GRADES,
     figure(
         "Graded pairs",
         "Pairs of query and chunk that carry a grade, known ones included.",

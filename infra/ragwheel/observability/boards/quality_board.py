@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ragwheel.observability.boards.board import Dashboard, PanelRow, mark, variable
+from ragwheel.observability.boards.labels_board import WHO_GRADES
 from ragwheel.observability.boards.panels import (
     Color,
     Target,
@@ -110,6 +111,7 @@ _AT_A_GLANCE = PanelRow(
         width=4,
         height=5,
     ),
+    WHO_GRADES,
 )
 
 _BEFORE_AND_AFTER = PanelRow(

@@ -110,7 +110,7 @@ class KafkaBroker(LoopbackServer):
             )
 
     def _choose_ports(self) -> tuple[int, int]:
-        broker = kept_port(self.data_dir / "port", self._wanted_port)
+        broker = kept_port(self.data_dir / "port", self._wanted_port or self._port or None)
         if not port_is_free(broker):
             raise ConfigError(
                 f"kafka cannot listen on 127.0.0.1:{broker}: the port is in use. "

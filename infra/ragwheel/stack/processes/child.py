@@ -135,7 +135,7 @@ class ManagedProcess:
         deadline = time.monotonic() + self._start_timeout_s
         while True:
             self._require_alive()
-            if self._ready is None or self._ready():
+            if self.is_ready():
                 return
             if time.monotonic() > deadline:
                 raise ProcessFailedError(
@@ -143,6 +143,10 @@ class ManagedProcess:
                     + self.describe_log()
                 )
             time.sleep(_POLL_S)
+
+    def is_ready(self) -> bool:
+        """Whether a launched child is ready now."""
+        return self._ready is None or self._ready()
 
     def check(self) -> None:
         """Raises ProcessFailedError with the last log lines if the child has ended."""

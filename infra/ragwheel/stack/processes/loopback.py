@@ -16,11 +16,12 @@ from ragwheel.stack.processes.ports import listens, noted_port, port_is_free
 PYTHON_LOGS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 # A starved machine may need very long.
 _START_TIMEOUT_S = 120.0
-_ADVICE = "Start the stack again; its data are kept."
 
 
 class LoopbackServer(ManagedProcess, ABC):
     """A server of the stack; `with` starts and stops it.
+
+    What it listens on once, it listens on whenever it is started again: others know its address.
 
     Args:
         address: host:port or URL, with `{port}` in it.
@@ -55,7 +56,8 @@ class LoopbackServer(ManagedProcess, ABC):
 
     @abstractmethod
     def _prepare(self) -> list[str]:
-        """The command line, before each launch. Sets `_port`, unless `_answers` will.
+        """The command line, before each launch. Sets `_port`, unless `_answers` will, and keeps
+        one that is set.
 
         Raises:
             ConfigError, DependencyError: it cannot be started like this.
@@ -86,13 +88,6 @@ class LoopbackServer(ManagedProcess, ABC):
         if self.pid is None:
             self.argv = tuple(self._prepare())
         super().launch()
-
-    def check(self) -> None:
-        """Raises ProcessFailedError with the last log lines if it has ended by itself."""
-        try:
-            super().check()
-        except ProcessFailedError as error:
-            raise ProcessFailedError(f"{error}\n  {_ADVICE}") from None
 
     def __enter__(self) -> Self:
         self.start()
@@ -136,8 +131,8 @@ class PythonServer(LoopbackServer):
         self._wanted_port = port
 
     def _prepare(self) -> list[str]:
-        port = self._wanted_port
-        if port is None:
+        port = self._wanted_port or self._port
+        if not port:
             last = noted_port(self._port_file)
             port = last if last and port_is_free(last) else 0
         self._port_file.parent.mkdir(parents=True, exist_ok=True)
@@ -145,5 +140,6 @@ class PythonServer(LoopbackServer):
         return [*self._command, "--port", str(port), "--port-file", str(self._port_file)]
 
     def _answers(self) -> bool:
-        self._port = noted_port(self._port_file)
-        return bool(self._port) and listens(self._port)
+        noted = noted_port(self._port_file)
+        self._port = noted or self._port
+        return bool(noted) and listens(noted)

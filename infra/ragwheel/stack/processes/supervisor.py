@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 
 class Service(Protocol):
-    """What a `Supervisor` can hold: a ManagedProcess, a KafkaBroker, the ClickHouse front."""
+    """What a `Supervisor` can hold: a ManagedProcess, or one that comes back."""
 
     def start(self) -> None:
         """Starts it and waits until it is ready."""
@@ -36,12 +36,8 @@ class Supervisor:
 
     def start(self, service: Service) -> None:
         """Starts a service and takes responsibility for its end, also when the start fails."""
-        self.hold(service)
-        service.start()
-
-    def hold(self, service: Service) -> None:
-        """Takes responsibility for the end of a service that the caller is about to start."""
         self._services.append(service)
+        service.start()
 
     def check(self) -> None:
         """Raises ProcessFailedError naming the first service that ended by itself."""

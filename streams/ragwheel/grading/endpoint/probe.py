@@ -28,8 +28,8 @@ def open_client(settings: GraderSettings) -> openai.AsyncOpenAI:
     key = settings.llm_api_key.get_secret_value()
     if not key:
         raise ConfigError(
-            "RAGWHEEL_LLM_API_KEY is not set: put the key of the endpoint there "
-            '(any text, e.g. "local", for a local server without keys)'
+            f"RAGWHEEL_LLM_API_KEY is not set: put the key of {settings.llm_base_url!r} there, "
+            'or "none" if it wants none'
         )
     url = urlsplit(settings.llm_base_url)
     if url.scheme not in ("http", "https") or not url.hostname:
