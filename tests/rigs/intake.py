@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +12,7 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Producer
+from tests.rigs.children import environment
 
 from ragwheel.accounting.accounts import TopicAccount
 from ragwheel.accounting.reader import read_accounts
@@ -67,15 +67,9 @@ class IntakeRig:
         self, name: str, module: str, ready: str, settings: dict[str, Any]
     ) -> ManagedProcess:
         name += str(len(self._processes))
-        chosen = {
-            "kafka_bootstrap_servers": self.kafka.kafka_bootstrap_servers,
-            "topic_prefix": self.kafka.topic_prefix,
-            "clickhouse_url": self.clickhouse.clickhouse_url,
-            "metrics_port": -1,
-            **settings,
-        }
-        env = {k: v for k, v in os.environ.items() if not k.startswith("RAGWHEEL_")}
-        env |= {f"RAGWHEEL_{name.upper()}": str(value) for name, value in chosen.items()}
+        env = environment(self.kafka, self.clickhouse)
+        for setting, value in {"metrics_port": -1, **settings}.items():
+            env[f"RAGWHEEL_{setting.upper()}"] = str(value)
         log = self._folder / f"{name}.log"
         process = ManagedProcess(
             name,

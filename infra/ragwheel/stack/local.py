@@ -29,7 +29,7 @@ from ragwheel.stack.kafka import KafkaBroker
 from ragwheel.stack.processes import ProcessFailedError, Supervisor
 from ragwheel.stack.processes.loopback import LoopbackServer
 from ragwheel.stack.prometheus import PrometheusServer
-from ragwheel.stack.state import write_state
+from ragwheel.stack.state import public, write_state
 from ragwheel.stack.supervised import SLOW_TO_START, RestartPolicy, Worker, worker
 
 _Settings = TypeVar("_Settings", bound=Settings)
@@ -77,6 +77,7 @@ class LocalStack:
         self._with_prometheus = prometheus
         self._policy = policy or RestartPolicy()
         self._env: dict[str, str] = {}
+        self._own: dict[str, str] = {}
         self._supervisor = Supervisor()
         self._servers: list[LoopbackServer] = []
         self._workers: list[Worker] = []
@@ -101,7 +102,11 @@ class LocalStack:
             for each in self._workers
         ]
         return StackState(
-            os.getpid(), str(self.home.root), self._started_at, self.env, tuple(processes)
+            os.getpid(),
+            str(self.home.root),
+            self._started_at,
+            public(self._env, self._own),
+            tuple(processes),
         )
 
     def start(self) -> None:
@@ -208,7 +213,8 @@ class LocalStack:
 
     def _wait_for(self, server: LoopbackServer) -> None:
         server.wait_ready()
-        self._env |= server.settings()
+        self._own |= server.settings()
+        self._env |= self._own
         self._progress(f"{server.name} ready at {server.address}")
 
     def _start_workers(self) -> None:

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ragwheel.schemas import limits
 from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.secrets import ClickHouseUrl, is_secret
 
 PREFIX = "RAGWHEEL_"
 #: Read by the launcher and the test suite, not by a process of the product.
@@ -39,7 +40,7 @@ class Settings(BaseSettings):
         frozen=True,
         extra="forbid",
         env_ignore_empty=True,
-        env_parse_none_str="none",
+        hide_input_in_errors=True,
     )
 
 
@@ -64,9 +65,18 @@ class KafkaSettings(Settings):
 class ClickHouseSettings(Settings):
     """How to reach ClickHouse."""
 
-    clickhouse_url: str = Field(
-        "http://default:@localhost:8123/ragwheel",
-        description="http(s)://user:password@host:port/database. The database is created.",
+    clickhouse_url: ClickHouseUrl = Field(
+        ClickHouseUrl("http://localhost:8123/ragwheel"),
+        description="http(s)://host:port/database; user:password@ before the host, "
+        "percent-encoded, is read too.",
+    )
+    clickhouse_user: str = Field("", description="User; wins over the one in the URL.")
+    clickhouse_password: SecretStr = Field(
+        SecretStr(""),
+        description="Password as it is, any characters; wins over the one in the URL.",
+    )
+    clickhouse_ca_location: str = Field(
+        "", description="CA bundle (PEM) for https; empty: the system's."
     )
     clickhouse_replicated: bool = Field(
         False,
@@ -233,6 +243,12 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
         45.0, ge=6, le=300, description="Consumer-group session; a dead worker is replaced after."
     )
 
+    @field_validator("llm_temperature", mode="before")
+    @classmethod
+    def _none_from_text(cls, temperature: object) -> object:
+        # Here and not for all settings: "none" is a password as good as another.
+        return None if temperature == "none" else temperature
+
 
 class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
     """The process that trains, proves and promotes."""
@@ -304,7 +320,7 @@ def load(settings: type[_Settings], **overrides: Any) -> _Settings:
         first = error.errors(include_url=False)[0]
         field = str(first["loc"][0]) if first["loc"] else "?"
         info = settings.model_fields.get(field)
-        shown = "its value" if info and info.annotation is SecretStr else repr(first["input"])
+        shown = "its value" if info and is_secret(info.annotation) else repr(first["input"])
         about = f" ({info.description})" if info and info.description else ""
         raise ConfigError(f"{PREFIX}{field.upper()}: {shown}: {first['msg']}{about}") from None
 
@@ -314,10 +330,21 @@ def known_variables() -> frozenset[str]:
     return frozenset(name for _, name, _, _ in describe()) | frozenset(TOOL_VARIABLES)
 
 
+def secret_variables() -> frozenset[str]:
+    """Every environment variable that holds a secret, or may."""
+    return frozenset(
+        PREFIX + field.upper()
+        for settings in PROCESS_SETTINGS.values()
+        for field, info in settings.model_fields.items()
+        if is_secret(info.annotation)
+    )
+
+
 def describe() -> Iterator[tuple[str, str, str, str]]:
     """(process, variable, default, description) of every setting, for the docs."""
     for process, settings in PROCESS_SETTINGS.items():
         for field, info in settings.model_fields.items():
             default = info.get_default(call_default_factory=True)
-            shown = "" if isinstance(default, SecretStr) or default in (None, {}) else str(default)
+            hidden = default in (None, {}, SecretStr(""))
+            shown = "" if hidden else str(default)
             yield process, PREFIX + field.upper(), shown, info.description or ""

@@ -100,7 +100,7 @@ def test_a_worker_has_what_it_needs_and_nothing_of_others(
     assert isinstance(settings, ClickHouseSettings)
     assert isinstance(settings, MetricsSettings)
     assert settings.kafka_bootstrap_servers == "kafka:19092"
-    assert "@clickhouse:8123/ragwheel" in settings.clickhouse_url
+    assert str(settings.clickhouse_url) == "http://clickhouse:8123/ragwheel"
     assert settings.metrics_host == "0.0.0.0", "Prometheus is in another container"  # noqa: S104
 
 

@@ -43,6 +43,7 @@ def run(
 
     require_extra("local", "streams")
     from ragwheel.stack import LocalStack, choose_components
+    from ragwheel.stack.state import public
 
     components = choose_components(without=without or ())
     require_extra(*(["trainers"] if "trainer" in components else []))
@@ -50,7 +51,7 @@ def run(
         choose_home(home), components=components, prometheus=prometheus, on_progress=tell
     ) as stack:
         state = stack.state
-        env = {name: state.env[name] for name in _EXPORTED if name in state.env}
+        env = {name: value for name, value in public(state.env).items() if name in _EXPORTED}
         running = Announcement(state.home, state.pid, env, state.processes)
         report(running, tables, as_json=as_json)
         stack.wait()
