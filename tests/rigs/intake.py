@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ragwheel.accounting.accounts import TopicAccount
 from ragwheel.accounting.reader import read_accounts
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import migrate
 from ragwheel.schemas import wire
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import Record
@@ -52,6 +53,12 @@ class IntakeRig:
         self._producer: Producer = kafka.producer(kafka_settings, linger_ms=5)
         self._processes: list[ManagedProcess] = []
         kafka.create_topics(kafka_settings, partitions=partitions)
+        self.migrate()
+
+    def migrate(self) -> None:
+        """Create the tables."""
+        with closing(connect(self.clickhouse, create_database=True)) as client:
+            migrate(client)
 
     def start(self, **settings: Any) -> ManagedProcess:
         """A running intake process; settings are RAGWHEEL_ names in lower case."""

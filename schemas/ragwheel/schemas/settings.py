@@ -54,12 +54,29 @@ class KafkaSettings(Settings):
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="As in Kafka's `security.protocol`."
     )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         "SCRAM-SHA-512", description="Used when the protocol is SASL_*."
     )
-    kafka_sasl_username: str = Field("", description="SASL user name.")
-    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="SASL password.")
-    kafka_ssl_ca_location: str = Field("", description="CA bundle for SSL; empty: the system's.")
+    kafka_sasl_username: str = Field("", description="SASL user name; not for OAUTHBEARER.")
+    kafka_sasl_password: SecretStr = Field(
+        SecretStr(""), description="SASL password; not for OAUTHBEARER."
+    )
+    kafka_ssl_ca_location: str = Field(
+        "", description="CA bundle (PEM) for *SSL; empty: the system's."
+    )
+    kafka_ssl_certificate_location: str = Field(
+        "", description="Own certificate (PEM), with those between it and the CA: mutual TLS."
+    )
+    kafka_ssl_key_location: str = Field("", description="Its private key (PEM).")
+    kafka_ssl_key_password: SecretStr = Field(SecretStr(""), description="Password of the key.")
+    kafka_oauth_token_url: str = Field(
+        "",
+        pattern=r"^(https?://.+)?$",
+        description="Where OAUTHBEARER's tokens come from (OpenID Connect, client credentials).",
+    )
+    kafka_oauth_client_id: str = Field("", description="Client there.")
+    kafka_oauth_client_secret: SecretStr = Field(SecretStr(""), description="Its secret.")
+    kafka_oauth_scope: str = Field("", description="Scope to ask for; empty: none.")
 
 
 class ClickHouseSettings(Settings):

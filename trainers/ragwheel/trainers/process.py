@@ -30,7 +30,7 @@ def run(settings: TrainerSettings, telemetry: Telemetry) -> None:
         ConfigError, UnavailableError: before anything was trained; a base model that cannot be
             loaded is a wrong setting.
     """
-    kafka.require_broker(settings)
+    kafka.require_topics(settings, ("grading", "models"))
     stop = Event()
     process.on_stop(stop.set)
     progress = _LoggedProgress()
