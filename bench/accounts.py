@@ -30,7 +30,7 @@ from ragwheel.accounting.accounts import PartitionAccount
 from ragwheel.accounting.ledger import Ledger
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
-from ragwheel.schemas.settings import ClickHouseSettings
+from ragwheel.schemas.settings import ClickHouseSettings, load
 from ragwheel.stack.clickhouse import ClickHouseFront
 
 _PARTITIONS = 24
@@ -134,7 +134,7 @@ def main() -> int:
         tempfile.TemporaryDirectory() as folder,
         ClickHouseFront(Path(folder) / "front") as front,
     ):
-        settings = ClickHouseSettings(clickhouse_url=front.url("bench"))
+        settings = load(ClickHouseSettings, clickhouse_url=front.url("bench"))
         client = connect(settings, create_database=True)
         migrate(client)
         began = time.perf_counter()

@@ -41,7 +41,7 @@ from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas import identity, wire
 from ragwheel.schemas.acceptance import Times
 from ragwheel.schemas.events import Candidate, RetrievalEvent
-from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
+from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, load
 from ragwheel.schemas.topics import TOPICS
 from ragwheel.schemas.wire import Received
 from ragwheel.stack.clickhouse import ClickHouseFront
@@ -184,7 +184,7 @@ def main() -> int:
         raw = consume_only(settings, count)
         prepared_us = prepare_only(values)
         elapsed, cpu = through_intake(
-            settings, ClickHouseSettings(clickhouse_url=front.url("bench")), count
+            settings, load(ClickHouseSettings, clickhouse_url=front.url("bench")), count
         )
     print(f"events                     {count:>12,}  of {sum(map(len, values)) / count:,.0f} bytes")
     print(f"consumer alone             {raw:>12,.0f}  events/s")

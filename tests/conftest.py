@@ -27,7 +27,7 @@ from tests.rigs.servers import (
 )
 
 from ragwheel.backends.clickhouse import connect
-from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
+from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, load
 from ragwheel.stack.clickhouse import ClickHouseFront
 from ragwheel.stack.kafka import KafkaBroker
 
@@ -140,7 +140,7 @@ def database(clickhouse_server: SharedClickHouse) -> Iterator[str]:
     """Name of a database that is created for the test and dropped after it."""
     name = f"t_{uuid.uuid4().hex[:10]}"
     yield name
-    settings = ClickHouseSettings(clickhouse_url=clickhouse_server.url("default"))
+    settings = load(ClickHouseSettings, clickhouse_url=clickhouse_server.url("default"))
     client = connect(settings)
     client.command(f"DROP DATABASE IF EXISTS {name}")
     client.close()
@@ -159,4 +159,4 @@ def clickhouse_settings(clickhouse_server: SharedClickHouse, database: str) -> C
     """The session's ClickHouse with the test's database; not created or migrated yet."""
     url = clickhouse_server.url(database)
     assert urlsplit(url).path == f"/{database}"
-    return ClickHouseSettings(clickhouse_url=url)
+    return load(ClickHouseSettings, clickhouse_url=url)

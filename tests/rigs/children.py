@@ -9,6 +9,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from ragwheel.schemas.settings import PREFIX, Settings
 from ragwheel.stack.processes.spawn import GUARDIAN
 
 # Background jobs of a shell ignore Ctrl-C and would hand that down.
@@ -17,6 +20,17 @@ _RUN_MODULE = (
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
 _STOP_TIMEOUT_S = 30.0
+
+
+def environment(*settings: Settings) -> dict[str, str]:
+    """This process's environment with `settings`, secrets too, and no others of ragwheel."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    for each in settings:
+        for field in each.model_fields_set:
+            value = getattr(each, field)
+            text = value.get_secret_value() if isinstance(value, SecretStr) else value
+            env[PREFIX + field.upper()] = str(text)
+    return env
 
 
 def module(name: str, *arguments: str) -> list[str]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Producer
+from tests.rigs.children import environment
 
 from ragwheel.accounting.accounts import TopicAccount
 from ragwheel.accounting.reader import read_accounts
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import migrate
 from ragwheel.schemas import wire
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import Record
@@ -52,6 +53,12 @@ class IntakeRig:
         self._producer: Producer = kafka.producer(kafka_settings, linger_ms=5)
         self._processes: list[ManagedProcess] = []
         kafka.create_topics(kafka_settings, partitions=partitions)
+        self.migrate()
+
+    def migrate(self) -> None:
+        """Create the tables."""
+        with closing(connect(self.clickhouse, create_database=True)) as client:
+            migrate(client)
 
     def start(self, **settings: Any) -> ManagedProcess:
         """A running intake process; settings are RAGWHEEL_ names in lower case."""
@@ -67,15 +74,9 @@ class IntakeRig:
         self, name: str, module: str, ready: str, settings: dict[str, Any]
     ) -> ManagedProcess:
         name += str(len(self._processes))
-        chosen = {
-            "kafka_bootstrap_servers": self.kafka.kafka_bootstrap_servers,
-            "topic_prefix": self.kafka.topic_prefix,
-            "clickhouse_url": self.clickhouse.clickhouse_url,
-            "metrics_port": -1,
-            **settings,
-        }
-        env = {k: v for k, v in os.environ.items() if not k.startswith("RAGWHEEL_")}
-        env |= {f"RAGWHEEL_{name.upper()}": str(value) for name, value in chosen.items()}
+        env = environment(self.kafka, self.clickhouse)
+        for setting, value in {"metrics_port": -1, **settings}.items():
+            env[f"RAGWHEEL_{setting.upper()}"] = str(value)
         log = self._folder / f"{name}.log"
         process = ManagedProcess(
             name,

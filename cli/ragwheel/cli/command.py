@@ -28,7 +28,7 @@ from ragwheel.cli.endings import ended
 COMMON_EXITS = {
     0: "done",
     2: "the command line cannot be read",
-    69: "a broker, database or endpoint does not answer",
+    69: "a broker, database or endpoint does not answer, or lacks topics or tables",
     78: "a setting is wrong or a package is missing; the message names the fix",
     130: "ended by Ctrl-C",
 }

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
-from urllib.parse import urlsplit
 
 from ragwheel.operations.running import StackState
+from ragwheel.schemas.secrets import ClickHouseUrl
 
 #: The embedded engine's one user.
 USER = "default"
@@ -37,19 +37,17 @@ def read_password(data_dir: Path) -> str:
 
 
 def public_env(env: Mapping[str, str], home: Path) -> dict[str, str]:
-    """`env` with the URL of ClickHouse as anybody may see it.
+    """`env` with the URL of ClickHouse as anybody may see it, without a password.
 
-    A local one loses its password, which `private_env` finds again. The URL of another server with
-    a password in it is left out: only the environment of whoever started the stack has it.
+    That of the stack's own server keeps its user, so that `private_env` finds the password again.
     """
-    url = urlsplit(env.get(CLICKHOUSE_URL, ""))
-    if not url.password:
+    url = ClickHouseUrl(env.get(CLICKHOUSE_URL, ""))
+    if not url.get_secret_value():
         return dict(env)
-    shown = {name: value for name, value in env.items() if name != CLICKHOUSE_URL}
-    if url.password == read_password(clickhouse_dir(home)):
-        host = url.netloc.rpartition("@")[2]
-        shown[CLICKHOUSE_URL] = url._replace(netloc=f"{USER}@{host}").geturl()
-    return shown
+    password = read_password(clickhouse_dir(home))
+    own = password and url.address().password == password
+    scheme, _, where = str(url).partition("://")
+    return {**env, CLICKHOUSE_URL: f"{scheme}://{USER}@{where}" if own else str(url)}
 
 
 def private_env(state: StackState) -> dict[str, str]:

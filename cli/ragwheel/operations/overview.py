@@ -12,7 +12,8 @@ from pydantic import computed_field
 
 from ragwheel.accounting.accounts import TopicAccount
 from ragwheel.accounting.reader import Groups, read_accounts
-from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.kafka import require_broker
+from ragwheel.backends.migrate import open_tables
 from ragwheel.backends.positions import Broker
 from ragwheel.operations.running import ProcessState, StackState
 from ragwheel.schemas.identity import is_stand_in
@@ -144,11 +145,12 @@ def look(
     """Ask broker and database.
 
     Raises:
-        UnavailableError: one of them does not answer.
-        ConfigError: a setting is wrong, or the tables are missing.
+        UnavailableError: one of them does not answer, or the tables are missing.
+        ConfigError: a setting is wrong.
     """
     groups = Groups(intake.intake_group, grader.grader_group)
-    with closing(connect(intake)) as client:
+    require_broker(intake)
+    with closing(open_tables(intake)) as client:
         tables = table_rows(client)
         return Overview(
             home=stack.home if stack else "",

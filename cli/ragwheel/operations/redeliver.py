@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
-from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import open_tables
 from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.schemas import wire
 from ragwheel.schemas.acceptance import BACKFILL_HEADER, Times, accepted_rows
@@ -117,7 +117,7 @@ def replay(
     Raises:
         ConfigError, UnavailableError: of ClickHouse, Kafka or the fix. Replaying again is safe.
     """
-    with closing(connect(settings)) as client:
+    with closing(open_tables(settings)) as client:
         letters = select(client, selection)
     now = datetime.now(UTC)
     done = [plan(letter, settings, now, fix, force=force, backfill=backfill) for letter in letters]

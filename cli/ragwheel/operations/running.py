@@ -54,7 +54,8 @@ class StackState:
     Attributes:
         pid: the process that holds the stack.
         started_at: ISO 8601, UTC.
-        env: settings that point other processes at this stack, without secrets.
+        env: settings that point other processes at this stack, without secrets but those that
+            its own servers made up.
     """
 
     pid: int

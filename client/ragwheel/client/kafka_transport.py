@@ -19,6 +19,7 @@ from ragwheel.backends import kafka
 from ragwheel.client.complaints import Complaints
 from ragwheel.client.forks import reset_after_fork
 from ragwheel.client.stats import Counters, Outcome
+from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.settings import ClientSettings
 from ragwheel.schemas.topics import SERVICE_TOPICS, TopicName
 
@@ -55,6 +56,7 @@ class KafkaTransport:
             name: partial(self._delivered, name) for name in SERVICE_TOPICS
         }
         self._last_error = "no answer"
+        self._to_check = "RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS"
         self._all_down = False
         self._troubled = False
         self._closed = False
@@ -164,13 +166,9 @@ class KafkaTransport:
                     ),
                     message_timeout_ms=int(self._settings.client_message_timeout_s * 1000),
                 )
-            except KafkaException as error:
+            except ConfigError as error:
                 self._retry_at_s = time.monotonic() + _REOPEN_AFTER_S
-                self._complaints.say(
-                    "configuration",
-                    f"Kafka's client refuses the configuration ({error.args[0].str()}), so events "
-                    f"are dropped; check RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS and RAGWHEEL_KAFKA_*",
-                )
+                self._complaints.say("configuration", f"events are dropped: {error}")
                 return None
             self._producer = producer
             self._pid = os.getpid()
@@ -214,6 +212,7 @@ class KafkaTransport:
             self._complain_about_broker()
         else:
             self._last_error = error.str()
+            self._to_check = kafka.settings_to_check(error)
 
     def _complain_about_broker(self) -> None:
         settings = self._settings
@@ -225,8 +224,7 @@ class KafkaTransport:
         )
 
     def _where(self) -> str:
-        servers = self._settings.kafka_bootstrap_servers
-        return f"check RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS ({servers})"
+        return f"check {self._to_check} ({self._settings.kafka_bootstrap_servers})"
 
 
 def _poll(producer: Producer, stop: Event) -> None:

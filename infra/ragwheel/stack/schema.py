@@ -24,7 +24,7 @@ def settings_in(env: Mapping[str, str], kind: type[_Settings], **overrides: Any)
     for field in kind.model_fields:
         text = env.get(PREFIX + field.upper(), "")
         if text:
-            values[field] = None if text == "none" else text
+            values[field] = text
     return load(kind, **(values | overrides))
 
 

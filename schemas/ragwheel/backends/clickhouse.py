@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from ragwheel.schemas.errors import ConfigError, DependencyError, UnavailableError
 from ragwheel.schemas.settings import ClickHouseSettings
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
-
-_FIX = "expected http(s)://user:password@host:port/database in RAGWHEEL_CLICKHOUSE_URL"
-
-
-def database_of(settings: ClickHouseSettings) -> str:
-    """Name of the database in the URL.
-
-    Raises:
-        ConfigError: there is none, or it is not a plain identifier.
-    """
-    name = urlsplit(settings.clickhouse_url).path.strip("/") or "ragwheel"
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise ConfigError(f"{name!r} is not a database name: {_FIX}")
-    return name
 
 
 def connect(settings: ClickHouseSettings, *, create_database: bool = False) -> Client:
@@ -36,7 +22,7 @@ def connect(settings: ClickHouseSettings, *, create_database: bool = False) -> C
         create_database: create the database first (migrations do; readers do not).
 
     Raises:
-        ConfigError: the URL cannot be read or the credentials are refused.
+        ConfigError: the URL cannot be read, or the credentials or the certificate are refused.
         UnavailableError: nothing answers there.
         DependencyError: clickhouse-connect is not installed.
     """
@@ -48,21 +34,18 @@ def connect(settings: ClickHouseSettings, *, create_database: bool = False) -> C
             "clickhouse-connect", "pip install 'ragwheel[streams]' or 'ragwheel[trainers]'"
         ) from None
 
-    url = urlsplit(settings.clickhouse_url)
-    try:
-        port = url.port
-    except ValueError:
-        raise ConfigError(f"{settings.clickhouse_url!r} has no valid port: {_FIX}") from None
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise ConfigError(f"{_shown(settings)!r} cannot be read: {_FIX}")
-    database = database_of(settings)
+    url = settings.clickhouse_url
+    at = url.address()
+    if (ca := settings.clickhouse_ca_location) and not Path(ca).is_file():
+        raise ConfigError(f"RAGWHEEL_CLICKHOUSE_CA_LOCATION: there is no file {ca!r}")
     try:
         client = clickhouse_connect.get_client(
-            interface=url.scheme,
-            host=url.hostname,
-            port=port or (8443 if url.scheme == "https" else 8123),
-            username=settings.clickhouse_user or unquote(url.username or "default"),
-            password=settings.clickhouse_password.get_secret_value() or unquote(url.password or ""),
+            interface=at.scheme,
+            host=at.host,
+            port=at.port,
+            username=settings.clickhouse_user or at.user,
+            password=settings.clickhouse_password.get_secret_value() or at.password,
+            ca_cert=ca or None,
             connect_timeout=5,
             send_receive_timeout=120,
             # Sessions would serialise queries of one client; nothing here needs one.
@@ -71,28 +54,29 @@ def connect(settings: ClickHouseSettings, *, create_database: bool = False) -> C
             query_retries=2,
         )
         if create_database:
-            client.command(f"CREATE DATABASE IF NOT EXISTS {database}")
+            client.command(f"CREATE DATABASE IF NOT EXISTS {at.database}")
     except OperationalError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise ConfigError(
+                f"the certificate of ClickHouse at {url} is not trusted ({_first_line(error)}): "
+                "check RAGWHEEL_CLICKHOUSE_CA_LOCATION and the host name in RAGWHEEL_CLICKHOUSE_URL"
+            ) from None
         raise UnavailableError(
-            f"ClickHouse does not answer at {_shown(settings)!r} ({_first_line(error)}): "
+            f"ClickHouse does not answer at {url} ({_first_line(error)}): "
             "start it (`ragwheel up`) or set RAGWHEEL_CLICKHOUSE_URL"
         ) from None
     except DatabaseError as error:
         raise ConfigError(
-            f"ClickHouse at {_shown(settings)!r} refused the connection ({_first_line(error)}): "
-            "check user and password in RAGWHEEL_CLICKHOUSE_URL"
+            f"ClickHouse at {url} refused the connection ({_first_line(error)}): check "
+            "RAGWHEEL_CLICKHOUSE_USER and RAGWHEEL_CLICKHOUSE_PASSWORD, or those in "
+            "RAGWHEEL_CLICKHOUSE_URL"
         ) from None
-    client.database = database
+    client.database = at.database
     return client
-
-
-def _shown(settings: ClickHouseSettings) -> str:
-    """The URL without its password."""
-    return re.sub(r"//([^:/@]*):[^@]*@", r"//\1:…@", settings.clickhouse_url)
 
 
 def _first_line(error: Exception) -> str:
     # The HTTP library wraps the one fact in four layers of words.
-    if refused := re.search(r"\[Errno -?\d+\] ([^'\")\n]+)", str(error)):
-        return refused[1]
+    if fact := re.search(r"(?:\[Errno -?\d+\]|verify failed:) ([^'\"()\n]+)", str(error)):
+        return fact[1].strip()
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -17,8 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from ragwheel.backends.clickhouse import connect
 from ragwheel.schemas.errors import ConfigError, UnavailableError
 from ragwheel.schemas.migrations import Migration, migrations, migrations_table, statements
+from ragwheel.schemas.settings import ClickHouseSettings
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -66,6 +68,27 @@ def pending(client: Client) -> list[Migration]:
                 "and put the change into a new migration"
             )
     return [migration for migration in migrations() if migration.version not in applied]
+
+
+def open_tables(settings: ClickHouseSettings) -> Client:
+    """A client of a database that has this version's tables. Processes never make them.
+
+    Raises:
+        ConfigError, UnavailableError: as `connect`; or migrations are missing.
+    """
+    client = connect(settings)
+    try:
+        missing = [migration.label for migration in pending(client)]
+    except BaseException:
+        client.close()
+        raise
+    if missing:
+        client.close()
+        raise UnavailableError(
+            f"the database of {settings.clickhouse_url} lacks {', '.join(missing)}: run "
+            "`ragwheel migrate`"
+        )
+    return client
 
 
 def migrate(

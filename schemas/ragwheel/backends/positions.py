@@ -14,7 +14,6 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
 
 from ragwheel.backends import kafka
 from ragwheel.schemas.errors import UnavailableError
@@ -74,7 +73,7 @@ class Broker:
         """
 
         def ask() -> dict[TopicName, str]:
-            admin = AdminClient(kafka.connection(self._settings))
+            admin = kafka.admin(self._settings)
             cluster = admin.list_topics(timeout=_TIMEOUT_S)
             names = [name for name in self._names if name in cluster.topics]
             if not names:
@@ -119,7 +118,7 @@ class Broker:
 
         def ask() -> int:
             # A new client each time: one that was sent to the wrong coordinator keeps asking it.
-            admin = AdminClient(kafka.connection(self._settings))
+            admin = kafka.admin(self._settings)
             future = admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)[group]
             try:
                 return len(future.result(timeout=_TIMEOUT_S + 1).members)

@@ -30,7 +30,8 @@ def main(
     Returns:
         Exit status: 0 after an orderly end, otherwise the `exit_code` of the error, which is told
         in one line: 78 for a wrong setting, 69 when Kafka, ClickHouse or the LLM does not answer
-        at start, 75 when the work broke off and shall be started again.
+        at start or topics or tables are missing, 75 when the work broke off and shall be started
+        again.
     """
     try:
         settings = load(kind)

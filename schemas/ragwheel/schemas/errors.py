@@ -20,7 +20,7 @@ class TransientError(RagwheelError):
 
 
 class UnavailableError(TransientError):
-    """A broker, database or LLM endpoint does not answer."""
+    """A broker, database or LLM endpoint does not answer, or is not prepared for us."""
 
     exit_code = 69  # EX_UNAVAILABLE
 

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from ragwheel.schemas import limits
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.kubernetes import is_injected
+from ragwheel.schemas.secrets import ClickHouseUrl, is_secret
 
 PREFIX = "RAGWHEEL_"
 #: Read by the launcher and the test suite, not by a process of the product.
@@ -42,7 +43,7 @@ class Settings(BaseSettings):
         frozen=True,
         extra="forbid",
         env_ignore_empty=True,
-        env_parse_none_str="none",
+        hide_input_in_errors=True,
     )
 
     @field_validator("*", mode="before")
@@ -65,25 +66,46 @@ class KafkaSettings(Settings):
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="As in Kafka's `security.protocol`."
     )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         "SCRAM-SHA-512", description="Used when the protocol is SASL_*."
     )
-    kafka_sasl_username: str = Field("", description="SASL user name.")
-    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="SASL password.")
-    kafka_ssl_ca_location: str = Field("", description="CA bundle for SSL; empty: the system's.")
+    kafka_sasl_username: str = Field("", description="SASL user name; not for OAUTHBEARER.")
+    kafka_sasl_password: SecretStr = Field(
+        SecretStr(""), description="SASL password; not for OAUTHBEARER."
+    )
+    kafka_ssl_ca_location: str = Field(
+        "", description="CA bundle (PEM) for *SSL; empty: the system's."
+    )
+    kafka_ssl_certificate_location: str = Field(
+        "", description="Own certificate (PEM), with those between it and the CA: mutual TLS."
+    )
+    kafka_ssl_key_location: str = Field("", description="Its private key (PEM).")
+    kafka_ssl_key_password: SecretStr = Field(SecretStr(""), description="Password of the key.")
+    kafka_oauth_token_url: str = Field(
+        "",
+        pattern=r"^(https?://.+)?$",
+        description="Where OAUTHBEARER's tokens come from (OpenID Connect, client credentials).",
+    )
+    kafka_oauth_client_id: str = Field("", description="Client there.")
+    kafka_oauth_client_secret: SecretStr = Field(SecretStr(""), description="Its secret.")
+    kafka_oauth_scope: str = Field("", description="Scope to ask for; empty: none.")
 
 
 class ClickHouseSettings(Settings):
     """How to reach ClickHouse."""
 
-    clickhouse_url: str = Field(
-        "http://default:@localhost:8123/ragwheel",
-        description="http(s)://user:password@host:port/database. The database is created.",
+    clickhouse_url: ClickHouseUrl = Field(
+        ClickHouseUrl("http://localhost:8123/ragwheel"),
+        description="http(s)://host:port/database; user:password@ before the host, "
+        "percent-encoded, is read too.",
     )
-    clickhouse_user: str = Field("", description="User; preferred over the one in the URL.")
+    clickhouse_user: str = Field("", description="User; wins over the one in the URL.")
     clickhouse_password: SecretStr = Field(
         SecretStr(""),
-        description="Password, of any characters; preferred over the one in the URL.",
+        description="Password as it is, any characters; wins over the one in the URL.",
+    )
+    clickhouse_ca_location: str = Field(
+        "", description="CA bundle (PEM) for https; empty: the system's."
     )
     clickhouse_replicated: bool = Field(
         False,
@@ -272,6 +294,12 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
         """No key is a key like any other: it is sent, and an endpoint without keys ignores it."""
         return "none" if key is None else key
 
+    @field_validator("llm_temperature", mode="before")
+    @classmethod
+    def _none_from_text(cls, temperature: object) -> object:
+        # Here and not for all settings: "none" is a password as good as another.
+        return None if temperature == "none" else temperature
+
 
 class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
     """The process that trains, proves and promotes."""
@@ -344,7 +372,7 @@ def load(settings: type[_Settings], **overrides: Any) -> _Settings:
         first = error.errors(include_url=False)[0]
         field = str(first["loc"][0]) if first["loc"] else "?"
         info = settings.model_fields.get(field)
-        shown = "its value" if info and info.annotation is SecretStr else repr(first["input"])
+        shown = "its value" if info and is_secret(info.annotation) else repr(first["input"])
         about = f" ({info.description})" if info and info.description else ""
         raise ConfigError(f"{PREFIX}{field.upper()}: {shown}: {first['msg']}{about}") from None
 
@@ -354,10 +382,21 @@ def known_variables() -> frozenset[str]:
     return frozenset(name for _, name, _, _ in describe()) | frozenset(TOOL_VARIABLES)
 
 
+def secret_variables() -> frozenset[str]:
+    """Every environment variable that holds a secret, or may."""
+    return frozenset(
+        PREFIX + field.upper()
+        for settings in PROCESS_SETTINGS.values()
+        for field, info in settings.model_fields.items()
+        if is_secret(info.annotation)
+    )
+
+
 def describe() -> Iterator[tuple[str, str, str, str]]:
     """(process, variable, default, description) of every setting, for the docs."""
     for process, settings in PROCESS_SETTINGS.items():
         for field, info in settings.model_fields.items():
             default = info.get_default(call_default_factory=True)
-            shown = "" if isinstance(default, SecretStr) or default in (None, {}) else str(default)
+            hidden = default in (None, {}, SecretStr(""))
+            shown = "" if hidden else str(default)
             yield process, PREFIX + field.upper(), shown, info.description or ""

@@ -17,8 +17,8 @@ from urllib3.exceptions import HTTPError
 
 from ragwheel.accounting.gauges import publish, publish_unfinished
 from ragwheel.accounting.reader import AccountReader, Groups
-from ragwheel.backends import process
-from ragwheel.backends.clickhouse import connect
+from ragwheel.backends import kafka, process
+from ragwheel.backends.migrate import open_tables
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.schemas.errors import TransientError
 from ragwheel.schemas.settings import AccountsSettings
@@ -44,7 +44,7 @@ def main() -> int:
 def run(settings: AccountsSettings, telemetry: Telemetry) -> None:
     """Serve metrics and read the accounts again and again until a signal says stop.
 
-    Kafka and ClickHouse may be away, at the start too.
+    Kafka and ClickHouse may be away, and topics and tables missing, at the start too.
 
     Raises:
         ConfigError: a setting is wrong.
@@ -105,7 +105,8 @@ class _Source:
     def show(self, telemetry: Telemetry) -> None:
         """Read, set the gauges, and now and then store what was seen."""
         if self._reader is None:
-            self._client = connect(self._settings)
+            kafka.require_topics(self._settings)
+            self._client = open_tables(self._settings)
             groups = Groups(self._settings.intake_group, self._settings.grader_group)
             self._reader = AccountReader(self._settings, self._client, groups)
         publish(telemetry, self._reader.read(), read_at=time.time())

@@ -18,6 +18,7 @@ import faust
 from faust.types.auth import CredentialsT
 
 from ragwheel.backends import kafka
+from ragwheel.grading.tokens import ClientCredentials
 from ragwheel.grading.window import OrderedWindow
 from ragwheel.schemas.settings import GraderSettings
 from ragwheel.schemas.wire import Received
@@ -121,6 +122,14 @@ def _credentials(settings: GraderSettings) -> CredentialsT | None:
     context = None
     if protocol.endswith("SSL"):
         context = ssl.create_default_context(cafile=settings.kafka_ssl_ca_location or None)
+        if settings.kafka_ssl_certificate_location:
+            context.load_cert_chain(
+                settings.kafka_ssl_certificate_location,
+                settings.kafka_ssl_key_location or None,
+                settings.kafka_ssl_key_password.get_secret_value(),
+            )
+    if protocol.startswith("SASL") and settings.kafka_sasl_mechanism == "OAUTHBEARER":
+        return faust.OAuthCredentials(oauth_cb=ClientCredentials(settings), ssl_context=context)
     if protocol.startswith("SASL"):
         return faust.SASLCredentials(
             username=settings.kafka_sasl_username,

@@ -33,7 +33,6 @@ from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.errors import ConfigError, TransientError
 from ragwheel.schemas.events import Role
 from ragwheel.schemas.settings import GraderSettings
-from ragwheel.schemas.topics import TOPICS
 
 _LOG = logging.getLogger(__name__)
 _GAUGE_INTERVAL_S = 1.0
@@ -53,7 +52,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
 
     Raises:
         ConfigError: a setting is wrong; the message names it.
-        UnavailableError: Kafka or the LLM do not answer at the start.
+        UnavailableError: Kafka or the LLM do not answer at the start, or topics are missing.
         TransientError: the stream crashed; nothing is lost, start again.
     """
     quiet_libraries()
@@ -74,9 +73,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         if cost.price_of(model, prices, limit_usd) is None:
             _LOG.warning("model %r has no price: its cost counts as 0", model)
     client = open_client(settings)
-    kafka.require_broker(settings)
-    wanted = [TOPICS["grading"], TOPICS["labels"], TOPICS["deadletters"]]
-    kafka.create_topics(settings, topics=wanted)
+    kafka.require_topics(settings, ("grading", "labels", "deadletters"))
     await require_models(client, settings.llm_base_url, settings.llm_model, settings.judge_model)
 
     telemetry.set(metrics.GRADER_CONFIGURED, 1)

@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ragwheel.backends.clickhouse import connect
-from ragwheel.schemas.errors import RagwheelError
+from ragwheel.backends.migrate import open_tables
+from ragwheel.schemas.errors import ConfigError, RagwheelError
 from ragwheel.schemas.events import Grade
 from ragwheel.schemas.settings import ClickHouseSettings
 
@@ -159,9 +159,14 @@ class LabelReader:
         return known | fetched
 
     async def spent_today_usd(self) -> float:
-        """What all workers spent since midnight UTC, as far as it has landed; 0 if unknown."""
+        """What all workers spent since midnight UTC, as far as it has landed; 0 if unknown.
+
+        Raises:
+            ConfigError: ClickHouse refuses us; asked at the start, that is a wrong setting.
+        """
         loop = asyncio.get_running_loop()
-        rows = await loop.run_in_executor(self._executor, self._rows, _SPENT_SQL, [])
+        ask = partial(self._rows, _SPENT_SQL, [], at_start=True)
+        rows = await loop.run_in_executor(self._executor, ask)
         return float(rows[0][0]) if rows else 0.0
 
     def _reachable(self) -> bool:
@@ -170,7 +175,9 @@ class LabelReader:
     def _pairs(self, sql: str, keys: list[str]) -> Mapping[str, Any]:
         return dict(map(tuple, self._rows(sql, keys)))
 
-    def _rows(self, sql: str, keys: list[str]) -> Sequence[Sequence[Any]]:
+    def _rows(
+        self, sql: str, keys: list[str], *, at_start: bool = False
+    ) -> Sequence[Sequence[Any]]:
         """Query on the store's thread; nothing when ClickHouse cannot answer."""
         # The driver's errors share no root with ours, and its transport raises urllib3's.
         from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -178,10 +185,12 @@ class LabelReader:
 
         try:
             if self._client is None:
-                self._client = connect(self._settings)
+                self._client = open_tables(self._settings)
             # Bound on the client's side (%(keys)s): thousands of keys do not fit into a URL.
             return self._client.query(sql, parameters={"keys": keys}).result_rows
         except (RagwheelError, ClickHouseError, HTTPError, OSError) as error:
+            if at_start and isinstance(error, ConfigError):
+                raise
             _LOG.warning("ClickHouse could not be asked, next try in %.0f s: %s", _SLEEP_S, error)
             self._asleep_until = time.monotonic() + _SLEEP_S
             return []

@@ -7,8 +7,7 @@ import random
 from datetime import UTC, datetime
 
 from ragwheel.backends import kafka, process
-from ragwheel.backends.clickhouse import connect
-from ragwheel.backends.migrate import migrate
+from ragwheel.backends.migrate import open_tables
 from ragwheel.backends.positions import Broker
 from ragwheel.backends.publish import Publisher
 from ragwheel.backends.telemetry import Telemetry
@@ -39,22 +38,20 @@ def main() -> int:
 
 
 def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
-    """Prepare topics and tables, consume until a signal says stop.
+    """Consume until a signal says stop.
 
     docs/dead-letters.md says what happens when Kafka or ClickHouse vanish later.
 
     Raises:
-        ConfigError, UnavailableError: before any message was read.
+        ConfigError, UnavailableError: before any message was read; topics or tables that are
+            missing are for `ragwheel topics` and `ragwheel migrate` to make.
     """
     # The driver logs a traceback for each value that does not fit, and its connection pool each
     # attempt; we say both once, in our words.
     for name in ("clickhouse_connect", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    kafka.require_broker(settings)
-    client = connect(settings, create_database=True)
-    if applied := migrate(client, replicated=settings.clickhouse_replicated):
-        _LOG.info("applied migrations: %s", ", ".join(migration.label for migration in applied))
-    kafka.create_topics(settings)
+    kafka.require_topics(settings)
+    client = open_tables(settings)
 
     declare(telemetry)
     broker = Broker(settings)

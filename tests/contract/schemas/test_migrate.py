@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from tests.rigs.children import environment
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate, pending
@@ -174,7 +175,7 @@ def test_a_killed_process_is_told_of_and_its_file_finished(
 ) -> None:
     client = opened()
     dying = subprocess.run(
-        [sys.executable, "-c", DYING, clickhouse_settings.clickhouse_url], check=False
+        [sys.executable, "-c", DYING], env=environment(clickhouse_settings), check=False
     )
     assert dying.returncode == -signal.SIGKILL
     made = tables(client)
@@ -192,9 +193,9 @@ DYING = """
 import os, signal, sys
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
-from ragwheel.schemas.settings import ClickHouseSettings
+from ragwheel.schemas.settings import ClickHouseSettings, load
 
-client = connect(ClickHouseSettings(clickhouse_url=sys.argv[1]))
+client = connect(load(ClickHouseSettings))
 command, left = client.command, 7
 def dying(text, *args, **how):
     global left

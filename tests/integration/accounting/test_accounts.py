@@ -111,9 +111,12 @@ def test_a_reader_that_read_before_finds_the_same_as_a_new_one(rig: IntakeRig) -
 
 def test_metrics_show_what_became_of_every_message(rig: IntakeRig) -> None:
     ports = free_port(), free_port()
-    # Before there is a database: it waits for one, and for whatever is away later.
+    # Before there are tables: it waits for them, and for whatever is away later.
+    database = rig.clickhouse.clickhouse_url.address().database
+    rig.rows(f"DROP DATABASE {database}")
     rig.start_accounts(metrics_port=ports[0])
-    rig.wait_until("it tells what is missing", lambda: "cannot be read" in rig.log(0, "accounts"))
+    rig.wait_until("it tells what is missing", lambda: "ragwheel migrate" in rig.log(0, "accounts"))
+    rig.migrate()
     rig.start(metrics_port=ports[1], sample_rate=0.0)
     rig.emit("retrievals", [retrieval("q-1"), retrieval("q-2", candidates=())])
     rig.produce("retrievals", b"{", b"k")

@@ -36,7 +36,7 @@ def rig(
 ) -> Iterator[Rig]:
     kafka.create_topics(kafka_settings)
     with running_llm(tmp_path) as llm:
-        url = {"RAGWHEEL_CLICKHOUSE_URL": clickhouse_settings.clickhouse_url}
+        url = {"RAGWHEEL_CLICKHOUSE_URL": clickhouse_settings.clickhouse_url.get_secret_value()}
         made = Rig(kafka_settings, llm, tmp_path, url)
         yield made
         for grader in made.graders:

@@ -32,7 +32,7 @@ from ragwheel.intake.readers import READERS
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas.acceptance import Times
 from ragwheel.schemas.events import RetrievalEvent
-from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
+from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, load
 from ragwheel.schemas.wire import Received
 from ragwheel.stack.clickhouse import ClickHouseFront
 from ragwheel.stack.kafka import KafkaBroker
@@ -224,7 +224,7 @@ def test_a_terminated_process_finishes_commits_and_leaves_at_once(rig: IntakeRig
 def test_clickhouse_may_vanish_and_return_under_load(
     kafka_settings: KafkaSettings, own_clickhouse: ClickHouseFront, tmp_path: Path
 ) -> None:
-    settings = ClickHouseSettings(clickhouse_url=own_clickhouse.url("faults"))
+    settings = load(ClickHouseSettings, clickhouse_url=own_clickhouse.url("faults"))
     rig = IntakeRig(kafka_settings, settings, tmp_path)
     try:
         rig.start(intake_batch_rows=100, sample_rate=1.0)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import orjson
@@ -17,6 +18,9 @@ import yaml
 from tests.rigs.children import end, spawn
 from tests.rigs.packaging import DOCKERFILE
 
+from ragwheel.backends import kafka
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import migrate
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.operations.workers import WorkerName, worker_argv
 from ragwheel.schemas import metrics
@@ -93,11 +97,14 @@ def test_a_worker_says_again_and_again_that_its_loop_turns(
     clickhouse_settings: ClickHouseSettings,
     tmp_path: Path,
 ) -> None:
+    kafka.create_topics(kafka_settings)
+    with closing(connect(clickhouse_settings, create_database=True)) as client:
+        migrate(client)
     port = free_port()
     settings = {
         "RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS": kafka_settings.kafka_bootstrap_servers,
         "RAGWHEEL_TOPIC_PREFIX": kafka_settings.topic_prefix,
-        "RAGWHEEL_CLICKHOUSE_URL": clickhouse_settings.clickhouse_url,
+        "RAGWHEEL_CLICKHOUSE_URL": clickhouse_settings.clickhouse_url.get_secret_value(),
         "RAGWHEEL_ACCOUNTS_REFRESH_S": "0.2",
         "RAGWHEEL_METRICS_PORT": str(port),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.rigs.children import end, module, spawn
+from tests.rigs.children import end, environment, module, spawn
 from tests.rigs.trainer_world import World, make_world, save_base_model
 from tests.unit.models.test_registry import add
 
@@ -144,15 +143,6 @@ def wheel(
     made.close()
 
 
-def environment(settings: TrainerSettings) -> dict[str, str]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("RAGWHEEL_")}
-    chosen = {
-        f"RAGWHEEL_{name.upper()}": str(getattr(settings, name))
-        for name in settings.model_fields_set
-    }
-    return {**inherited, **chosen, "OMP_NUM_THREADS": "1"}
-
-
 @pytest.fixture
 def settings(
     kafka_settings: KafkaSettings,
@@ -195,7 +185,9 @@ def test_the_process_trains_asks_the_judge_and_publishes_its_verdict(
     wheel.land(traffic(world))
     wheel.turn(world)
     log = tmp_path / "trainer.log"
-    process = spawn(module("ragwheel.trainers"), log, environment(settings))
+    process = spawn(
+        module("ragwheel.trainers"), log, {**environment(settings), "OMP_NUM_THREADS": "1"}
+    )
     try:
         ended = wait_until(lambda: bool(wheel.models) or process.poll() is not None)
         assert ended, log.read_text()

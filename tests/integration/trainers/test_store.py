@@ -108,7 +108,7 @@ def test_a_database_without_tables_is_an_outage_and_not_a_crash(
     clickhouse_settings: ClickHouseSettings,
 ) -> None:
     client = connect(clickhouse_settings, create_database=True)
-    with pytest.raises(UnavailableError, match="intake makes the tables"):
+    with pytest.raises(UnavailableError, match="`ragwheel migrate` makes the tables"):
         WheelReader(client).count_answered()
     client.close()
 

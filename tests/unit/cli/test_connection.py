@@ -47,7 +47,7 @@ def test_the_running_stack_is_used_and_told(
     state = connect_to(stack)
     assert state is not None
     assert load(KafkaSettings).kafka_bootstrap_servers == BROKER
-    assert load(ClickHouseSettings).clickhouse_url == URL
+    assert load(ClickHouseSettings).clickhouse_url.get_secret_value() == URL
     assert f"using the stack in {stack} (pid {os.getpid()})" in capsys.readouterr().err
 
 
@@ -65,7 +65,7 @@ def test_addresses_of_the_environment_win_over_a_stack_that_was_not_typed(
     monkeypatch.setenv("RAGWHEEL_HOME", str(stack))
     monkeypatch.setenv("RAGWHEEL_CLICKHOUSE_URL", "http://prod:8123/ragwheel")
     assert connect_to(None) is None
-    assert load(ClickHouseSettings).clickhouse_url == "http://prod:8123/ragwheel"
+    assert load(ClickHouseSettings).clickhouse_url.get_secret_value() == "http://prod:8123/ragwheel"
     assert load(KafkaSettings).kafka_bootstrap_servers == "localhost:9092"
 
 
@@ -74,7 +74,7 @@ def test_a_typed_home_wins_over_addresses_of_the_environment(
 ) -> None:
     monkeypatch.setenv("RAGWHEEL_CLICKHOUSE_URL", "http://prod:8123/ragwheel")
     connect_to(stack)
-    assert load(ClickHouseSettings).clickhouse_url == URL
+    assert load(ClickHouseSettings).clickhouse_url.get_secret_value() == URL
 
 
 def test_other_settings_of_the_environment_win_over_the_stack(

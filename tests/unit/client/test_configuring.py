@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
 from tests.rigs.fake_producer import FakeProducer
 
 from ragwheel.backends import kafka
 from ragwheel.client import RagwheelClient, TopicStats
+from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.events import RetrievalEvent
 from ragwheel.schemas.settings import ClientSettings, load
 
@@ -21,7 +21,7 @@ def test_a_configuration_that_kafka_refuses_drops_counts_and_is_not_tried_at_eve
 
     def refuse(*_: object, **__: object) -> None:
         tries.append(1)
-        raise KafkaException(KafkaError(KafkaError._INVALID_ARG))
+        raise ConfigError("RAGWHEEL_KAFKA_SASL_PASSWORD is empty")
 
     monkeypatch.setattr(kafka, "producer", refuse)
     client = RagwheelClient()
@@ -30,7 +30,7 @@ def test_a_configuration_that_kafka_refuses_drops_counts_and_is_not_tried_at_eve
     assert client.stats().total == TopicStats(dropped=100)
     assert len(tries) == 1
     (line,) = caplog.messages
-    assert "RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS" in line
+    assert "RAGWHEEL_KAFKA_SASL_PASSWORD is empty" in line
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.rigs.house import ROOT, committed, modules, tree
 
+from ragwheel.schemas.tables import ALL_TABLES
 from ragwheel.schemas.topics import TOPICS
 
 DOCUMENTS = sorted(
@@ -51,14 +52,18 @@ def _headings(text: str) -> set[str]:
 
 @cache
 def _told() -> frozenset[str]:
-    """Names that are no modules: physical topics, and texts of the product such as headers."""
+    """Names that are no modules: physical topics, tables with their database, and texts of the
+    product such as headers.
+    """
     texts = {
         node.value.removesuffix(".")  # a prefix of names
         for path in modules().values()
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    return frozenset(texts | {f"ragwheel.{name}" for name in TOPICS})
+    tables = {"schema_migrations", *(table.name for table in ALL_TABLES)}
+    named = {*TOPICS, *tables, *(f"v_{name}" for name in tables)}
+    return frozenset(texts | {f"ragwheel.{name}" for name in named})
 
 
 def _exists(dotted: str) -> bool:

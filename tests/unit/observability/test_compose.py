@@ -226,7 +226,7 @@ def test_a_worker_has_what_it_needs_and_nothing_of_others(
     assert isinstance(settings, ClickHouseSettings)
     assert isinstance(settings, MetricsSettings)
     assert settings.kafka_bootstrap_servers == "kafka:19092"
-    assert settings.clickhouse_url == "http://clickhouse:8123/ragwheel"
+    assert str(settings.clickhouse_url) == "http://clickhouse:8123/ragwheel"
     assert settings.clickhouse_user == "ragwheel"
     assert settings.clickhouse_password.get_secret_value() == "s3cret"
     assert settings.metrics_host == "0.0.0.0", "Prometheus is in another container"  # noqa: S104

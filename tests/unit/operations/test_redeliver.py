@@ -124,7 +124,7 @@ def test_a_replay_selects_plans_sends_and_counts(
     now = datetime.now(UTC)
     good = [letter(wire.encode(query(ts=now)), offset=offset) for offset in (1, 2)]
     old = letter(wire.encode(query(ts=now - timedelta(days=4_000))), offset=3)
-    monkeypatch.setattr(redeliver, "connect", lambda _: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(redeliver, "open_tables", lambda _: SimpleNamespace(close=lambda: None))
     monkeypatch.setattr(redeliver, "select", lambda *_: [*good, old])
     monkeypatch.setattr(redeliver, "send", send)
     report = replay(load(IntakeSettings), Selection(), dry_run=dry_run)

@@ -35,7 +35,7 @@ def run(settings: TrainerSettings, telemetry: Telemetry) -> None:
         ConfigError, UnavailableError: before anything was trained; a base model that cannot be
             loaded is a wrong setting.
     """
-    kafka.require_broker(settings)
+    kafka.require_topics(settings, ("grading", "models"))
     turned = partial(telemetry.turned, _SILENCE_S + settings.train_interval_s)
     stop = Stop(turned)
     process.on_stop(stop.set)

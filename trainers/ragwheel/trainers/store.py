@@ -21,7 +21,7 @@ _SQL = resources.files("ragwheel.trainers") / "sql"
 #: Query hashes bound into one statement: they travel in the URL, about 41 bytes each, and proxies
 #: cut request lines at 8 KiB.
 _HASHES_AT_ONCE = 150
-#: UNKNOWN_TABLE and UNKNOWN_DATABASE: intake has not migrated yet.
+#: UNKNOWN_TABLE and UNKNOWN_DATABASE: they went away.
 _TABLE_IS_MISSING = re.compile(r"\bcode:? (60|81)\b", re.IGNORECASE)
 
 
@@ -125,7 +125,7 @@ class WheelReader:
                 raise
             raise UnavailableError(
                 f"ClickHouse cannot be read ({str(error).strip()[:200]}): check that it runs and "
-                "RAGWHEEL_CLICKHOUSE_URL; intake makes the tables"
+                "RAGWHEEL_CLICKHOUSE_URL; `ragwheel migrate` makes the tables"
             ) from None
         return result.result_rows
 

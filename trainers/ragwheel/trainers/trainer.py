@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from threading import Event
 from typing import TYPE_CHECKING, Self
 
-from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import open_tables
 from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.models.registry import ModelRegistry, Promotion
@@ -58,12 +58,12 @@ class Trainer:
             stop: when set, a running cycle ends with CycleStoppedError at its next step.
 
         Raises:
-            ConfigError, UnavailableError: ClickHouse cannot be used.
+            ConfigError, UnavailableError: ClickHouse cannot be used, or its tables are missing.
         """
         self._settings = settings
         self._stop = stop or Event()
         self._progress = progress
-        self._client: Client = connect(settings)
+        self._client: Client = open_tables(settings)
         self._publisher = Publisher(settings)
         self.telemetry = telemetry or Telemetry("trainer")
         self.registry = ModelRegistry(settings.model_dir)

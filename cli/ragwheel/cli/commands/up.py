@@ -42,7 +42,6 @@ def run(
     """
     from ragwheel.cli.output import report, tell
     from ragwheel.cli.views.announcement import Announcement, tables
-    from ragwheel.operations.credentials import public_env
     from ragwheel.operations.extras import require_extra
     from ragwheel.operations.running import choose_home
 
@@ -51,6 +50,7 @@ def run(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     require_extra("local", "streams")
     from ragwheel.stack import LocalStack, choose_components
+    from ragwheel.stack.state import public
 
     components = choose_components(without=without or ())
     require_extra(*(["trainers"] if "trainer" in components else []))
@@ -58,7 +58,7 @@ def run(
         choose_home(home), components=components, prometheus=prometheus, on_progress=tell
     ) as stack:
         state = stack.state
-        shown = public_env(state.env, Path(state.home))
+        shown = public(state.env, Path(state.home))
         env = {name: shown[name] for name in _EXPORTED if name in shown}
         running = Announcement(state.home, state.pid, state.stand_in, env, state.processes)
         report(running, tables, as_json=as_json)
