@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
+from urllib.parse import unquote
 
 from ragwheel.operations.running import StackState
 from ragwheel.schemas.secrets import ClickHouseUrl
@@ -39,14 +40,16 @@ def read_password(data_dir: Path) -> str:
 def public_env(env: Mapping[str, str], home: Path) -> dict[str, str]:
     """`env` with the URL of ClickHouse as anybody may see it, without a password.
 
-    That of the stack's own server keeps its user, so that `private_env` finds the password again.
+    That of the stack's own server keeps its user, so that `private_env` finds the password again;
+    of another one with a password the address alone is left.
     """
     url = ClickHouseUrl(env.get(CLICKHOUSE_URL, ""))
-    if not url.get_secret_value():
+    scheme, _, rest = url.get_secret_value().partition("://")
+    credentials, _, where = rest.rpartition("@")
+    password = unquote(credentials.partition(":")[2])
+    if not password:
         return dict(env)
-    password = read_password(clickhouse_dir(home))
-    own = password and url.address().password == password
-    scheme, _, where = str(url).partition("://")
+    own = password == read_password(clickhouse_dir(home))
     return {**env, CLICKHOUSE_URL: f"{scheme}://{USER}@{where}" if own else str(url)}
 
 
