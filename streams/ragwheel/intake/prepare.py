@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -14,39 +14,56 @@ from ragwheel.schemas.events import (
     DeadLetter,
     DeadLetterReason,
     GradingJob,
+    QueryEvent,
     Record,
     RetrievalEvent,
 )
-from ragwheel.schemas.tables import Row, Table, rows_of
+from ragwheel.schemas.tables import FORGOTTEN, Row, Table, rows_of
+from ragwheel.schemas.tombstones import Tombstones, tombstone_hash
 from ragwheel.schemas.wire import Received
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What is accepted and what is sampled."""
+    """What is accepted, what is sampled, and what is forgotten."""
 
     policy: SamplingPolicy
     max_age: timedelta
     max_ahead: timedelta
+    forgotten: Tombstones = field(default_factory=Tombstones)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a message becomes: either `records` with their rows and jobs, or `letter`."""
+    """What a message becomes: either `records` with their rows and jobs, or `letter`.
+
+    Of one that is `forgotten` nothing is stored; at most tombstones for what belongs to it.
+    """
 
     message: Received
     records: tuple[Record, ...] = ()
     rows: tuple[tuple[Table, Row], ...] = ()
     jobs: tuple[GradingJob, ...] = ()
     letter: DeadLetter | None = None
+    forgotten: bool = False
 
 
 def prepare(message: Received, rules: Acceptance, now: datetime) -> Prepared:
     """Read, check times, derive rows, sample. Never raises: what is unusable becomes a letter."""
+    made = _made_of(message, rules, now)
+    if made.letter is not None and rules.forgotten.covers(made.letter):
+        return Prepared(message, forgotten=True)
+    return made
+
+
+def _made_of(message: Received, rules: Acceptance, now: datetime) -> Prepared:
     try:
         records = tuple(READERS[message.topic](message))
         for record in records:
             wire.check_time(record, now, rules.max_age, rules.max_ahead)
+        if any(map(rules.forgotten.covers, records)):
+            return Prepared(message, rows=_tombstones(records, rules, now), forgotten=True)
+        records = tuple(map(rules.forgotten.without_chunks, records))
         rows = tuple(row for record in records for row in rows_of(record, message.position))
         retrievals = (record for record in records if isinstance(record, RetrievalEvent))
         jobs = tuple(filter(None, (job_of(each, rules.policy) for each in retrievals)))
@@ -56,6 +73,17 @@ def prepare(message: Received, rules: Acceptance, now: datetime) -> Prepared:
         # Valid by the model and yet without rows: unknown fields nested too deep to write, say.
         return reject(message, "processing_failed", f"{type(error).__name__}: {error}")
     return Prepared(message, records, rows, jobs)
+
+
+def _tombstones(
+    records: tuple[Record, ...], rules: Acceptance, now: datetime
+) -> tuple[tuple[Table, Row], ...]:
+    """A forgotten user's search that was not known yet: what else belongs to it names no user."""
+    return tuple(
+        (FORGOTTEN, ("query", tombstone_hash("query", record.query_id), now))
+        for record in records
+        if isinstance(record, QueryEvent) and not rules.forgotten.query(record.query_id)
+    )
 
 
 def reject(message: Received, reason: DeadLetterReason, detail: str) -> Prepared:

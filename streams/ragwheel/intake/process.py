@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from ragwheel.backends import kafka, process
 from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.forgotten import ForgottenReader
 from ragwheel.backends.migrate import migrate
 from ragwheel.backends.positions import Broker
 from ragwheel.backends.publish import Publisher
@@ -74,11 +75,13 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
     persistence = Persistence(member.keep_alive, random.random)
     publisher = Publisher(settings, timeout_s=_DELIVERY_S, while_waiting=member.keep_alive)
     outlet = KafkaOutlet(publisher)
+    forgotten = ForgottenReader(client)
     processor = Processor(
         Acceptance(
             SamplingPolicy.of(settings),
             timedelta(days=settings.max_event_age_days),
             timedelta(seconds=settings.max_event_ahead_s),
+            forgotten.tombstones,
         ),
         ClickHouseInserts(client, persistence, telemetry),
         outlet,
@@ -86,6 +89,7 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
         telemetry,
         freshness,
         _now,
+        forgotten.refresh,
     )
     process.on_stop(member.stop)
     telemetry.serve(settings)
