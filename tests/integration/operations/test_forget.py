@@ -28,8 +28,10 @@ from ragwheel.schemas.events import (
     Record,
 )
 from ragwheel.schemas.settings import ClickHouseSettings, IntakeSettings, KafkaSettings
-from ragwheel.schemas.tables import ALL_TABLES
+from ragwheel.schemas.tables import ALL_TABLES, FORGOTTEN
+from ragwheel.schemas.tombstones import tombstone_hash
 from ragwheel.schemas.topics import TOPICS, TopicName
+from ragwheel.stack.clickhouse import ClickHouseFront
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
@@ -371,3 +373,45 @@ def test_a_forgotten_chunk_leaves_what_was_retrieved_with_it(rig: IntakeRig, by:
 
 def wire_of(topic: TopicName, record: Record) -> tuple[bytes, bytes]:
     return wire.encode(record), wire.key_of(TOPICS[topic], record)
+
+
+def test_a_job_that_nobody_grades_because_its_query_is_forgotten_is_no_loss(
+    rig: IntakeRig,
+) -> None:
+    """Its position landed before intake knew; the grader knew, and acknowledged it."""
+    rig.start(sample_rate=1.0)
+    send(rig, [("retrievals", retrieval("q-1")), ("retrievals", retrieval("q-2"))])
+    rig.settle()
+    acknowledge_all_jobs(rig)
+    assert unaccounted(rig.settle()) == {"grading": 2}
+    with rig.client() as client:
+        row = ("query", tombstone_hash("query", "q-1"), NOW)
+        client.insert(FORGOTTEN.name, [row], column_names=FORGOTTEN.columns)
+    assert unaccounted(rig.accounts()) == {"grading": 1}
+
+
+@pytest.mark.slow
+def test_the_bytes_leave_the_disk(
+    kafka_settings: KafkaSettings, own_clickhouse: ClickHouseFront, tmp_path: Path
+) -> None:
+    settings = ClickHouseSettings(clickhouse_url=own_clickhouse.url("forgetting"))
+    rig = IntakeRig(kafka_settings, settings, tmp_path)
+
+    def on_disk() -> bool:
+        return any(
+            USER.encode() in path.read_bytes()
+            for path in (tmp_path / "clickhouse").rglob("*.bin")
+            if path.exists()
+        )
+
+    try:
+        rig.start()
+        send(rig, [("queries", query("q-1", user=USER))])
+        rig.settle()
+        assert on_disk()
+        with rig.client() as client:  # 8 minutes is long for a test
+            client.command("ALTER TABLE queries MODIFY SETTING old_parts_lifetime = 1")
+        assert forgetting(rig, Subject(user=USER)).complete
+        rig.wait_until("old parts are removed", lambda: not on_disk(), 120)
+    finally:
+        rig.close()
