@@ -98,7 +98,20 @@ class GraderGroupSettings(Settings):
     grader_group: str = Field("ragwheel-grader", description="Consumer group of the grader.")
 
 
-class ClientSettings(KafkaSettings):
+class RedactionSettings(Settings):
+    """What is changed in texts before they go on."""
+
+    redact_rules: str = Field(
+        "",
+        description="TOML file of redaction rules, or `common` for those shipped with ragwheel; "
+        "empty: none.",
+    )
+    redact_function: str = Field(
+        "", description="module:function from text to text, called after the rules; empty: none."
+    )
+
+
+class ClientSettings(KafkaSettings, RedactionSettings):
     """The emitting service. Defaults favour the service over the data."""
 
     service: str = Field("", description="`service.name`; put on every event.")
@@ -154,7 +167,12 @@ class SamplingSettings(Settings):
 
 
 class IntakeSettings(
-    KafkaSettings, ClickHouseSettings, MetricsSettings, IntakeGroupSettings, SamplingSettings
+    KafkaSettings,
+    ClickHouseSettings,
+    MetricsSettings,
+    IntakeGroupSettings,
+    SamplingSettings,
+    RedactionSettings,
 ):
     """The process that lands everything in ClickHouse and samples traffic."""
 

@@ -12,6 +12,7 @@ from ragwheel.backends.forgotten import ForgottenReader
 from ragwheel.backends.migrate import migrate
 from ragwheel.backends.positions import Broker
 from ragwheel.backends.publish import Publisher
+from ragwheel.backends.redaction import load_redactor
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
@@ -48,6 +49,7 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
     # attempt; we say both once, in our words.
     for name in ("clickhouse_connect", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    redactor = load_redactor(settings)
     kafka.require_broker(settings)
     client = connect(settings, create_database=True)
     if applied := migrate(client, replicated=settings.clickhouse_replicated):
@@ -82,6 +84,7 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
             timedelta(days=settings.max_event_age_days),
             timedelta(seconds=settings.max_event_ahead_s),
             forgotten.tombstones,
+            redactor,
         ),
         ClickHouseInserts(client, persistence, telemetry),
         outlet,
