@@ -30,7 +30,8 @@ from ragwheel.accounting.accounts import PartitionAccount
 from ragwheel.accounting.ledger import Ledger
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
-from ragwheel.schemas.settings import ClickHouseSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClickHouseSettings
 from ragwheel.stack.clickhouse import ClickHouseFront
 
 _PARTITIONS = 24

@@ -23,7 +23,8 @@ from confluent_kafka import KafkaError, Message, Producer
 from ragwheel.backends import kafka
 from ragwheel.client import RagwheelClient
 from ragwheel.schemas import identity
-from ragwheel.schemas.settings import ClientSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClientSettings
 
 _P99_LIMIT_US = 1_000.0
 _PACED_LIMIT_US = 250.0

@@ -41,7 +41,8 @@ from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas import identity, wire
 from ragwheel.schemas.acceptance import Times
 from ragwheel.schemas.events import Candidate, RetrievalEvent
-from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.schemas.topics import TOPICS
 from ragwheel.schemas.wire import Received
 from ragwheel.stack.clickhouse import ClickHouseFront

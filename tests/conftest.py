@@ -27,7 +27,8 @@ from tests.rigs.servers import (
 )
 
 from ragwheel.backends.clickhouse import connect
-from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.stack.clickhouse import ClickHouseFront
 from ragwheel.stack.kafka import KafkaBroker
 

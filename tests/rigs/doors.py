@@ -21,7 +21,8 @@ from tests.rigs.guarded_kafka import GuardedKafka
 from tests.rigs.tokens import token_endpoint
 
 from ragwheel.backends.clickhouse import connect
-from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.stack.processes import free_port
 
 Door = Literal["sasl", "mtls", "oauth"]

@@ -51,7 +51,7 @@ class IntakeRig:
         self.clickhouse = clickhouse
         self._folder = folder
         self._producer: Producer = kafka.producer(kafka_settings, linger_ms=5)
-        self._processes: list[ManagedProcess] = []
+        self.processes: list[ManagedProcess] = []
         kafka.create_topics(kafka_settings, partitions=partitions)
         self.migrate()
 
@@ -73,7 +73,7 @@ class IntakeRig:
     def _start(
         self, name: str, module: str, ready: str, settings: dict[str, Any]
     ) -> ManagedProcess:
-        name += str(len(self._processes))
+        name += str(len(self.processes))
         env = environment(self.kafka, self.clickhouse)
         for setting, value in {"metrics_port": -1, **settings}.items():
             env[f"RAGWHEEL_{setting.upper()}"] = str(value)
@@ -85,7 +85,7 @@ class IntakeRig:
             log_path=log,
             ready=lambda: log.exists() and ready in log.read_text(),
         )
-        self._processes.append(process)
+        self.processes.append(process)
         process.start()
         return process
 
@@ -95,7 +95,7 @@ class IntakeRig:
         """Poll until true; fail with `what` after the deadline or when a process has died."""
         deadline = time.monotonic() + deadline_s
         while not condition():
-            for process in self._processes:
+            for process in self.processes:
                 process.check()
             assert time.monotonic() < deadline, f"not within {deadline_s:g} s: {what}"
             time.sleep(0.05)
@@ -106,7 +106,7 @@ class IntakeRig:
 
     def close(self) -> None:
         """End all processes that the test left."""
-        for process in self._processes:
+        for process in self.processes:
             process.kill()
 
     def produce(

@@ -56,7 +56,8 @@ def _configure_logging(*, debug: bool) -> None:
 
 def _log_level_is_debug() -> bool:
     from ragwheel.schemas.errors import ConfigError
-    from ragwheel.schemas.settings import MetricsSettings, load
+    from ragwheel.schemas.loading import load
+    from ragwheel.schemas.settings import MetricsSettings
 
     try:
         return load(MetricsSettings).log_level == "DEBUG"

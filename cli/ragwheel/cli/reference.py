@@ -24,6 +24,7 @@ from ragwheel.cli.views.models import Models
 from ragwheel.cli.views.verdict import Training
 from ragwheel.operations.down import Stopped
 from ragwheel.operations.emit import EmitReport
+from ragwheel.operations.forget import ForgetReport
 from ragwheel.operations.overview import Overview
 from ragwheel.operations.redeliver import ReplayReport
 from ragwheel.trainers.trainer import RollbackResult
@@ -40,6 +41,7 @@ REPORTS: dict[str, Any] = {
     "train": Training,
     "models": Models | RollbackResult,
     "replay": ReplayReport,
+    "forget": ForgetReport,
     "doctor": Examination,
     "migrate": Migrations,
     "topics": Topics,

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from ragwheel.backends.redaction import RedactionError, Redactor, load_redactor
 from ragwheel.client.candidates import Fields
 from ragwheel.client.complaints import Complaints
 from ragwheel.client.forks import reset_after_fork
@@ -17,9 +18,11 @@ from ragwheel.client.guard import calling_line
 from ragwheel.client.kafka_transport import KafkaTransport
 from ragwheel.client.stats import ClientStats, Counters, Outcome
 from ragwheel.client.transport import Transport
+from ragwheel.schemas import identity
 from ragwheel.schemas.errors import ConfigError, InvalidEventError
 from ragwheel.schemas.limits import MAX_EVENT_BYTES
-from ragwheel.schemas.settings import ClientSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClientSettings
 from ragwheel.schemas.topics import TOPICS, TopicName
 
 #: Makes what stands in for a client's own transport.
@@ -31,7 +34,8 @@ class Channel:
 
     Attributes:
         service: put on every event.
-        send_text: whether retrievals carry texts or only hashes.
+        send_text: whether retrievals are built with texts or only with hashes; with redaction
+            always with texts, as hashes must be of what is left of them.
         problem: why nothing is sent, naming the setting; empty when all is well.
     """
 
@@ -48,6 +52,8 @@ class Channel:
         self._started = False
         self.service = ""
         self.send_text = True
+        self._redactor: Redactor | None = None
+        self._hashes_only = False
         self.problem = ""
         reset_after_fork(self)
         _CHANNELS.add(self)
@@ -68,10 +74,12 @@ class Channel:
             Whether it was queued.
 
         Raises:
-            InvalidEventError: it is too large.
+            InvalidEventError: it is too large, or could not be redacted.
             TypeError: something in it is not JSON.
         """
         value = orjson.dumps(event, default=str)
+        if self._redactor is not None:
+            value = self._redacted(self._redactor, value)
         if len(value) > MAX_EVENT_BYTES:
             raise InvalidEventError(
                 "oversize",
@@ -81,6 +89,20 @@ class Channel:
         transport = self._transport
         key: str = event[TOPICS[topic].key]
         return transport is not None and transport.send(topic, key.encode(), value, wait_s=wait_s)
+
+    def _redacted(self, redactor: Redactor, value: bytes) -> bytes:
+        """The event as it may leave: from its JSON, in which nothing is left to hide in objects."""
+        try:
+            fields = redactor.event(orjson.loads(value))
+            for each in fields.get("candidates", ()) if self._hashes_only else ():
+                if (text := each.pop("text", None)) is not None:
+                    each["content_hash"] = identity.content_hash(text)
+            return orjson.dumps(fields)
+        except Exception as error:  # noqa: BLE001 - whose words may quote what must not leave
+            why = str(error) if isinstance(error, RedactionError) else type(error).__name__
+        raise InvalidEventError(
+            "redaction_failed", f"redaction: {why} (RAGWHEEL_REDACT_FUNCTION, …_RULES)"
+        )
 
     def refuse(self, topic: TopicName, error: Exception) -> None:
         """Count and log an event, or a call, that could not be used."""
@@ -134,12 +156,14 @@ class Channel:
                 return
             try:
                 settings = load(ClientSettings, **self._overrides)
+                self._redactor = load_redactor(settings)
             except ConfigError as error:
                 self.problem = str(error)
                 self._complaints.say("settings", f"every event is dropped: {error}")
             else:
                 self.service = settings.service
-                self.send_text = settings.client_send_text
+                self._hashes_only = not settings.client_send_text
+                self.send_text = settings.client_send_text or self._redactor is not None
                 if settings.client_enabled:
                     self._own = KafkaTransport(settings, self._counters, self._complaints)
                     if self._stand_in is None:

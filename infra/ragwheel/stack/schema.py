@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.kafka import create_topics, require_broker
 from ragwheel.backends.migrate import migrate
-from ragwheel.schemas.settings import PREFIX, ClickHouseSettings, KafkaSettings, Settings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import PREFIX, ClickHouseSettings, KafkaSettings, Settings
 
 _Settings = TypeVar("_Settings", bound=Settings)
 

@@ -11,7 +11,7 @@ import orjson
 from ragwheel.backends import files
 from ragwheel.operations.credentials import CLICKHOUSE_URL, public_env
 from ragwheel.operations.running import StackState
-from ragwheel.schemas.settings import secret_variables
+from ragwheel.schemas.loading import secret_variables
 from ragwheel.stack.composition import DEMO_API_KEY
 from ragwheel.stack.home import Home
 

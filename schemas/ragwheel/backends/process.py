@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from ragwheel.backends.telemetry import Telemetry, configure_logging
 from ragwheel.schemas.errors import RagwheelError
+from ragwheel.schemas.loading import load
 from ragwheel.schemas.metrics import ProcessName
-from ragwheel.schemas.settings import MetricsSettings, load
+from ragwheel.schemas.settings import MetricsSettings
 
 _LOG = logging.getLogger(__name__)
 _Settings = TypeVar("_Settings", bound=MetricsSettings)

@@ -52,7 +52,7 @@ def accepted_rows(
     """
     wire.check_time(record, now, None if backfill else times.max_age, times.max_ahead)
     try:
-        return rows_of(record, at)
+        return iter(tuple(rows_of(record, at)))
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         # Valid by the model and yet without rows: unknown fields nested too deep to write, say.
         raise InvalidEventError("processing_failed", f"{type(error).__name__}: {error}") from None

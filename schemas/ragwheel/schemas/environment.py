@@ -10,13 +10,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 
+from ragwheel.schemas.loading import describe
 from ragwheel.schemas.settings import (
     PREFIX,
     PROCESS_SETTINGS,
     ClickHouseSettings,
     KafkaSettings,
     Settings,
-    describe,
 )
 
 #: Service of docker-compose.yml → what it reads. The client runs in other people's containers.

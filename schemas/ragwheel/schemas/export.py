@@ -16,8 +16,8 @@ import orjson
 from ragwheel.schemas.environment import compose_settings, env_example
 from ragwheel.schemas.events import SCHEMA_VERSION
 from ragwheel.schemas.limits import MAX_EVENT_BYTES
+from ragwheel.schemas.loading import TOOL_VARIABLES, describe
 from ragwheel.schemas.metrics import ALL_METRICS
-from ragwheel.schemas.settings import TOOL_VARIABLES, describe
 from ragwheel.schemas.topics import TOPICS, Topic
 
 #: Where the JSON Schemas lie, beside this module.

@@ -69,6 +69,11 @@ CONSUMED = _INTAKE.counter(
 LANDED = _INTAKE.counter(
     "ragwheel_messages_landed_total", "Messages whose rows ClickHouse confirmed.", "topic"
 )
+FORGOTTEN = _INTAKE.counter(
+    "ragwheel_messages_forgotten_total",
+    "Messages of which nothing was stored, because what they tell of was forgotten.",
+    "topic",
+)
 DEAD_LETTERED = _INTAKE.counter(
     "ragwheel_messages_dead_lettered_total",
     "Messages preserved in the dead-letter topic.",

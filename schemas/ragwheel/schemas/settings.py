@@ -8,31 +8,18 @@ docs/settings.md is printed from here and compared in a test.
 
 from __future__ import annotations
 
-import difflib
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ragwheel.schemas import limits
-from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.kubernetes import is_injected
-from ragwheel.schemas.secrets import ClickHouseUrl, is_secret
+from ragwheel.schemas.secrets import ClickHouseUrl
 
 PREFIX = "RAGWHEEL_"
-#: Read by the launcher and the test suite, not by a process of the product.
-TOOL_VARIABLES: Mapping[str, str] = {
-    "RAGWHEEL_CACHE_DIR": "Where Kafka's jars are kept, instead of the user's cache directory.",
-    "RAGWHEEL_CI": "Set in CI: a test that cannot run is an error instead of a skip.",
-    "RAGWHEEL_HOME": "Folder of the local stack, instead of `./.ragwheel`.",
-    "RAGWHEEL_TEST_CLICKHOUSE_URL": "A real ClickHouse to run the contract tests against.",
-    "RAGWHEEL_TEST_DRILL_S": "How long the drill of the test suite lasts, instead of 40 s.",
-}
-
-_Settings = TypeVar("_Settings", bound="Settings")
 
 
 class Settings(BaseSettings):
@@ -137,7 +124,20 @@ class GraderGroupSettings(Settings):
     grader_group: str = Field("ragwheel-grader", description="Consumer group of the grader.")
 
 
-class ClientSettings(KafkaSettings):
+class RedactionSettings(Settings):
+    """What is changed in texts before they go on."""
+
+    redact_rules: str = Field(
+        "",
+        description="TOML file of redaction rules, or `common` for those shipped with ragwheel; "
+        "empty: none.",
+    )
+    redact_function: str = Field(
+        "", description="module:function from text to text, called after the rules; empty: none."
+    )
+
+
+class ClientSettings(KafkaSettings, RedactionSettings):
     """The emitting service. Defaults favour the service over the data."""
 
     service: str = Field("", description="`service.name`; put on every event.")
@@ -218,6 +218,7 @@ class IntakeSettings(
     IntakeGroupSettings,
     SamplingSettings,
     AcceptanceSettings,
+    RedactionSettings,
 ):
     """The process that lands everything in ClickHouse and samples traffic."""
 
@@ -350,53 +351,3 @@ PROCESS_SETTINGS: Mapping[str, type[Settings]] = {
     "grader": GraderSettings,
     "trainer": TrainerSettings,
 }
-
-
-def load(settings: type[_Settings], **overrides: Any) -> _Settings:
-    """Read `settings` from the environment; `overrides` win.
-
-    Raises:
-        ConfigError: a value is wrong, or a `RAGWHEEL_` variable is known to no process. The message
-            names the variable and what it must be.
-    """
-    known = known_variables()
-    for name, value in sorted(os.environ.items()):
-        if name.startswith(PREFIX) and name not in known and not is_injected(name, value):
-            bare = [variable.removeprefix(PREFIX) for variable in known]
-            close = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1)
-            hint = f"; did you mean {PREFIX}{close[0]}?" if close else "; see docs/settings.md"
-            raise ConfigError(f"{name} is not a setting of ragwheel{hint}")
-    try:
-        return settings(**overrides)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else "?"
-        info = settings.model_fields.get(field)
-        shown = "its value" if info and is_secret(info.annotation) else repr(first["input"])
-        about = f" ({info.description})" if info and info.description else ""
-        raise ConfigError(f"{PREFIX}{field.upper()}: {shown}: {first['msg']}{about}") from None
-
-
-def known_variables() -> frozenset[str]:
-    """Every environment variable that some process reads."""
-    return frozenset(name for _, name, _, _ in describe()) | frozenset(TOOL_VARIABLES)
-
-
-def secret_variables() -> frozenset[str]:
-    """Every environment variable that holds a secret, or may."""
-    return frozenset(
-        PREFIX + field.upper()
-        for settings in PROCESS_SETTINGS.values()
-        for field, info in settings.model_fields.items()
-        if is_secret(info.annotation)
-    )
-
-
-def describe() -> Iterator[tuple[str, str, str, str]]:
-    """(process, variable, default, description) of every setting, for the docs."""
-    for process, settings in PROCESS_SETTINGS.items():
-        for field, info in settings.model_fields.items():
-            default = info.get_default(call_default_factory=True)
-            hidden = default in (None, {}, SecretStr(""))
-            shown = "" if hidden else str(default)
-            yield process, PREFIX + field.upper(), shown, info.description or ""

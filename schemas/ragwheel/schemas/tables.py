@@ -118,10 +118,12 @@ INGEST_LEDGER = Table(
     ("origin", "partition", "until", "start"),
 )  # fmt: skip
 ACCOUNTS_STATE = Table("accounts_state", ("name", "state", "at"), ("name",))
+FORGOTTEN = Table("forgotten", ("kind", "hash", "at"), ("kind", "hash"))
 
 ALL_TABLES: tuple[Table, ...] = (
     QUERIES, RETRIEVALS, FEEDBACK, CHUNKS, INDEX_ENTRIES, GRADING_JOBS, JOB_POSITIONS, LABELS,
     UNFINISHED_LABELS, MODELS, MODEL_METRICS, DEAD_LETTERS, INGEST_LEDGER, ACCOUNTS_STATE,
+    FORGOTTEN,
 )  # fmt: skip
 
 Rows = Iterator[tuple[Table, Row]]

@@ -17,6 +17,7 @@ from ragwheel.accounting.accounts import Entry, PartitionAccount, Stretch
 from ragwheel.accounting.jobs import JobsAccount
 from ragwheel.schemas.limits import MAX_BATCH_ROWS
 from ragwheel.schemas.tables import ACCOUNTS_STATE
+from ragwheel.schemas.tombstones import tombstone_sql
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -71,6 +72,24 @@ WHERE (partition, offset) NOT IN
     (SELECT partition, offset FROM dead_letters WHERE topic = 'grading')
 ORDER BY partition, offset
 LIMIT {most}
+"""
+#: Of jobs without labels, those that stand there and that somebody shall grade: not of forgotten
+#: queries, whose positions are deleted before their labels are, or soon after they landed.
+_WANTED = """
+WITH asked AS
+(
+    SELECT partition, offset, job_id FROM job_positions
+    WHERE origin = {{origin:String}} AND (partition, offset) IN ({jobs})
+)
+SELECT DISTINCT partition, offset
+FROM asked
+WHERE job_id NOT IN
+(
+    SELECT job_id FROM grading_jobs
+    WHERE job_id IN (SELECT job_id FROM asked)
+        AND {query} IN (SELECT hash FROM forgotten WHERE kind = 'query')
+)
+ORDER BY partition, offset
 """
 _UNFINISHED = """
 SELECT status, count(), min(graded_at)
@@ -145,8 +164,7 @@ class Ledger:
 
     def still_missing(self, origin: str, jobs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """Of these jobs, those that still lack a label."""
-        named = ", ".join(f"({number}, {offset})" for number, offset in jobs)
-        return self._missing(origin, [f"(partition, offset) IN ({named})"] if jobs else [])
+        return self._missing(origin, [f"(partition, offset) IN ({_named(jobs)})"] if jobs else [])
 
     def unfinished(self) -> list[Unfinished]:
         """Labels without a grade, by status."""
@@ -159,8 +177,19 @@ class Ledger:
         if not where:
             return []
         sql = _MISSING.format(where=_any(where), most=_MOST_OPEN)
+        missing = self._places(sql, origin)
+        if not missing:
+            return []
+        query = tombstone_sql("query", "query_id")
+        return self._places(_WANTED.format(jobs=_named(missing), query=query), origin)
+
+    def _places(self, sql: str, origin: str) -> list[tuple[int, int]]:
         rows = self._client.query(sql, parameters={"origin": origin}).result_rows
         return [(int(number), int(offset)) for number, offset in rows]
+
+
+def _named(jobs: Iterable[tuple[int, int]]) -> str:
+    return ", ".join(f"({number}, {offset})" for number, offset in jobs)
 
 
 def _any(conditions: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -13,6 +13,7 @@ from ragwheel.schemas.deadletters import dead_letter, to_headers
 from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.events import DeadLetterReason, GradingJob, Label, Role
 from ragwheel.schemas.limits import MAX_MESSAGE_BYTES
+from ragwheel.schemas.tombstones import Tombstones
 from ragwheel.schemas.topics import TOPICS
 from ragwheel.schemas.wire import Received
 
@@ -36,12 +37,22 @@ class Results(Protocol):
         """Return once all are durable; retry for as long as it takes."""
 
 
+async def _nothing() -> Tombstones:
+    return Tombstones()
+
+
 @dataclass(frozen=True, slots=True)
 class GradingWorker:
-    """Decode, route by role, grade, publish. What cannot be decoded is dead-lettered."""
+    """Decode, route by role, grade, publish. What cannot be decoded is dead-lettered.
+
+    Attributes:
+        forgotten: what is forgotten, as far as is known; never raises. Jobs of such queries are
+            acknowledged and not graded.
+    """
 
     graders: Mapping[Role, Grader]
     results: Results
+    forgotten: Callable[[], Awaitable[Tombstones]] = _nothing
 
     async def handle(self, message: Received) -> None:
         """Return once everything that follows from `message` is durable in Kafka.
@@ -53,6 +64,10 @@ class GradingWorker:
         except InvalidEventError as error:
             await self._bury(message, cast(DeadLetterReason, error.reason), error.detail)
             return
+        forgotten = await self.forgotten()
+        if forgotten.covers(job):
+            return
+        job = forgotten.without_chunks(job)
         try:
             labels = await self.graders[job.role].grade(job)
             messages = [Outgoing.of("labels", label) for label in labels]

@@ -105,7 +105,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
             "label": grader(settings.llm_model),
             "judge": grader(settings.judge_model),
         }
-        worker = GradingWorker(graders, results)
+        worker = GradingWorker(graders, results, store.forgotten)
         window = OrderedWindow(settings.grader_window, time.monotonic)
         app = create_app(settings, worker.handle, window, data_dir)
         gauges = asyncio.create_task(_show(window, spending, telemetry))

@@ -16,10 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ragwheel.backends.forgotten import REFRESH_S, ForgottenReader
 from ragwheel.backends.migrate import open_tables
 from ragwheel.schemas.errors import ConfigError, RagwheelError
 from ragwheel.schemas.events import Grade
 from ragwheel.schemas.settings import ClickHouseSettings
+from ragwheel.schemas.tombstones import Tombstones
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -122,6 +124,10 @@ class LabelReader:
         self._texts: Gatherer[str] = Gatherer(partial(self._pairs, _TEXTS_SQL), self._executor)
         self._kept: OrderedDict[str, str] = OrderedDict()
         self._kept_chars = 0
+        self._tombstones = Tombstones()
+        self._forgotten: ForgottenReader | None = None
+        self._forgotten_at = float("-inf")
+        self._asking = asyncio.Lock()
 
     def __enter__(self) -> LabelReader:
         return self
@@ -169,6 +175,23 @@ class LabelReader:
         rows = await loop.run_in_executor(self._executor, ask)
         return float(rows[0][0]) if rows else 0.0
 
+    async def forgotten(self) -> Tombstones:
+        """What is forgotten, at most some seconds old; while ClickHouse is away, older.
+
+        Then a forgotten query may be graded once more; intake keeps its labels out.
+        """
+        async with self._asking:
+            if self._reachable() and time.monotonic() >= self._forgotten_at + REFRESH_S:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._executor, self._trying, self._read_forgotten, None)
+                self._forgotten_at = time.monotonic()
+        return self._tombstones
+
+    def _read_forgotten(self, client: Client) -> None:
+        if self._forgotten is None:
+            self._forgotten = ForgottenReader(client, self._tombstones)
+        self._forgotten.refresh()
+
     def _reachable(self) -> bool:
         return time.monotonic() >= self._asleep_until
 
@@ -178,7 +201,13 @@ class LabelReader:
     def _rows(
         self, sql: str, keys: list[str], *, at_start: bool = False
     ) -> Sequence[Sequence[Any]]:
-        """Query on the store's thread; nothing when ClickHouse cannot answer."""
+        # Bound on the client's side (%(keys)s): thousands of keys do not fit into a URL.
+        return self._trying(
+            lambda c: c.query(sql, parameters={"keys": keys}).result_rows, [], at_start=at_start
+        )
+
+    def _trying(self, ask: Callable[[Client], T], otherwise: T, *, at_start: bool = False) -> T:
+        """Ask on the store's thread; `otherwise` when ClickHouse cannot answer."""
         # The driver's errors share no root with ours, and its transport raises urllib3's.
         from clickhouse_connect.driver.exceptions import ClickHouseError
         from urllib3.exceptions import HTTPError
@@ -186,11 +215,10 @@ class LabelReader:
         try:
             if self._client is None:
                 self._client = open_tables(self._settings)
-            # Bound on the client's side (%(keys)s): thousands of keys do not fit into a URL.
-            return self._client.query(sql, parameters={"keys": keys}).result_rows
+            return ask(self._client)
         except (RagwheelError, ClickHouseError, HTTPError, OSError) as error:
             if at_start and isinstance(error, ConfigError):
                 raise
             _LOG.warning("ClickHouse could not be asked, next try in %.0f s: %s", _SLEEP_S, error)
             self._asleep_until = time.monotonic() + _SLEEP_S
-            return []
+            return otherwise

@@ -25,6 +25,7 @@ def declare(telemetry: Telemetry) -> None:
     for topic in TOPICS:
         telemetry.inc(metrics.CONSUMED, 0, topic=topic)
         telemetry.inc(metrics.LANDED, 0, topic=topic)
+        telemetry.inc(metrics.FORGOTTEN, 0, topic=topic)
         for reason in get_args(DeadLetterReason):
             telemetry.inc(metrics.DEAD_LETTERED, 0, topic=topic, reason=reason)
 

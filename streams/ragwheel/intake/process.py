@@ -7,9 +7,11 @@ import random
 from datetime import UTC, datetime
 
 from ragwheel.backends import kafka, process
+from ragwheel.backends.forgotten import ForgottenReader
 from ragwheel.backends.migrate import open_tables
 from ragwheel.backends.positions import Broker
 from ragwheel.backends.publish import Publisher
+from ragwheel.backends.redaction import load_redactor
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
@@ -50,6 +52,7 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
     # attempt; we say both once, in our words.
     for name in ("clickhouse_connect", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    redactor = load_redactor(settings)
     kafka.require_topics(settings)
     client = open_tables(settings)
 
@@ -79,14 +82,16 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
     persistence = Persistence(member.keep_alive, random.random)
     publisher = Publisher(settings, timeout_s=_DELIVERY_S, while_waiting=member.keep_alive)
     outlet = KafkaOutlet(publisher)
+    forgotten = ForgottenReader(client)
     processor = Processor(
-        Acceptance(SamplingPolicy.of(settings), Times.of(settings)),
+        Acceptance(SamplingPolicy.of(settings), Times.of(settings), forgotten.tombstones, redactor),
         ClickHouseInserts(client, persistence, telemetry),
         outlet,
         persistence,
         telemetry,
         freshness,
         _now,
+        forgotten.refresh,
     )
     process.on_stop(member.stop)
     telemetry.serve(settings)

@@ -23,7 +23,7 @@ from ragwheel.intake.prepare import Acceptance, Prepared, prepare, reject
 from ragwheel.intake.seen import LandedChunks
 from ragwheel.schemas import metrics
 from ragwheel.schemas.events import Event, FeedbackEvent, QueryEvent, RetrievalEvent
-from ragwheel.schemas.tables import CHUNKS, INGEST_LEDGER, Row, Table
+from ragwheel.schemas.tables import CHUNKS, FORGOTTEN, INGEST_LEDGER, Row, Table
 from ragwheel.schemas.topics import Partition, Position
 from ragwheel.schemas.wire import Received
 
@@ -34,6 +34,7 @@ class Processor:
 
     Attributes:
         now: the wall clock, UTC.
+        refresh_forgotten: brings `rules.forgotten` up to date before a batch; often does nothing.
     """
 
     rules: Acceptance
@@ -43,10 +44,12 @@ class Processor:
     telemetry: Telemetry
     freshness: Freshness
     now: Callable[[], datetime]
+    refresh_forgotten: Callable[[], None] = lambda: None
     _landed_chunks: LandedChunks = field(default_factory=LandedChunks, init=False)
 
     def process(self, messages: Sequence[Received], spans: Sequence[Span]) -> None:
         """Land, deliver, account. Faults of ClickHouse and Kafka are waited out in here."""
+        self.persistence.until_done("reading what is forgotten", self.refresh_forgotten)
         now = self.now()
         batch = {message.position: prepare(message, self.rules, now) for message in messages}
         self._land(batch)
@@ -69,6 +72,10 @@ class Processor:
                 break
             for position, reason in bad.items():
                 batch[position] = reject(batch[position].message, "processing_failed", reason)
+        for item in batch.values():
+            for table, row in item.rows:
+                if table is FORGOTTEN:
+                    self.rules.forgotten.add(*row)
         hashes = (r[0] for item in batch.values() for table, r in item.rows if table is CHUNKS)
         self._landed_chunks.add(hashes)
 
@@ -120,6 +127,9 @@ class Processor:
         topic = item.message.topic
         if item.letter:
             inc(metrics.DEAD_LETTERED, topic=topic, reason=item.letter.reason)
+            return
+        if item.forgotten:
+            inc(metrics.FORGOTTEN, topic=topic)
             return
         inc(metrics.LANDED, topic=topic)
         for record in item.records:

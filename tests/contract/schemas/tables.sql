@@ -60,6 +60,17 @@ ORDER BY (query_id, event_id)
 TTL landed_at + toIntervalDay(180)
 SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 8192
 
+CREATE TABLE forgotten
+(
+    `kind` LowCardinality(String),
+    `hash` FixedString(16),
+    `at` DateTime64(3, 'UTC'),
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(at)
+ORDER BY (kind, hash)
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+
 CREATE TABLE grading_jobs
 (
     `job_id` FixedString(16),
@@ -338,6 +349,16 @@ AS SELECT *
 FROM feedback
 FINAL
 SETTINGS do_not_merge_across_partitions_select_final = 0
+
+CREATE VIEW v_forgotten
+(
+    `kind` LowCardinality(String),
+    `hash` String,
+    `at` DateTime64(3, 'UTC')
+)
+AS SELECT * REPLACE (lower(hex(hash)) AS hash)
+FROM forgotten
+FINAL
 
 CREATE VIEW v_grading_jobs
 (

@@ -193,7 +193,8 @@ DYING = """
 import os, signal, sys
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
-from ragwheel.schemas.settings import ClickHouseSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClickHouseSettings
 
 client = connect(load(ClickHouseSettings))
 command, left = client.command, 7

@@ -75,6 +75,7 @@ DERIVED: dict[str, dict[str, str]] = {
         "at": "DateTime64(3, 'UTC')",
     },
     "accounts_state": {"name": "String", "state": "String", "at": "DateTime64(3, 'UTC')"},
+    "forgotten": {"kind": "String", "hash": "FixedString(16)", "at": "DateTime64(3, 'UTC')"},
 }
 #: Columns that the server fills.
 COMPUTED = {"precedence", "landed_at"}

@@ -18,7 +18,8 @@ from ragwheel.grading.endpoint.request import RequestShape
 from ragwheel.grading.endpoint.retry import GiveUp, RetryPolicy
 from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.errors import ConfigError, UnavailableError
-from ragwheel.schemas.settings import GraderSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import GraderSettings
 from ragwheel.stack.llm import Fault, LlmServer, OverlapGrader
 from ragwheel.stack.serving import listening
 

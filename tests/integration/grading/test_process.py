@@ -25,7 +25,8 @@ from tests.rigs.grading import (
 from ragwheel.backends import kafka
 from ragwheel.schemas import deadletters
 from ragwheel.schemas.events import Label
-from ragwheel.schemas.settings import KafkaSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.stack.kafka import KafkaBroker
 from ragwheel.stack.processes import free_port, listens
 

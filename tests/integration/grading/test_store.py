@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +13,13 @@ from tests.rigs.grading import Rig, job, pairs, running_llm, wait_until
 
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.forgotten import REFRESH_S
 from ragwheel.backends.migrate import migrate
 from ragwheel.grading.store import LabelReader
 from ragwheel.schemas import tables
 from ragwheel.schemas.events import GradingJob, Label
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
+from ragwheel.schemas.tombstones import tombstone_hash
 from ragwheel.schemas.topics import Position
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]
@@ -110,6 +113,24 @@ async def test_spending_of_the_day_is_read_back(
         assert await store.graded(label.query_hash, [label.label_id, "f" * 32]) == {
             label.label_id: 3
         }
+
+
+async def test_what_is_forgotten_is_known_soon_and_kept_while_clickhouse_is_away(
+    client: Client, clickhouse_settings: ClickHouseSettings
+) -> None:
+    def forget(query_id: str) -> None:
+        row = ("query", tombstone_hash("query", query_id), datetime.now(UTC))
+        client.insert("forgotten", [row], column_names=tables.FORGOTTEN.columns)
+
+    forget("q-1")
+    with LabelReader(clickhouse_settings) as store:
+        assert (await store.forgotten()).query("q-1")
+        forget("q-2")
+        while not (await store.forgotten()).query("q-2"):
+            await asyncio.sleep(0.1)
+        client.command("DROP TABLE forgotten")
+        await asyncio.sleep(REFRESH_S)
+        assert (await store.forgotten()).query("q-1")
 
 
 def _label_of_now() -> Label:

@@ -20,7 +20,8 @@ from ragwheel.operations.overview import DeadLetterCount, dead_letter_counts
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.acceptance import Times
 from ragwheel.schemas.limits import MAX_EVENT_BYTES
-from ragwheel.schemas.settings import ClickHouseSettings, IntakeSettings, KafkaSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClickHouseSettings, IntakeSettings, KafkaSettings
 from ragwheel.schemas.topics import TOPICS
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]

@@ -32,7 +32,8 @@ from ragwheel.intake.readers import READERS
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas.acceptance import Times
 from ragwheel.schemas.events import RetrievalEvent
-from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.schemas.wire import Received
 from ragwheel.stack.clickhouse import ClickHouseFront
 from ragwheel.stack.kafka import KafkaBroker

@@ -19,8 +19,9 @@ from tests.rigs.panels import (
 )
 
 from ragwheel.backends.telemetry import Telemetry
+from ragwheel.schemas.loading import load
 from ragwheel.schemas.metrics import ALL_METRICS, Metric
-from ragwheel.schemas.settings import MetricsSettings, load
+from ragwheel.schemas.settings import MetricsSettings
 
 pytestmark = pytest.mark.integration
 

@@ -9,12 +9,12 @@ from ragwheel.backends.kafka import consumer, create_topics, missing_topics
 from ragwheel.backends.migrate import migrate
 from ragwheel.operations.doctor import services
 from ragwheel.operations.overview import GroupState, group_states, look
+from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import (
     ClickHouseSettings,
     GraderSettings,
     IntakeSettings,
     KafkaSettings,
-    load,
 )
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]

@@ -25,12 +25,12 @@ from ragwheel.backends.clickhouse import connect
 from ragwheel.client import RagwheelClient
 from ragwheel.operations.workers import WORKERS, WorkerName, worker_argv
 from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import (
     ClickHouseSettings,
     ClientSettings,
     KafkaSettings,
     TrainerSettings,
-    load,
 )
 from ragwheel.trainers.trainer import Trainer
 

@@ -8,7 +8,8 @@ import pytest
 
 from ragwheel.backends import kafka
 from ragwheel.schemas.errors import ConfigError
-from ragwheel.schemas.settings import KafkaSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import KafkaSettings
 
 SASL = {
     "kafka_security_protocol": "SASL_PLAINTEXT",

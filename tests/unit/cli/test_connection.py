@@ -11,7 +11,8 @@ import pytest
 from ragwheel.cli.connection import connect_to
 from ragwheel.operations.running import StackState
 from ragwheel.schemas.errors import ConfigError, UnavailableError
-from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.stack.home import Home
 from ragwheel.stack.state import write_state
 

@@ -19,7 +19,7 @@ from ragwheel.cli.commands import COMMANDS
 from ragwheel.cli.main import main
 from ragwheel.cli.reference import JSON_DIR, REPORTS
 from ragwheel.measuring.intervals import Interval
-from ragwheel.operations import overview, redeliver
+from ragwheel.operations import forget, overview, redeliver
 from ragwheel.operations.doctor.finding import Finding, ok, warn
 from ragwheel.operations.overview import GroupState
 from ragwheel.operations.running import ProcessState, StackState
@@ -108,6 +108,12 @@ def the_replay(*_given: object, dry_run: bool, **_options: object) -> redeliver.
     )
 
 
+def the_erasure(*_given: object, dry_run: bool, **_options: object) -> forget.ForgetReport:
+    """One table had something, and intake is behind."""
+    erased = [forget.TableErasure("queries", 2, 0)]
+    return forget.ForgetReport(dry_run, 1, erased, complete=False, waiting=3)
+
+
 def the_findings(*_given: object, **_options: object) -> list[Finding]:
     """One thing is well, one is not there."""
     return [ok("python", "3.12"), warn("chromium", "not found", "apt install chromium")]
@@ -158,6 +164,10 @@ CASES: dict[str, tuple[int, list[tuple[str, object]]]] = {
     "topics --dry-run --json": (0, [("ragwheel.backends.kafka.missing_topics", the_topics)]),
     "topics --json": (0, [BROKER, ("ragwheel.backends.kafka.create_topics", the_topics)]),
     "replay --json": (65, [("ragwheel.operations.redeliver.replay", the_replay)]),
+    "forget --user u --yes --json": (
+        75,
+        [("ragwheel.operations.forget.forget", the_erasure)],
+    ),
     "train --json": (0, [BROKER, ("ragwheel.trainers.trainer.Trainer", FakeTrainer)]),
     "train --json --force": (0, [BROKER, ("ragwheel.trainers.trainer.Trainer", Impatient)]),
     "train  --json": (75, [BROKER, ("ragwheel.trainers.trainer.Trainer", Impatient)]),

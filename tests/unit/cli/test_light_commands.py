@@ -29,7 +29,7 @@ sys.exit(main(sys.argv[1:]))
 _COMMANDS = (
     "migrate", "topics", "status", "worker intake", "worker accounts", "worker grader",
     f"emit --file {os.devnull}",
-    "replay", "train", "models", "down",
+    "replay", "train", "models", "down", "forget --user u --yes",
 )  # fmt: skip
 
 

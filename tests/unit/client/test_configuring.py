@@ -9,7 +9,8 @@ from ragwheel.backends import kafka
 from ragwheel.client import RagwheelClient, TopicStats
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.events import RetrievalEvent
-from ragwheel.schemas.settings import ClientSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClientSettings
 
 HITS = [("c-1", 0.9, "one"), ("c-2", 0.8, "two")]
 

@@ -21,7 +21,7 @@ from ragwheel.schemas.events import (
     QueryEvent,
     RetrievalEvent,
 )
-from ragwheel.schemas.settings import known_variables
+from ragwheel.schemas.loading import known_variables
 
 DOCS = Path(__file__).parents[3] / "docs"
 GUIDE = (DOCS / "instrumentation.md").read_text("utf-8")

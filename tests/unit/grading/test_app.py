@@ -11,7 +11,8 @@ import pytest
 
 from ragwheel.grading.app import create_app, read
 from ragwheel.grading.window import OrderedWindow
-from ragwheel.schemas.settings import GraderSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import GraderSettings
 from ragwheel.schemas.wire import Received
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from ragwheel.grading.endpoint.probe import open_client
 from ragwheel.schemas.errors import ConfigError
-from ragwheel.schemas.settings import GraderSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import GraderSettings
 
 
 def test_a_missing_key_is_named() -> None:

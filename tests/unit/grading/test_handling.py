@@ -11,6 +11,7 @@ from ragwheel.grading.handling import GradingWorker
 from ragwheel.schemas import deadletters, identity, wire
 from ragwheel.schemas.events import GradingJob, Label
 from ragwheel.schemas.limits import MAX_MESSAGE_BYTES
+from ragwheel.schemas.tombstones import Tombstones, tombstone_hash
 from ragwheel.schemas.topics import TOPICS
 from ragwheel.schemas.wire import Received
 
@@ -138,3 +139,21 @@ def test_a_message_too_large_to_preserve_is_recorded_by_its_position() -> None:
     assert message.value is None
     assert headers["ragwheel.deadletter.reason"] == b"oversize"
     assert headers["ragwheel.deadletter.offset"] == b"41"
+
+
+async def test_a_job_of_a_forgotten_query_is_acknowledged_and_not_graded() -> None:
+    asked = job()
+    tombstones = Tombstones()
+
+    async def forgotten() -> Tombstones:
+        return tombstones
+
+    results = Published()
+    worker = GradingWorker({"label": EchoGrader("a"), "judge": EchoGrader("b")}, results, forgotten)
+    gone = asked.candidates[0].chunk_hash
+    tombstones.add("chunk", tombstone_hash("chunk", gone), NOW)
+    await worker.handle(_of(asked))
+    assert len(results.messages) == len(asked.candidates) - 1
+    tombstones.add("query", tombstone_hash("query", asked.query_id), NOW)
+    await worker.handle(_of(asked))
+    assert len(results.messages) == len(asked.candidates) - 1

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ragwheel.grading.store import Gatherer, LabelReader
-from ragwheel.schemas.settings import ClickHouseSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClickHouseSettings
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.rigs.examples import NOW, TEXT, examples, message, query, retrieval
+from tests.rigs.examples import HASH, NOW, TEXT, examples, message, query, retrieval
 from tests.unit.intake.fakes import POISON, FakeInserts, FakeOutlet, spans_of
 
 from ragwheel.backends.publish import Outgoing
@@ -21,9 +21,11 @@ from ragwheel.intake.processor import Processor
 from ragwheel.intake.sampling import SamplingPolicy
 from ragwheel.schemas import metrics
 from ragwheel.schemas.acceptance import Times
+from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import Candidate
 from ragwheel.schemas.tables import Row, Table
-from ragwheel.schemas.topics import Position
+from ragwheel.schemas.tombstones import TombstoneKind, tombstone_hash
+from ragwheel.schemas.topics import Position, TopicName
 from ragwheel.schemas.wire import Received
 
 
@@ -227,3 +229,60 @@ def test_queries_and_what_retrievals_took_are_counted() -> None:
     assert world.value(metrics.QUERIES, segment="code") == 2
     seconds = world.telemetry.registry.get_sample_value
     assert seconds("ragwheel_retrieval_seconds_sum", {"stage": "dense"}) == 0.25
+
+
+def forget(world: World, kind: TombstoneKind, value: str) -> None:
+    world.processor.rules.forgotten.add(kind, tombstone_hash(kind, value), NOW)
+
+
+def test_nothing_of_a_forgotten_search_is_stored_or_sent_and_its_offsets_are_covered() -> None:
+    world = World(rate=1.0)
+    forget(world, "query", "q-1")
+    names: list[TopicName] = ["feedback", "grading", "labels", "queries", "retrievals"]
+    world.process([message(name, examples()[name], offset=5, origin=name) for name in names])
+    assert world.diary == ["ingest_ledger"]
+    assert [row[0] for row in world.tables["ingest_ledger"]] == names
+    assert [row[3:6] for row in world.tables["ingest_ledger"]] == [(5, 6, [])] * len(names)
+    for topic in names:
+        assert world.value(metrics.FORGOTTEN, topic=topic) == 1
+        assert world.value(metrics.LANDED, topic=topic) == 0
+
+
+def test_a_search_of_a_forgotten_user_is_remembered_for_what_names_no_user() -> None:
+    world = World(rate=1.0)
+    forget(world, "user", "u-1")
+    world.process([message("queries", query())])
+    world.process([message("queries", query()), message("retrievals", retrieval())])
+    assert world.tables["forgotten"] == [("query", tombstone_hash("query", "q-1"), NOW)]
+    assert world.diary == ["forgotten", "ingest_ledger", "ingest_ledger"]
+
+
+def test_a_letter_that_would_bring_a_forgotten_search_back_is_not_sent() -> None:
+    world = World()
+    forget(world, "query", "q-1")
+    world.process([Received("queries", 0, n, b"q-%d" % n, b"{") for n in (1, 2)])
+    assert [out.key for out in world.sent] == [b"q-2"]
+    assert [row[5] for row in world.tables["ingest_ledger"]] == [[2]]
+
+
+def test_a_forgotten_chunk_leaves_rows_texts_and_jobs() -> None:
+    world = World(rate=1.0)
+    forget(world, "chunk", HASH)
+    world.process([message("retrievals", retrieval()), message("chunks", examples()["chunks"])])
+    assert "chunks" not in world.tables
+    assert HASH.encode() not in (world.sent[0].value or b"")
+
+
+def test_a_batch_waits_until_it_is_known_what_is_forgotten() -> None:
+    world = World()
+    answers = iter([UnavailableError("away"), None])
+
+    def refresh() -> None:
+        if (error := next(answers)) is not None:
+            raise error
+        forget(world, "query", "q-0")
+
+    world.processor.refresh_forgotten = refresh
+    world.process(queries("a", "b"))
+    assert world.diary == ["wait", "queries", "ingest_ledger"]
+    assert world.ids("queries") == ["e-q-1"]

@@ -22,14 +22,13 @@ from ragwheel.schemas.environment import (
     FIXED_BY_COMPOSE,
     REQUIRED_BY_COMPOSE,
 )
+from ragwheel.schemas.loading import known_variables, load
 from ragwheel.schemas.settings import (
     PROCESS_SETTINGS,
     ClickHouseSettings,
     GraderSettings,
     KafkaSettings,
     MetricsSettings,
-    known_variables,
-    load,
 )
 from ragwheel.schemas.topics import TOPICS
 

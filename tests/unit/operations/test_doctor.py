@@ -12,7 +12,8 @@ import pytest
 from ragwheel.operations import extras
 from ragwheel.operations.doctor import checks, machine, runtimes, services
 from ragwheel.schemas.errors import DependencyError
-from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings
 from ragwheel.stack.composition import DEMO_GRADER_MODEL
 
 ROOT = Path(__file__).parents[3]

@@ -16,7 +16,8 @@ from ragwheel.operations.emit import Rules, emit_lines, open_lines, parse_event
 from ragwheel.schemas.acceptance import BACKFILL_HEADER, Times
 from ragwheel.schemas.errors import ConfigError, InvalidEventError
 from ragwheel.schemas.events import Candidate
-from ragwheel.schemas.settings import AcceptanceSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import AcceptanceSettings
 from ragwheel.schemas.topics import TOPIC_OF_EVENT, TOPICS
 from ragwheel.schemas.wire import Received
 

@@ -17,7 +17,8 @@ from ragwheel.operations.redeliver import Replay, Selection, command_fix, plan, 
 from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.events import DeadLetter
-from ragwheel.schemas.settings import IntakeSettings, KafkaSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import IntakeSettings, KafkaSettings
 
 SETTINGS = load(IntakeSettings, max_event_age_days=400, max_event_ahead_s=3_600)
 

@@ -12,8 +12,8 @@ import pytest
 from ragwheel.schemas import deadletters, events, export, wire
 from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.events import DeadLetter, DeadLetterReason
+from ragwheel.schemas.loading import known_variables
 from ragwheel.schemas.metrics import ALL_METRICS
-from ragwheel.schemas.settings import known_variables
 from ragwheel.schemas.topics import SERVICE_TOPICS, TOPIC_OF_EVENT, TOPICS, Topic, TopicName
 
 ROOT = Path(__file__).parents[3]

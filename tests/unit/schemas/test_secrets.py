@@ -7,8 +7,9 @@ from urllib.parse import quote
 import pytest
 
 from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.loading import load, secret_variables
 from ragwheel.schemas.secrets import ClickHouseAddress, ClickHouseUrl, is_secret
-from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, load, secret_variables
+from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings
 
 ODD = [
     "pa/ss",

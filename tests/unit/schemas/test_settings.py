@@ -8,19 +8,16 @@ import pytest
 
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.kubernetes import is_injected
+from ragwheel.schemas.loading import TOOL_VARIABLES, describe, known_variables, load
 from ragwheel.schemas.settings import (
     PREFIX,
     PROCESS_SETTINGS,
-    TOOL_VARIABLES,
     ClientSettings,
     GraderSettings,
     IntakeSettings,
     KafkaSettings,
     SamplingSettings,
     TrainerSettings,
-    describe,
-    known_variables,
-    load,
 )
 
 

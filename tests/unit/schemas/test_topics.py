@@ -8,7 +8,8 @@ from ragwheel.backends import kafka
 from ragwheel.schemas import tables
 from ragwheel.schemas.events import Record, ServiceEvent
 from ragwheel.schemas.limits import MAX_EVENT_BYTES, MAX_MESSAGE_BYTES
-from ragwheel.schemas.settings import KafkaSettings, load
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import (
     DAY_S,
     SERVICE_TOPICS,

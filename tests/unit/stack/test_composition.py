@@ -10,7 +10,8 @@ import pytest
 
 from ragwheel.schemas import identity
 from ragwheel.schemas.errors import ConfigError
-from ragwheel.schemas.settings import GraderSettings, IntakeSettings, known_variables
+from ragwheel.schemas.loading import known_variables
+from ragwheel.schemas.settings import GraderSettings, IntakeSettings
 from ragwheel.stack.composition import (
     ALL_COMPONENTS,
     DEMO_GRADER_MODEL,

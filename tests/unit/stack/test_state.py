@@ -16,7 +16,7 @@ from ragwheel.operations.running import (
     running_state,
     start_of,
 )
-from ragwheel.schemas.settings import secret_variables
+from ragwheel.schemas.loading import secret_variables
 from ragwheel.stack.composition import DEMO_API_KEY
 from ragwheel.stack.home import Home
 from ragwheel.stack.state import public, write_state

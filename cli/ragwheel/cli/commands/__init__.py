@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "train": "run one training cycle now and print the verdict",
     "models": "list trained models with their verdicts, or roll back",
     "replay": "send dead letters again after their cause was repaired",
+    "forget": "erase a user, a search or a chunk, and keep it out",
     "doctor": "check everything ragwheel needs and say how to repair it",
     "worker": "run one worker in the foreground",
     "migrate": "bring the ClickHouse schema up to date",

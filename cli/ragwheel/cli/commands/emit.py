@@ -31,7 +31,8 @@ def run(
     from ragwheel.operations.emit import Rules, emit_lines, open_lines
     from ragwheel.schemas.acceptance import Times
     from ragwheel.schemas.errors import InvalidEventError
-    from ragwheel.schemas.settings import AcceptanceSettings, KafkaSettings, load
+    from ragwheel.schemas.loading import load
+    from ragwheel.schemas.settings import AcceptanceSettings, KafkaSettings
 
     connect_to(home)
     settings = None if dry_run else load(KafkaSettings)

@@ -56,8 +56,9 @@ def run(
     from ragwheel.backends.migrate import migrate, pending
     from ragwheel.cli.connection import connect_to
     from ragwheel.cli.output import report, tell
+    from ragwheel.schemas.loading import load
     from ragwheel.schemas.migrations import statements
-    from ragwheel.schemas.settings import ClickHouseSettings, load
+    from ragwheel.schemas.settings import ClickHouseSettings
 
     connect_to(home)
     settings = load(ClickHouseSettings)

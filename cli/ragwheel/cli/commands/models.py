@@ -29,7 +29,8 @@ def run(
     from ragwheel.cli.connection import connect_to
     from ragwheel.cli.output import report
     from ragwheel.operations.extras import require_extra
-    from ragwheel.schemas.settings import TrainerSettings, load
+    from ragwheel.schemas.loading import load
+    from ragwheel.schemas.settings import TrainerSettings
 
     require_extra("trainers")
     connect_to(home)

@@ -65,7 +65,8 @@ def run(
     from ragwheel.operations import redeliver
     from ragwheel.operations.extras import require_extra
     from ragwheel.schemas.errors import InvalidEventError
-    from ragwheel.schemas.settings import IntakeSettings, load
+    from ragwheel.schemas.loading import load
+    from ragwheel.schemas.settings import IntakeSettings
 
     require_extra("streams")
     connect_to(home)

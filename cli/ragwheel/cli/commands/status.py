@@ -17,7 +17,8 @@ def run(as_json: JsonFlag = False, home: Connection = None) -> int:
     from ragwheel.cli.connection import connect_to
     from ragwheel.cli.output import report
     from ragwheel.operations.extras import require_extra
-    from ragwheel.schemas.settings import GraderSettings, IntakeSettings, load
+    from ragwheel.schemas.loading import load
+    from ragwheel.schemas.settings import GraderSettings, IntakeSettings
 
     require_extra("streams")
     from ragwheel.cli.views.overview import tables

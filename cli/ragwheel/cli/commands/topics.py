@@ -36,7 +36,8 @@ def run(
     from ragwheel.backends.kafka import create_topics, missing_topics, require_broker
     from ragwheel.cli.connection import connect_to
     from ragwheel.cli.output import report
-    from ragwheel.schemas.settings import KafkaSettings, load
+    from ragwheel.schemas.loading import load
+    from ragwheel.schemas.settings import KafkaSettings
 
     connect_to(home)
     settings = load(KafkaSettings)

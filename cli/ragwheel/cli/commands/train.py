@@ -33,7 +33,8 @@ def run(
     from ragwheel.cli.connection import connect_to
     from ragwheel.cli.output import report, tell
     from ragwheel.operations.extras import require_extra
-    from ragwheel.schemas.settings import TrainerSettings, load
+    from ragwheel.schemas.loading import load
+    from ragwheel.schemas.settings import TrainerSettings
 
     require_extra("trainers")
     from ragwheel.cli.views.verdict import Training, stages, tables

@@ -9,12 +9,12 @@ from ragwheel.operations.doctor import machine, runtimes, services
 from ragwheel.operations.doctor.finding import Finding, fail
 from ragwheel.operations.extras import EXTRAS, missing_packages
 from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import (
     ClickHouseSettings,
     GraderSettings,
     KafkaSettings,
     TrainerSettings,
-    load,
 )
 
 

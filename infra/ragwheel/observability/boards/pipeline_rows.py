@@ -34,8 +34,9 @@ FLOW = PanelRow(
         "long means that intake works and gets nowhere.",
         query(total_rate(m.CONSUMED), "consumed")
         + query(
-            f"{total_rate(m.LANDED)} + ({or_zero(total_rate(m.DEAD_LETTERED), 'intake')})",
-            "landed or dead-lettered",
+            f"{total_rate(m.LANDED)} + ({or_zero(total_rate(m.DEAD_LETTERED), 'intake')})"
+            f" + ({or_zero(total_rate(m.FORGOTTEN), 'intake')})",
+            "landed, dead-lettered or forgotten",
         ),
         unit="cps",
     ),

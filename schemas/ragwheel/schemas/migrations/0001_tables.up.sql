@@ -310,6 +310,20 @@ ENGINE = ReplacingMergeTree(at)
 ORDER BY name
 SETTINGS non_replicated_deduplication_window = 1000;
 
+-- Tombstones: what was forgotten, by hash, so that nothing that is read again brings it back. For
+-- good: a file may be sent again in years.
+CREATE TABLE IF NOT EXISTS forgotten
+(
+    kind LowCardinality(String),
+    hash FixedString(16),
+    at DateTime64(3, 'UTC'),
+    -- Readers ask for what is new.
+    landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(at)
+ORDER BY (kind, hash)
+SETTINGS non_replicated_deduplication_window = 1000;
+
 CREATE VIEW IF NOT EXISTS v_queries AS
 SELECT * REPLACE (lower(hex(query_hash)) AS query_hash)
 FROM queries FINAL
@@ -381,3 +395,7 @@ SELECT * FROM ingest_ledger FINAL
 SETTINGS do_not_merge_across_partitions_select_final = 0;
 
 CREATE VIEW IF NOT EXISTS v_accounts_state AS SELECT * FROM accounts_state FINAL;
+
+CREATE VIEW IF NOT EXISTS v_forgotten AS
+SELECT * REPLACE (lower(hex(hash)) AS hash)
+FROM forgotten FINAL;
