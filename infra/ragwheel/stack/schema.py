@@ -19,7 +19,7 @@ def settings_in(env: Mapping[str, str], kind: type[_Settings], **overrides: Any)
     """The settings that a process with the variables `env` would read.
 
     Raises:
-        ConfigError: as `ragwheel.schemas.settings.load`.
+        ConfigError: as `ragwheel.schemas.loading.load`.
     """
     values: dict[str, Any] = {}
     for field in kind.model_fields:
