@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import faust
+from aiokafka.errors import KafkaError  # type: ignore[import-untyped] # it ships no types
 
 from ragwheel.backends import kafka, process
 from ragwheel.backends.publish import AsyncPublisher, Publisher
@@ -30,7 +31,7 @@ from ragwheel.grading.spending import Spending
 from ragwheel.grading.store import LabelReader
 from ragwheel.grading.window import OrderedWindow
 from ragwheel.schemas import identity, metrics
-from ragwheel.schemas.errors import ConfigError, TransientError
+from ragwheel.schemas.errors import ConfigError, TransientError, UnavailableError
 from ragwheel.schemas.events import Role
 from ragwheel.schemas.settings import GraderSettings
 
@@ -146,7 +147,10 @@ def _tell_who_grades(models: Mapping[Role, str], telemetry: Telemetry) -> None:
 
 async def _serve(app: faust.App, window: OrderedWindow, stop: asyncio.Event) -> None:
     """Run `app` until `stop`, its crash, or work that raised; then stop it in order."""
-    await app.start()
+    try:
+        await app.start()
+    except KafkaError as error:  # the broker went away between our look and Faust's
+        raise UnavailableError(f"Kafka does not answer ({error}); start the grader again") from None
     broken = asyncio.create_task(window.wait_broken())
     crashed = asyncio.create_task(app.wait_until_stopped())
     endings = {asyncio.create_task(stop.wait()), broken, crashed}
