@@ -2,7 +2,7 @@
 
 Tombstones come first, so that intake drops what still arrives; then rows go. What intake had in
 hand may land after that, so this waits until intake has read what Kafka held, and looks again,
-until nothing new turns up (docs/decisions/0013-forgetting.md). Running it again is harmless.
+until nothing new turns up (docs/decisions/0016-forgetting.md). Running it again is harmless.
 """
 
 from __future__ import annotations

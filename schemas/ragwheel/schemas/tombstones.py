@@ -1,6 +1,6 @@
 """Tombstones: what was forgotten, by hash, so that nothing that is read again brings it back. Pure.
 
-docs/decisions/0013-forgetting.md has the reasons, docs/privacy.md what an operator does with it.
+docs/decisions/0016-forgetting.md has the reasons, docs/privacy.md what an operator does with it.
 """
 
 from __future__ import annotations
