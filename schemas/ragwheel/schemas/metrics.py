@@ -164,12 +164,11 @@ LLM_RETRIES = _GRADER.counter(
 JOBS_IN_FLIGHT = _GRADER.gauge(
     "ragwheel_grader_jobs_in_flight", "Jobs read and not yet acknowledged."
 )
-GRADER_MODEL = _GRADER.gauge(
-    "ragwheel_grader_model_info",
-    "1 for the model of each role; `stand_in` is `true` for one that is no LLM.",
+STAND_IN = _GRADER.gauge(
+    "ragwheel_grader_stand_in",
+    "For the model of each role: 1 if it only stands in for an LLM, 0 if it is one.",
     "role",
     "model",
-    "stand_in",
 )
 OLDEST_UNACKED = _GRADER.gauge(
     "ragwheel_grader_oldest_unacked_seconds",

@@ -139,10 +139,9 @@ async def _wait_unconfigured(
 def _tell_who_grades(models: Mapping[Role, str], telemetry: Telemetry) -> None:
     for role, model in models.items():
         stand_in = identity.is_stand_in(model)
-        labels = {"role": role, "model": model, "stand_in": str(stand_in).lower()}
-        telemetry.set(metrics.GRADER_MODEL, 1, **labels)
+        telemetry.set(metrics.STAND_IN, stand_in, role=role, model=model)
         if stand_in:
-            _LOG.warning("%r makes the %ss: a stand-in, no LLM", model, role)
+            _LOG.warning("%r grades as %s: a stand-in, no LLM", model, role)
 
 
 async def _serve(app: faust.App, window: OrderedWindow, stop: asyncio.Event) -> None:

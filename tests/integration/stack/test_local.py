@@ -146,10 +146,8 @@ def test_the_stand_in_is_named_wherever_grades_are(stack: Up) -> None:
     grader = stack.state.process("grader")
     assert grader is not None
     with urllib.request.urlopen(f"http://127.0.0.1:{grader.metrics_port}/metrics") as answer:
-        assert (
-            'ragwheel_grader_model_info{model="stand-in-grader",role="label",stand_in="true"} 1.0'
-            in answer.read().decode()
-        )
+        told = answer.read().decode()
+    assert 'ragwheel_grader_stand_in{model="stand-in-grader",role="label"} 1.0' in told
 
 
 def test_an_endpoint_without_a_key_ends_the_start_with_one_line(

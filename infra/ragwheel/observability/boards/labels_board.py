@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ragwheel.observability.boards.board import Dashboard, PanelRow
-from ragwheel.observability.boards.panels import Color, Target, figure, flow, gauge, series, stat
+from ragwheel.observability.boards.panels import Color, figure, flow, gauge, series, stat
 from ragwheel.observability.boards.pipeline_board import ALERTS
 from ragwheel.observability.boards.promql import (
     or_zero,
@@ -39,16 +39,7 @@ WHO_GRADES = stat(
     "Graded by",
     "The model that makes labels and the one that judges. Orange: a stand-in, which is no LLM; "
     "its grades are for trying things out.",
-    tuple(
-        Target(
-            f'{weight} * max by (role, model) ({m.GRADER_MODEL.name}{{stand_in="{stand_in}"}})',
-            legend,
-        )
-        for weight, stand_in, legend in (
-            (0, "false", "{{role}}: {{model}}"),
-            (1, "true", "{{role}}: {{model}}, NO LLM"),
-        )
-    ),
+    query(f"max by (role, model) ({m.STAND_IN.name})", "{{role}}: {{model}}"),
     width=6,
     base_color="text",
     thresholds=((1, "orange"),),
