@@ -23,6 +23,7 @@ from tests.rigs.up import START_S, Up, status_of, wait_until
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.client import ClientStats, RagwheelClient
+from ragwheel.operations.credentials import private_env
 from ragwheel.schemas.settings import ClickHouseSettings, ClientSettings
 from ragwheel.stack import settings_in
 
@@ -125,7 +126,7 @@ def settled(up: Up) -> bool:
 
 def ids_in(up: Up, table: str) -> list[str]:
     """Event ids as readers see them."""
-    with closing(connect(settings_in(up.state.env, ClickHouseSettings))) as client:
+    with closing(connect(settings_in(private_env(up.state), ClickHouseSettings))) as client:
         # The table is one of ours.
         return [row[0] for row in client.query(f"SELECT event_id FROM v_{table}").result_rows]  # noqa: S608
 

@@ -173,7 +173,7 @@ def test_an_endpoint_is_used_as_it_is_configured(
     }
     # The servers of the other stack, so that only the grader is left to start.
     without = ("kafka", "clickhouse", "intake", "accounts", "trainer")
-    up = start(tmp_path / "home", *without, env={**stack.state.env, **llm})
+    up = start(tmp_path / "home", *without, env={**private_env(stack.state), **llm})
     assert up.process.wait(START_S) == 1
     assert "'no-such-model' is not found" in up.output
     assert "NO LLM GRADES" not in up.output

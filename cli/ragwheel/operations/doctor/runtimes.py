@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 
-from ragwheel.models.packaged import at_hub
 from ragwheel.operations.doctor.finding import Finding, fail, ok, warn
 from ragwheel.operations.doctor.trial import ProbeError, run_probe
 from ragwheel.operations.extras import EXTRAS, install_command, missing_packages
@@ -47,6 +46,8 @@ def own_packages(extra: str) -> set[str]:
 
 def torch_and_model(base_model: str) -> list[Finding]:
     """Whether torch works, sees a GPU, and the base model loads and encodes."""
+    from ragwheel.models.packaged import at_hub  # not in every image
+
     bare, revision = at_hub(base_model)
     try:
         output = run_probe([sys.executable, "-c", _MODEL_PROBE, bare, revision or ""])

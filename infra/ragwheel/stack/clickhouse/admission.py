@@ -21,8 +21,10 @@ from ragwheel.stack.clickhouse.engine import Engine, EngineError
 _ACCESS_DENIED = 497
 _SYNTAX_ERROR = 62
 _AI_FUNCTIONS = b"SELECT lower(name) FROM system.functions WHERE categories = 'AI'"
-_TREE = b"""SELECT parseQueryToJSON(q) AS tree,
-    formatQuery(q) = formatQuery(formatQueryFromJSON(tree)) AS whole
+#: Brackets that change nothing are not in the tree, so they are left out of the comparison; every
+#: name and value still has to be there.
+_TREE = rb"""WITH (text -> replaceRegexpAll(formatQuery(text), '[()\\s]+', '')) AS bare
+SELECT parseQueryToJSON(q) AS tree, bare(q) = bare(formatQueryFromJSON(tree)) AS whole
 FROM (SELECT {} AS q) SETTINGS max_query_size = 0 FORMAT JSONCompactEachRow"""
 # These answer with what the engine computes itself. Others take a structure or a text in which SQL
 # may stand.
