@@ -6,6 +6,7 @@ from ragwheel.observability.boards.board import PanelRow
 from ragwheel.observability.boards.panels import bars, flow, series
 from ragwheel.observability.boards.promql import (
     or_zero,
+    quantile,
     quantiles,
     query,
     rates,
@@ -130,7 +131,7 @@ TRAFFIC = PanelRow(
     series(
         "Time of a retrieval, 95th percentile",
         "As the services measured it, by stage; what sends no latency_ms is not in it.",
-        quantiles(m.RETRIEVAL_SECONDS, "stage", of=(0.95,)),
+        zeroed(quantile(0.95, m.RETRIEVAL_SECONDS, "stage"), "intake", stage="none measured"),
         unit="s",
         width=8,
     ),
@@ -138,13 +139,13 @@ TRAFFIC = PanelRow(
         "Answers with a citation",
         "Citations per query of the last 30 minutes, by segment. A fall without a change of the "
         "answering model is a fall of retrieval.",
-        query(_per_query("cited"), "{{segment}}"),
+        zeroed(_per_query("cited"), "intake", segment="no citations"),
         width=8,
     ),
     series(
         "Thumbs down",
         "Per query of the last 30 minutes, by segment.",
-        query(_per_query("thumbs_down"), "{{segment}}"),
+        zeroed(_per_query("thumbs_down"), "intake", segment="no thumbs down"),
         unit="percentunit",
         width=8,
     ),
