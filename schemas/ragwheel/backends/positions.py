@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from confluent_kafka import (
     Consumer,
+    ConsumerGroupState,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -115,16 +116,31 @@ class Broker:
 
     def members(self, group: str) -> int:
         """Processes that are in the group now; 0 if there never was such a group."""
+        found = self._group(group)
+        return len(found.members) if found else 0
 
-        def ask() -> int:
+    def reads_nothing(self, group: str) -> bool:
+        """Whether the group has members, is at rest, and no partition was given to any of them."""
+        found = self._group(group)
+        return (
+            found is not None
+            and found.state == ConsumerGroupState.STABLE
+            and bool(found.members)
+            and not any(member.assignment.topic_partitions for member in found.members)
+        )
+
+    def _group(self, group: str) -> Any:
+        """What the broker says of the group; None if there never was one."""
+
+        def ask() -> Any:
             # A new client each time: one that was sent to the wrong coordinator keeps asking it.
             admin = kafka.admin(self._settings)
             future = admin.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)[group]
             try:
-                return len(future.result(timeout=_TIMEOUT_S + 1).members)
+                return future.result(timeout=_TIMEOUT_S + 1)
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                    return 0
+                    return None
                 raise
 
         return self._ask(ask)

@@ -6,14 +6,17 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped] # it ships no types
 
 from ragwheel.backends import kafka, process
+from ragwheel.backends.positions import Broker
 from ragwheel.backends.publish import AsyncPublisher, Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading import cost
@@ -37,6 +40,8 @@ from ragwheel.schemas.settings import GraderSettings
 
 _LOG = logging.getLogger(__name__)
 _GAUGE_INTERVAL_S = 1.0
+#: Between two looks whether the group reads anything.
+_GROUP_LOOK_S = 5.0
 #: What blocks the event loop for longer has stopped it.
 _TURN_S = 60.0
 #: A label that is not acknowledged for so long is told in the log and sent again.
@@ -111,7 +116,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         app = create_app(settings, worker.handle, window, data_dir)
         gauges = asyncio.create_task(_show(window, spending, telemetry))
         try:
-            await _serve(app, window, stop)
+            await _serve(app, window, stop, partial(_watch_group, settings))
         finally:
             gauges.cancel()
             await client.close()
@@ -144,17 +149,41 @@ def _tell_who_grades(models: Mapping[Role, str], telemetry: Telemetry) -> None:
             _LOG.warning("%r grades as %s: a stand-in, no LLM", model, role)
 
 
-async def _serve(app: faust.App, window: OrderedWindow, stop: asyncio.Event) -> None:
-    """Run `app` until `stop`, its crash, or work that raised; then stop it in order."""
+async def _watch_group(settings: GraderSettings) -> BaseException:
+    """Returns once the group is at rest and none of its members was given anything to read.
+
+    A worker that joins while the broker is coming back may be told that the topic does not exist;
+    Faust then hands out no partition and never asks again.
+    """
+    seen = 0
+    with Broker(settings) as broker:
+        while seen < 2:
+            await asyncio.sleep(_GROUP_LOOK_S)
+            try:
+                idle = await asyncio.to_thread(broker.reads_nothing, settings.grader_group)
+            except UnavailableError:
+                idle = False
+            seen = seen + 1 if idle else 0
+    return UnavailableError("the group was given no partition to read")
+
+
+async def _serve(
+    app: faust.App,
+    window: OrderedWindow,
+    stop: asyncio.Event,
+    watch: Callable[[], Coroutine[Any, Any, BaseException]],
+) -> None:
+    """Run `app` until `stop`, its crash, work that raised, or `watch`; then stop it in order."""
     try:
         await app.start()
     except KafkaError as error:  # the broker went away between our look and Faust's
         raise UnavailableError(f"Kafka does not answer ({error}); start the grader again") from None
     broken = asyncio.create_task(window.wait_broken())
     crashed = asyncio.create_task(app.wait_until_stopped())
-    endings = {asyncio.create_task(stop.wait()), broken, crashed}
+    idle = asyncio.create_task(watch())
+    endings = {asyncio.create_task(stop.wait()), broken, crashed, idle}
     await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
-    reason = broken.result() if broken.done() else app.crash_reason
+    reason = next((task.result() for task in (broken, idle) if task.done()), app.crash_reason)
     orderly = stop.is_set() and reason is None
     for task in endings:
         task.cancel()

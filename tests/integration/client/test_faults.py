@@ -185,7 +185,8 @@ def test_a_dead_broker_is_said_in_one_line_and_costs_the_caller_nothing(
     wait_until(lambda: client.stats().total.failed == 1000)
     assert client.stats().total == TopicStats(queued=1000, failed=1000)
     (line,) = caplog.messages
-    assert f"RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS ({dead_address})" in line
+    assert "RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS" in line
+    assert f"({dead_address})" in line
     assert "refused" in line
     client.close()
     assert capfd.readouterr().err == ""

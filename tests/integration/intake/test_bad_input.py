@@ -46,8 +46,9 @@ BAD: list[tuple[bytes | None, bytes | None, str]] = [
     (b"q-1", GOOD.replace(DAY, b"2199-11-23"), "timestamp_out_of_range"),
     (None, GOOD, "missing_key"),
     (b"\xff", GOOD, "key_mismatch"),
-    # Valid by the model, and more than a Float32 holds: only the insert finds out.
-    (b"q-1", GOOD.replace(b'"latency_ms":12.5', b'"latency_ms":1e300'), "processing_failed"),
+    (b"q-1", GOOD.replace(b'"latency_ms":12.5', b'"latency_ms":1e300'), "invalid_field"),
+    # JSON, and nested deeper than it can be written again.
+    (b"q-1", GOOD.replace(b'"k":3', b'"k":3,"x":' + b"[" * 250 + b"]" * 250), "processing_failed"),
 ]
 
 
