@@ -128,7 +128,7 @@ def make_snapshot(task: Task, shown: Ranking, error_rate: float, queries: int) -
 
 def measure(task: Task, encoder: TextEncoder, documents: Vectors, rows: Sequence[int]) -> Figures:
     """Per held-out question: hit@1, hit@5, hit@10, reciprocal rank within 10."""
-    vectors = encoder.encode([task.questions[row] for row in rows])
+    vectors = encoder.encode([task.questions[row] for row in rows], "query")
     ranks = ranks_of(vectors, documents, [(at, task.answers[row]) for at, row in enumerate(rows)])
     hits = [(ranks <= k).astype(float) for k in (1, 5, 10)]
     return np.stack([*hits, np.where(ranks <= 10, 1.0 / ranks, 0.0)], axis=1)
@@ -219,7 +219,7 @@ def main() -> int:
         f"{len(task.corpus.texts)} chunks, {len(task.questions)} questions; corpus embedded in "
         f"{spent.wall_s:.0f} s wall, {spent.cpu_s:.0f} cpu s"
     )
-    shown = rank(base.encode(task.questions), documents, SHOWN)
+    shown = rank(base.encode(task.questions, "query"), documents, SHOWN)
     held_out = [
         row
         for row, question in enumerate(task.questions)
