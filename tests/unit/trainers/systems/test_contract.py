@@ -11,7 +11,7 @@ from tests.rigs.trainer_world import NOON
 from ragwheel.models.encoder import Vectors
 from ragwheel.trainers.data.records import Corpus, IndexSlice, LoggedRanking
 from ragwheel.trainers.systems.contracts import NO_RESULT, Asked, Retriever
-from ragwheel.trainers.systems.encoder import EncoderSystem
+from ragwheel.trainers.systems.dense import EncoderSystem
 from ragwheel.trainers.systems.lexical import LexicalSystem
 from ragwheel.trainers.systems.observed import ObservedSystem
 

@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from ragwheel.trainers.data.records import Corpus
 
-Rows = npt.NDArray[np.int64]
+RankedRows = npt.NDArray[np.int64]
 """Shape (queries, depth): corpus row at each rank; -1 where there is no result."""
-Scores = npt.NDArray[np.float32]
+RankedScores = npt.NDArray[np.float32]
 """Shape (queries, depth): score at each rank, never rising; -inf where there is no result."""
-Kind = Literal["observed", "encoder", "lexical", "fusion", "reranker"]
+SystemKind = Literal["observed", "encoder", "lexical", "fusion", "reranker"]
 """What makes the ranking: production itself, vectors, words, or a mixture of others."""
 
 NO_RESULT = -1
@@ -40,8 +40,8 @@ class Asked:
 class Ranking:
     """What a system returned: for each query the best corpus rows, best first, without gaps."""
 
-    rows: Rows
-    scores: Scores
+    rows: RankedRows
+    scores: RankedScores
 
     @classmethod
     def empty(cls, queries: int, depth: int) -> Ranking:
@@ -60,7 +60,7 @@ class Retriever(Protocol):
         """How the leaderboard calls it; unique within a cycle."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> SystemKind:
         """What makes the ranking."""
 
     def rank(self, queries: Sequence[Asked], depth: int) -> Ranking:
@@ -78,7 +78,7 @@ def rank_by_index(
     queries: Sequence[Asked],
     corpus: Corpus,
     depth: int,
-    rank: Callable[[Rows, slice], Ranking],
+    rank: Callable[[RankedRows, slice], Ranking],
 ) -> Ranking:
     """Rank queries of several indexes, those of one index together.
 

@@ -14,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ragwheel.trainers.data.records import Corpus
-from ragwheel.trainers.systems.contracts import Asked, Kind, Ranking, Rows, rank_by_index
+from ragwheel.trainers.systems.contracts import (
+    Asked,
+    RankedRows,
+    Ranking,
+    SystemKind,
+    rank_by_index,
+)
 
 if TYPE_CHECKING:
     from bm25s import BM25
@@ -27,7 +33,7 @@ class LexicalSystem:
     """A `Retriever` by BM25, with one index of words per index of the corpus."""
 
     name = "bm25"
-    kind: Kind = "lexical"
+    kind: SystemKind = "lexical"
 
     def __init__(self, corpus: Corpus) -> None:
         """Words are indexed while `rank` runs, and forgotten with it."""
@@ -36,7 +42,7 @@ class LexicalSystem:
     def rank(self, queries: Sequence[Asked], depth: int) -> Ranking:
         """The chunks of each query that share a word with it, best first."""
 
-        def rank(chosen: Rows, span: slice) -> Ranking:
+        def rank(chosen: RankedRows, span: slice) -> Ranking:
             index = _index(self._corpus.texts[span])
             found = Ranking.empty(len(chosen), depth)
             words = _words([queries[position].query for position in chosen])
@@ -52,8 +58,8 @@ class LexicalSystem:
         return rank_by_index(queries, self._corpus, depth, rank)
 
 
-def _best(scores: npt.NDArray[np.float32], depth: int) -> Rows:
-    """Rows of the `depth` highest positive scores; equal ones by row."""
+def _best(scores: npt.NDArray[np.float32], depth: int) -> RankedRows:
+    """RankedRows of the `depth` highest positive scores; equal ones by row."""
     rows = np.flatnonzero(scores > 0)
     if len(rows) > depth:
         cut = np.partition(scores[rows], len(rows) - depth)[len(rows) - depth]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragwheel.trainers.data.records import Corpus, LoggedRanking
-from ragwheel.trainers.systems.contracts import NO_RESULT, Asked, Kind, Ranking
+from ragwheel.trainers.systems.contracts import NO_RESULT, Asked, Ranking, SystemKind
 
 #: The stage that a query encoder replaces, as events call it. `bm25` has no encoder, `fusion` and
 #: `rerank` order what earlier stages found.
@@ -76,7 +76,7 @@ class ObservedSystem:
     """A `Retriever` of logged rankings. A query without one has no results."""
 
     name = "observed"
-    kind: Kind = "observed"
+    kind: SystemKind = "observed"
 
     def __init__(self, stage: str, logged: Sequence[LoggedRanking], corpus: Corpus) -> None:
         """Of `logged`, only rankings of `stage` count, and of a query the newest."""
@@ -106,7 +106,7 @@ class ObservedSystem:
         if logged is None:
             return []
         rows = (self._corpus.row_of(query.segment, chunk) for chunk in logged.chunk_hashes)
-        # Scores of production are of any kind and may rise; the order is what was logged.
+        # RankedScores of production are of any kind and may rise; the order is what was logged.
         return [(row, -float(rank)) for rank, row in enumerate(rows)]
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ragwheel.models.encoder import Vectors
 from ragwheel.trainers.data.records import Corpus
-from ragwheel.trainers.systems.contracts import Asked, Kind, Ranking, rank_by_index
+from ragwheel.trainers.systems.contracts import Asked, Ranking, SystemKind, rank_by_index
 from ragwheel.trainers.systems.nearest import nearest, ranks_of
 
 
@@ -28,7 +28,7 @@ class EncoderSystem:
     encode: Callable[[Sequence[str]], Vectors]
     documents: Vectors = field(repr=False)
     corpus: Corpus = field(repr=False)
-    kind: Kind = "encoder"
+    kind: SystemKind = "encoder"
 
     def rank(self, queries: Sequence[Asked], depth: int) -> Ranking:
         """The nearest chunks of each query in its index."""
