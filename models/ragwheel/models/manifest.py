@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 MANIFEST_FILE = "manifest.json"
 
@@ -56,6 +56,7 @@ class Manifest(BaseModel):
     seed: int
     versions: dict[str, str]
     data: dict[str, Any] = Field(description="The data card of the snapshot.")
-    training: dict[str, float] = Field(
-        description="Steps and mean loss of the first and the last epoch."
+    training: dict[str, FiniteFloat] = Field(
+        description="Steps and mean loss of the first and the last epoch. A training that "
+        "diverged has no manifest: NaN cannot be read back from JSON."
     )

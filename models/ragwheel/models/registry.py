@@ -2,21 +2,23 @@
 
     <root>/models/<model id>/manifest.json · query_encoder/ …   written once, never changed
     <root>/reports/<model id>.json                              what the gate measured
-    <root>/current.json                                         promoted model and those before it
+    <root>/current.json                   promoted model, those before it, what was rolled back
 
 Every change of state is one durable rename, so a reader or a crash sees either the old state or
-the new one. One trainer writes; any number of processes read.
+the new one. Whoever reads the alias to change it holds `lock`; any number of processes read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 
 import orjson
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ragwheel.backends import files
@@ -31,8 +33,22 @@ class RegistryError(TerminalError):
     """The registry cannot do what was asked; the message names the model and the fix."""
 
 
+class NotApplicableError(RegistryError):
+    """The alias is not what a verdict was made for. Nothing was changed."""
+
+
 class Promotion(BaseModel):
     """One entry of the alias: what began to serve when, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_id: str
+    at: datetime
+    reason: str
+
+
+class Hold(BaseModel):
+    """A model that was rolled back: it stays so until a person allows it again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,6 +63,7 @@ class _Alias(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     promotions: tuple[Promotion, ...] = ()
+    holds: tuple[Hold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +83,21 @@ class RegisteredModel:
         """A sentence-transformers folder that encodes queries."""
         return self.folder / QUERY_ENCODER
 
+    @property
+    def uri(self) -> str:
+        """Where the query encoder lies below the model directory of any machine that has it."""
+        return f"models/{self.model_id}/{QUERY_ENCODER}"
+
 
 class ModelRegistry:
     """Models under one root folder."""
 
     def __init__(self, root: Path) -> None:
         """`root` is created when the first model is registered."""
-        self._root = root
+        self.root = root
+        #: Held by whoever changes what serves; ends with its process. Does not hold across
+        #: machines on file systems without locks; there the comparison in `promote` remains.
+        self.lock = FileLock(root / "registry.lock")
 
     def register(self, manifest: Manifest, save: Callable[[Path], None]) -> RegisteredModel:
         """Store a model.
@@ -83,7 +108,7 @@ class ModelRegistry:
         Returns:
             The model; the one that is there already if its content is equal.
         """
-        models = self._root / "models"
+        models = self.root / "models"
         with files.staged_folder(models) as folder:
             save(folder / QUERY_ENCODER)
             (folder / MANIFEST_FILE).write_bytes(_pretty(manifest))
@@ -99,13 +124,13 @@ class ModelRegistry:
         Raises:
             RegistryError: there is no such model, or its manifest cannot be read.
         """
-        folder = self._root / "models" / model_id
+        folder = self.root / "models" / model_id
         try:
             manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
         except FileNotFoundError:
             known = ", ".join(sorted(self.ids())) or "none"
             raise RegistryError(
-                f"no model {model_id!r} in {self._root} (known: {known}); see `ragwheel models`"
+                f"no model {model_id!r} in {self.root} (known: {known}); see `ragwheel models`"
             ) from None
         except ValidationError as error:
             raise RegistryError(f"{folder / MANIFEST_FILE} cannot be read: {error}") from None
@@ -126,36 +151,60 @@ class ModelRegistry:
 
     def ids(self) -> list[str]:
         """Ids of all models, sorted."""
-        models = self._root / "models"
+        models = self.root / "models"
         return sorted(each.parent.name for each in models.glob(f"[!.]*/{MANIFEST_FILE}"))
 
     def current(self) -> RegisteredModel | None:
         """The promoted model; None when the base model serves."""
+        model_id = self.current_id()
+        return None if model_id is None else self.get(model_id)
+
+    def current_id(self) -> str | None:
+        """Id of the promoted model, readable even when its folder is gone; None: the base."""
         promotions = self.promotions()
-        return self.get(promotions[-1].model_id) if promotions else None
+        return promotions[-1].model_id if promotions else None
 
     def promotions(self) -> tuple[Promotion, ...]:
         """The line of promotions that leads to the current model, oldest first."""
-        path = self._root / "current.json"
-        if not path.exists():
-            return ()
-        try:
-            return _Alias.model_validate_json(path.read_bytes()).promotions
-        except ValidationError as error:
-            raise RegistryError(f"{path} cannot be read: {error}") from None
+        return self._alias().promotions
 
-    def promote(self, model_id: str, reason: str, at: datetime) -> None:
-        """Make a model the current one.
+    def holds(self) -> tuple[Hold, ...]:
+        """What was rolled back and not allowed again, oldest first."""
+        return self._alias().holds
+
+    def promote(self, model_id: str, reason: str, at: datetime, *, measured: str | None) -> None:
+        """Make a model the current one; the same promotion again changes nothing.
+
+        Args:
+            measured: the model that it was proven against; None: the base model.
 
         Raises:
+            NotApplicableError: another one serves by now, or the model is held.
             RegistryError: it is missing or was changed on disk.
         """
-        self.verify(model_id)
-        entry = Promotion(model_id=model_id, at=at, reason=reason)
-        self._write_alias((*self.promotions(), entry))
+        with self.locked():
+            alias = self._alias()
+            serving = alias.promotions[-1].model_id if alias.promotions else None
+            if serving == model_id:
+                return
+            if serving != measured:
+                raise NotApplicableError(
+                    f"{model_id} was measured against {measured or 'the base model'}, and "
+                    f"{serving or 'the base model'} serves by now"
+                )
+            if held := next((each for each in alias.holds if each.model_id == model_id), None):
+                raise NotApplicableError(
+                    f"{model_id} was rolled back on {held.at:%Y-%m-%d} ({held.reason}); "
+                    f"`ragwheel models allow {model_id}` lets it be promoted again"
+                )
+            self.verify(model_id)
+            entry = Promotion(model_id=model_id, at=at, reason=reason)
+            self._write(alias.model_copy(update={"promotions": (*alias.promotions, entry)}))
 
-    def rollback(self) -> tuple[str, str | None]:
+    def rollback(self, reason: str, at: datetime) -> tuple[str, str | None]:
         """Go back to what served before, even when the current model's folder is gone.
+
+        The model is held: no verdict promotes it again before `allow`.
 
         Returns:
             Id of the model that no longer serves, and of the one that does; None: the base model.
@@ -163,28 +212,60 @@ class ModelRegistry:
         Raises:
             RegistryError: nothing was ever promoted, or the model before was changed on disk.
         """
-        promotions = self.promotions()
-        if not promotions:
-            raise RegistryError("nothing to roll back: the base model serves")
-        remaining = promotions[:-1]
-        serving = remaining[-1].model_id if remaining else None
-        if serving is not None:
-            self.verify(serving)
-        self._write_alias(remaining)
-        return promotions[-1].model_id, serving
+        with self.locked():
+            alias = self._alias()
+            if not alias.promotions:
+                raise RegistryError("nothing to roll back: the base model serves")
+            *remaining, last = alias.promotions
+            serving = remaining[-1].model_id if remaining else None
+            if serving is not None:
+                self.verify(serving)
+            held = (*alias.holds, Hold(model_id=last.model_id, at=at, reason=reason))
+            self._write(_Alias(promotions=tuple(remaining), holds=held))
+            return last.model_id, serving
+
+    def allow(self, model_id: str) -> None:
+        """Let a model that was rolled back be promoted again, if a gate proves it again.
+
+        Raises:
+            RegistryError: it is not held.
+        """
+        with self.locked():
+            alias = self._alias()
+            left = tuple(each for each in alias.holds if each.model_id != model_id)
+            if left == alias.holds:
+                known = ", ".join(each.model_id for each in alias.holds) or "none"
+                raise RegistryError(f"model {model_id!r} is not held back (held: {known})")
+            self._write(alias.model_copy(update={"holds": left}))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold `lock` for a moment's change; waits for others."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self.lock:
+            yield
 
     def save_report(self, model_id: str, report: dict[str, object]) -> None:
         """Store what the gate measured; replaces an earlier report of the model."""
-        path = self._root / "reports" / f"{model_id}.json"
+        path = self.root / "reports" / f"{model_id}.json"
         files.replace_file(path, orjson.dumps(report, option=orjson.OPT_INDENT_2))
 
     def report(self, model_id: str) -> dict[str, object] | None:
         """The stored report of a model, if there is one."""
-        path = self._root / "reports" / f"{model_id}.json"
+        path = self.root / "reports" / f"{model_id}.json"
         return dict(orjson.loads(path.read_bytes())) if path.exists() else None
 
-    def _write_alias(self, promotions: tuple[Promotion, ...]) -> None:
-        files.replace_file(self._root / "current.json", _pretty(_Alias(promotions=promotions)))
+    def _alias(self) -> _Alias:
+        path = self.root / "current.json"
+        if not path.exists():
+            return _Alias()
+        try:
+            return _Alias.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise RegistryError(f"{path} cannot be read: {error}") from None
+
+    def _write(self, alias: _Alias) -> None:
+        files.replace_file(self.root / "current.json", _pretty(alias))
 
 
 def content_address(folder: Path) -> str:

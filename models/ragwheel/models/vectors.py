@@ -24,6 +24,8 @@ _LOG = logging.getLogger(__name__)
 #: Texts per shard: what a crash loses at most, about 15 s of work on two cores.
 _SHARD_TEXTS = 1_024
 _KEY_BYTES = 16
+#: A file whose time says when a folder of vectors was last asked.
+USED = "used"
 
 
 class VectorCache:
@@ -81,6 +83,8 @@ class VectorCache:
                 progress(done, total)
         if not missing and progress is not None:
             progress(total, total)
+        if folder.exists():
+            (folder / USED).touch()
         return result
 
 

@@ -64,6 +64,12 @@ def put_in_place(staged: Path, target: Path) -> None:
     _sync(target.parent)
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file for good; one that is not there is removed already."""
+    path.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
 def _unused_name(parent: Path) -> Path:
     return parent / f"{STAGED}{secrets.token_hex(8)}"
 

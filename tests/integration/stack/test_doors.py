@@ -262,7 +262,9 @@ def _roll_back(doors: Doors, door: Door) -> None:
     settings = load(TrainerSettings, **chosen, model_dir=doors.folder / f"models.{door}")
     kafka.require_topics(settings, ("grading", "models"))
     with Trainer(settings) as trainer:
-        trainer.registry.promote(add(trainer.registry), "for the test", datetime.now(UTC))
+        trainer.registry.promote(
+            add(trainer.registry), "for the test", datetime.now(UTC), measured=None
+        )
         trainer.roll_back(f"by {door}")
         assert trainer.scheduler.progress().threshold
 

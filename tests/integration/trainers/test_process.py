@@ -216,7 +216,7 @@ def test_a_rollback_reaches_everybody(
     wheel.turn(world)
     with Trainer(settings) as trainer:
         model_id = add(trainer.registry)
-        trainer.registry.promote(model_id, "for the test", world.questions[0].ts)
+        trainer.registry.promote(model_id, "for the test", world.questions[0].ts, measured=None)
         result = trainer.roll_back("it was slow")
         assert (result.rolled_back, result.serving) == (model_id, settings.base_model)
         assert trainer.promotions() == ()

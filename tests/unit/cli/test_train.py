@@ -106,7 +106,7 @@ def test_models_are_listed_latest_verdict_first_with_the_one_that_serves(
     old, new, unjudged = (_register(registry, seed) for seed in range(3))
     registry.save_report(old, _report("2026-01-01T00:00:00+00:00", "promoted", 0.12, 300))
     registry.save_report(new, _report("2026-02-01T00:00:00+00:00", "refused", 0.0, 0))
-    registry.promote(old, "proof", datetime(2026, 1, 1, tzinfo=UTC))
+    registry.promote(old, "proof", datetime(2026, 1, 1, tzinfo=UTC), measured=None)
     lines = registry_lines(registry)
     assert [line.model_id for line in lines] == [new, old, unjudged]
     assert [line.serving for line in lines] == [False, True, False]

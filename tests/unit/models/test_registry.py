@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from tests.rigs.trainer_world import NOON
 
 from ragwheel.models.manifest import Manifest, TrainConfig
-from ragwheel.models.registry import ModelRegistry, RegistryError
+from ragwheel.models.registry import ModelRegistry, NotApplicableError, RegistryError
 
 
 def manifest(seed: int = 1) -> Manifest:
@@ -57,29 +59,64 @@ def test_nothing_promoted_means_the_base_model_serves(registry: ModelRegistry) -
     add(registry)
     assert registry.current() is None
     with pytest.raises(RegistryError, match="nothing to roll back"):
-        registry.rollback()
+        registry.rollback("slow", NOON)
 
 
 def test_promotion_and_rollback_walk_one_line(registry: ModelRegistry, tmp_path: Path) -> None:
     first, second = add(registry, "one"), add(registry, "two")
-    registry.promote(first, "better", NOON)
-    registry.promote(second, "better still", NOON)
+    registry.promote(first, "better", NOON, measured=None)
+    registry.promote(second, "better still", NOON, measured=first)
     elsewhere = ModelRegistry(tmp_path / "registry")
     current = elsewhere.current()
     assert current is not None
     assert current.model_id == second
     assert [each.reason for each in elsewhere.promotions()] == ["better", "better still"]
-    assert registry.rollback() == (second, first)
-    assert registry.rollback() == (first, None)
+    assert registry.rollback("slow", NOON) == (second, first)
+    assert registry.rollback("slow", NOON) == (first, None)
     assert elsewhere.current() is None
 
 
 def test_rollback_works_when_the_bad_model_is_gone(registry: ModelRegistry, tmp_path: Path) -> None:
     first, second = add(registry, "one"), add(registry, "two")
-    registry.promote(first, "", NOON)
-    registry.promote(second, "", NOON)
+    registry.promote(first, "", NOON, measured=None)
+    registry.promote(second, "", NOON, measured=first)
     (tmp_path / "registry" / "models" / second / "manifest.json").unlink()
-    assert registry.rollback() == (second, first)
+    assert registry.rollback("slow", NOON) == (second, first)
+
+
+def test_a_verdict_against_another_model_than_serves_is_not_applied(
+    registry: ModelRegistry,
+) -> None:
+    first, second = add(registry, "one"), add(registry, "two")
+    registry.promote(first, "better", NOON, measured=None)
+    with pytest.raises(NotApplicableError, match=f"measured against the base model, and {first}"):
+        registry.promote(second, "better", NOON, measured=None)
+    assert registry.current_id() == first
+
+
+def test_the_same_promotion_twice_is_one(registry: ModelRegistry) -> None:
+    model_id = add(registry)
+    for _ in range(2):
+        registry.promote(model_id, "better", NOON, measured=None)
+    assert len(registry.promotions()) == 1
+
+
+def test_what_was_rolled_back_stays_so_until_a_person_allows_it(registry: ModelRegistry) -> None:
+    model_id = add(registry)
+    registry.promote(model_id, "better", NOON, measured=None)
+    registry.rollback("slow", NOON)
+    with pytest.raises(NotApplicableError, match=rf"slow.*models allow {model_id}"):
+        registry.promote(model_id, "better", NOON, measured=None)
+    registry.allow(model_id)
+    registry.promote(model_id, "better", NOON, measured=None)
+    assert registry.current_id() == model_id
+    with pytest.raises(RegistryError, match=r"not held back \(held: none\)"):
+        registry.allow(model_id)
+
+
+def test_a_training_that_diverged_has_no_manifest(registry: ModelRegistry) -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        manifest().model_validate({**manifest().model_dump(), "training": {"last_loss": math.nan}})
 
 
 @pytest.mark.parametrize("change", ["byte", "added", "removed"])
@@ -95,7 +132,7 @@ def test_a_model_that_was_changed_on_disk_is_not_promoted(
     else:
         weights.unlink()
     with pytest.raises(RegistryError, match="changed on disk"):
-        registry.promote(model.model_id, "", NOON)
+        registry.promote(model.model_id, "", NOON, measured=None)
     assert registry.current() is None
 
 

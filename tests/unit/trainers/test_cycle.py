@@ -171,7 +171,7 @@ def test_equal_data_config_and_seed_make_the_same_model(promoted: Promoted, benc
 def test_a_second_cycle_competes_with_the_promoted_model(promoted: Promoted, bench: Bench) -> None:
     first = promoted.result.model
     shutil.copytree(first.folder, bench.settings.model_dir / "models" / first.model_id)
-    bench.registry.promote(first.model_id, "for the test", NOON)
+    bench.registry.promote(first.model_id, "for the test", NOON, measured=None)
     second = bench.run(config=CONFIG.model_copy(update={"learning_rate": 0.1001}))
     assert second.event.incumbent_id == first.model_id
     # Almost the same model again: nothing is gained, hence nothing replaces what serves.

@@ -137,7 +137,9 @@ def run_cycle(
     else:
         verdict, figures, shifts = gate.Verdict("refused", loss, 0.0, 0.0, 0), (), ()
     if verdict.action == "promoted":
-        parts.registry.promote(model.model_id, verdict.reason, parts.now())
+        parts.registry.promote(
+            model.model_id, verdict.reason, parts.now(), measured=parts.registry.current_id()
+        )
     event = model_event(
         model, verdict, figures, snapshot,
         incumbent_id=incumbent.model_id, seed=settings.train_seed, at=parts.now(),

@@ -107,7 +107,7 @@ class Trainer:
             UnavailableError: the alias is changed, and Kafka did not take the event.
         """
         base_model = self._settings.base_model
-        rolled_back, serving = self.registry.rollback()
+        rolled_back, serving = self.registry.rollback(reason, _now())
         event = rollback_event(
             rolled_back, serving or base_model, base_model=base_model, reason=reason, at=_now()
         )
