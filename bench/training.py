@@ -33,7 +33,7 @@ from ragwheel.models.manifest import TrainConfig
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas import identity
 from ragwheel.trainers.data.examples import Snapshot, build_snapshot
-from ragwheel.trainers.data.records import Corpus, GradedPair, SampledQuery
+from ragwheel.trainers.data.records import Corpus, Grade, SampledQuery
 from ragwheel.trainers.data.split import draw_order, part_of
 from ragwheel.trainers.lanes.query_side import train_query_side
 from ragwheel.trainers.proof.evaluation import rank, ranks_of
@@ -90,7 +90,7 @@ def make_task(chunks: int) -> Task:
     )
 
 
-def labels(task: Task, shown: RankedRows, error_rate: float) -> list[GradedPair]:
+def labels(task: Task, shown: RankedRows, error_rate: float) -> list[Grade]:
     """Grades of everything shown; wrong ones land anywhere else on the scale."""
     rng = random.Random(SEED)
     pairs = []
@@ -100,7 +100,10 @@ def labels(task: Task, shown: RankedRows, error_rate: float) -> list[GradedPair]
             if rng.random() < error_rate:
                 grade = rng.choice([each for each in (0, 1, 2, 3) if each != grade])
             query_hash, chunk_hash = identity.query_hash(question), task.corpus.chunk_hashes[row]
-            pairs.append(GradedPair(query_hash, chunk_hash, grade, "bench"))
+            now = datetime.now(UTC)
+            pairs.append(
+                Grade(query_hash, chunk_hash, grade, "label", "bench", "bench", "llm", now)
+            )
     return pairs
 
 
@@ -113,7 +116,16 @@ def make_snapshot(task: Task, shown: RankedRows, error_rate: float, queries: int
         seen = tuple(sorted(task.corpus.chunk_hashes[row] for row in shown[index]))
         sampled.append(
             SampledQuery(
-                query_hash, question, query_hash, task.segments[index], now, "all", 1.0, seen
+                query_hash,
+                question,
+                query_hash,
+                task.segments[index],
+                now,
+                "all",
+                1.0,
+                1,
+                seen,
+                now,
             )
         )
     trained = [each for each in sampled if part_of(each.query_hash, GATE_SHARE) == "train"]

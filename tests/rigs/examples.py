@@ -11,6 +11,7 @@ from ragwheel.schemas.events import (
     ChunkEvent,
     FeedbackEvent,
     GradingJob,
+    IndexEvent,
     JobCandidate,
     Label,
     MetricValue,
@@ -40,6 +41,7 @@ def retrieval(query_id: str = "q-1", **changes: Any) -> RetrievalEvent:
         "stage": "dense",
         "retriever": "hnsw",
         "embedding_model": "all-MiniLM-L6-v2",
+        "index": "stdlib",
         "index_version": "i-1",
         "k": 3,
         "latency_ms": 12.5,
@@ -77,6 +79,7 @@ def examples() -> dict[TopicName, Record]:
         query="How do I open a file?",
         query_hash=identity.query_hash("How do I open a file?"),
         segment="code",
+        index="stdlib",
         ts=NOW,
         stratum="code",
         inclusion_probability=0.5,
@@ -91,7 +94,7 @@ def examples() -> dict[TopicName, Record]:
         ),
         "chunks": ChunkEvent(
             event_id="c-1", chunk_id="io.open", text=TEXT, ts=NOW, source="stdlib",
-            index_version="i-1",
+            index="stdlib", index_version="i-1",
         ),
         "grading": job,
         "labels": Label(
@@ -111,12 +114,27 @@ def examples() -> dict[TopicName, Record]:
                     ci_high=0.15, queries=300,
                 ),
             ),
+            gate_query_hashes=(job.query_hash,),
         ),
         "deadletters": deadletters.dead_letter(
             topic="queries", partition=1, offset=7, key=b"\xff\x00", payload=b"not \xff json",
             reason="not_utf8", detail="byte 4", timestamp_ms=int(NOW.timestamp() * 1000),
         ),
     }  # fmt: skip
+
+
+def declared_index() -> IndexEvent:
+    """What else travels with the chunks."""
+    return IndexEvent(
+        event_id="i-1", index="stdlib", index_version="i-1", ts=NOW, complete=True, chunks=1,
+        embedding_model="all-MiniLM-L6-v2", document_fingerprint="f-1", prompt="passage: ",
+        max_seq_length=256,
+    )  # fmt: skip
+
+
+def records_of(topic: TopicName) -> list[Record]:
+    """One record of every kind that travels in a topic."""
+    return [examples()[topic], *([declared_index()] if topic == "chunks" else [])]
 
 
 def message(

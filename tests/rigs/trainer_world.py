@@ -22,8 +22,14 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from ragwheel.models.encoder import Progress, load_encoder
 from ragwheel.schemas import identity
-from ragwheel.schemas.events import GradingJob
-from ragwheel.trainers.data.records import Corpus, GradedPair, Judgment, SampledQuery
+from ragwheel.schemas.events import GradingJob, Role
+from ragwheel.trainers.data.records import (
+    Corpus,
+    Grade,
+    Judgment,
+    LoggedRanking,
+    SampledQuery,
+)
 from ragwheel.trainers.proof.evaluation import Figure, rank
 from ragwheel.trainers.proof.judging import Judged
 
@@ -57,6 +63,13 @@ def save_base_model(folder: Path, seed: int = 0, misunderstanding: float = MISUN
     return str(folder)
 
 
+def graded(
+    query_hash: str, chunk_hash: str, grade: int, grader_id: str = LABELER, role: Role = "label"
+) -> Grade:
+    """A grade by an LLM."""
+    return Grade(query_hash, chunk_hash, grade, role, grader_id, "r1", "llm", NOON)
+
+
 @dataclass
 class World:
     """Chunks, questions and who answers what; also a `WheelStore` of what was logged of it."""
@@ -64,8 +77,8 @@ class World:
     chunks: dict[str, str]
     questions: list[SampledQuery]
     answers: dict[str, str]
-    pairs: list[GradedPair]
-    judge_pairs: list[GradedPair] = field(default_factory=list)
+    pairs: list[Grade]
+    judge_pairs: list[Grade] = field(default_factory=list)
 
     def count_answered(self) -> int:
         return len({pair.query_hash for pair in self.pairs if pair.grade >= 2})
@@ -73,11 +86,14 @@ class World:
     def sampled_queries(self) -> list[SampledQuery]:
         return self.questions
 
-    def labels(self) -> list[GradedPair]:
-        return self.pairs
+    def grades(self) -> list[Grade]:
+        return [*self.pairs, *self.judge_pairs]
 
-    def judge_grades(self) -> list[GradedPair]:
-        return self.judge_pairs
+    def logged_rankings(self) -> list[LoggedRanking]:
+        return []
+
+    def used_gate_queries(self) -> dict[str, int]:
+        return {}
 
     def corpus(self) -> Corpus:
         return Corpus(tuple(sorted(self.chunks)), tuple(map(self.chunks.get, sorted(self.chunks))))  # type: ignore[arg-type]
@@ -115,14 +131,11 @@ def make_world(base_model: str, *, questions: int = 900, chunks: int = 700, seed
         retrieved = [corpus_hashes[row] for row in shown[index]]
         sampled.append(
             SampledQuery(
-                query_hash, text, f"q{index}", SEGMENTS[index % 2], NOON, "all", 1.0,
-                tuple(sorted(retrieved)),
+                query_hash, text, f"q{index}", SEGMENTS[index % 2], NOON, "all", 1.0, 1,
+                tuple(sorted(retrieved)), NOON,
             )
         )  # fmt: skip
-        pairs += [
-            GradedPair(query_hash, chunk, 3 if chunk == answer else 0, LABELER)
-            for chunk in retrieved
-        ]
+        pairs += [graded(query_hash, chunk, 3 if chunk == answer else 0) for chunk in retrieved]
     answers = {query_hash: answer for query_hash, (_, answer) in asked.items()}
     return World(by_hash, sampled, answers, pairs)
 

@@ -13,7 +13,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragwheel.schemas.events import DeadLetter
-from ragwheel.schemas.tables import LABELS
+from ragwheel.schemas.tables import INDEX_ENTRIES, LABELS
 from ragwheel.schemas.tombstones import (
     Tombstones,
     literals,
@@ -224,8 +224,8 @@ GROUP BY label_id HAVING min({mine})
 
 
 def _of_chunks(client: Client, hashes: str) -> Iterator[Removal]:
-    for table in ("chunks", "index_entries"):
-        yield _delete(table, f"chunk_hash IN {hashes}")
+    yield _delete("chunks", f"chunk_hash IN {hashes}")
+    yield from _of_entries(f"chunk_hash IN {hashes}")
     for table in ("job_positions", "grading_jobs"):
         yield _update(
             table,
@@ -241,9 +241,28 @@ def _of_chunks(client: Client, hashes: str) -> Iterator[Removal]:
 
 def _of_chunk_ids(hashes: str) -> Iterator[Removal]:
     named = f"{tombstone_sql('chunk_id', 'chunk_id')} IN {hashes}"
-    yield _delete("index_entries", named)
+    yield from _of_entries(named)
     yield _delete("feedback", named)
     yield _cut(f"{tombstone_sql('chunk_id', 'id')} IN {hashes}")
+
+
+def _of_entries(goes: str) -> Iterator[Removal]:
+    """Chunks leave their indexes; that each had one more stays, as `tables.forgotten_entry` has it.
+
+    Otherwise a build that was complete would be so no more.
+    """
+    hashed = tombstone_sql("chunk_id", "chunk_id")
+    left = _LEFT.format(hashed=hashed, goes=goes)
+    columns = ", ".join(f"`{each}`" for each in INDEX_ENTRIES.columns)
+    yield Removal("index_entries", f"({left})", f"INSERT INTO index_entries ({columns}) {left}")
+    yield _delete("index_entries", goes)
+
+
+_LEFT = """
+SELECT `index`, index_version, lower(hex({hashed})), toFixedString('', 16), '', true, ts
+FROM index_entries FINAL
+WHERE {goes}
+"""
 
 
 def _cut(goes: str) -> Removal:

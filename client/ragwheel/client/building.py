@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import index
 from typing import Any, NamedTuple, get_args, get_type_hints
 from uuid import UUID
 
 from ragwheel.client.candidates import Fields, candidates, checked_text
-from ragwheel.client.described import Measured, unknown_argument
-from ragwheel.client.hits import checked_id, invalid, read_hit
+from ragwheel.client.described import ABOUT_INDEX_CHARS, AboutIndex, Measured, unknown_argument
+from ragwheel.client.hits import checked_id, chunk_id_of, invalid, read_hit
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import FeedbackEvent, FeedbackKind, QueryEvent, Record, RetrievalEvent
-from ragwheel.schemas.limits import MAX_FLOAT32, MAX_ID_CHARS, MAX_NAME_CHARS, MAX_RANK
+from ragwheel.schemas.limits import (
+    MAX_CHUNKS,
+    MAX_FLOAT32,
+    MAX_ID_CHARS,
+    MAX_NAME_CHARS,
+    MAX_RANK,
+)
 
 _KINDS: frozenset[str] = frozenset(get_args(FeedbackKind))
 
@@ -100,9 +107,29 @@ def feedback_event(
     return _with_extra(event, origin.extra, FeedbackEvent)
 
 
-def chunk_event(
-    item: object, position: int, ts: datetime, source: str, index_version: str
-) -> Fields:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where chunks are, or are no more.
+
+    Attributes:
+        ts: of the newest event of a chunk id counts.
+    """
+
+    ts: datetime
+    index: str
+    index_version: str
+
+    def fields(self) -> Fields:
+        """As the events of chunks and indexes have it."""
+        return {
+            "schema_version": 1,
+            "ts": _time(self.ts),
+            "index": _name("index", self.index),
+            "index_version": _name("index_version", self.index_version),
+        }
+
+
+def chunk_event(item: object, position: int, place: Place, source: str) -> Fields:
     """A ChunkEvent of `(chunk_id, text)` or of anything that `read_hit` can read.
 
     It has no event id: the reader derives it from the content, so that sending a corpus twice
@@ -116,14 +143,40 @@ def chunk_event(
     text = checked_text("text", text, of=f"chunk {position}")
     return {
         "event": "chunk",
-        "schema_version": 1,
+        **place.fields(),
         "chunk_id": checked_id(chunk_id, position),
         "text": text,
         "content_hash": identity.content_hash(text),
-        "ts": _time(ts),
         "source": _name("source", source),
-        "index_version": _name("index_version", index_version),
     }
+
+
+def deleted_chunk_event(chunk_id: object, position: int, place: Place) -> Fields:
+    """The ChunkEvent of a chunk that is in the index no more."""
+    return {
+        "event": "chunk",
+        **place.fields(),
+        "chunk_id": checked_id(chunk_id_of(chunk_id), position),
+        "deleted": True,
+    }
+
+
+def index_event(place: Place, chunks: int, about: AboutIndex) -> Fields:
+    """An IndexEvent."""
+    if not place.index_version:
+        raise invalid("index_version", "name the build that is declared")
+    if unknown := about.keys() - AboutIndex.__annotations__.keys():
+        raise unknown_argument(min(unknown), AboutIndex.__annotations__)
+    event: Fields = {
+        "event": "index",
+        **place.fields(),
+        "complete": bool(about.get("complete", True)),
+        "chunks": _whole("chunks", chunks, MAX_CHUNKS),
+        "max_seq_length": _whole("max_seq_length", about.get("max_seq_length", 0), MAX_CHUNKS),
+    }
+    for name, longest in ABOUT_INDEX_CHARS.items():
+        event[name] = _name(name, about.get(name, ""), longest)
+    return event
 
 
 def _head(tag: str, origin: Origin, query_id: str) -> Fields:
@@ -161,21 +214,19 @@ def _id(field: str, value: object) -> str:
     raise invalid(field, f"a str of 1 to {MAX_ID_CHARS} characters is needed, not {value!r:.80}")
 
 
-def _name(field: str, value: object) -> str:
-    if isinstance(value, str) and len(value) <= MAX_NAME_CHARS:
+def _name(field: str, value: object, longest: int = MAX_NAME_CHARS) -> str:
+    if isinstance(value, str) and len(value) <= longest:
         return value
-    raise invalid(
-        field, f"a str of at most {MAX_NAME_CHARS} characters is needed, not {value!r:.80}"
-    )
+    raise invalid(field, f"a str of at most {longest} characters is needed, not {value!r:.80}")
 
 
-def _whole(field: str, value: Any) -> int:
+def _whole(field: str, value: Any, largest: int = MAX_RANK) -> int:
     try:
         number = index(value)  # takes the integers of numeric libraries, too
     except TypeError:
         number = -1
-    if not 0 <= number <= MAX_RANK:
-        raise invalid(field, f"an int from 0 to {MAX_RANK} is needed, not {value!r:.80}")
+    if not 0 <= number <= largest:
+        raise invalid(field, f"an int from 0 to {largest} is needed, not {value!r:.80}")
     return number
 
 

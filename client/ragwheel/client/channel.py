@@ -23,7 +23,7 @@ from ragwheel.schemas.errors import ConfigError, InvalidEventError
 from ragwheel.schemas.limits import MAX_EVENT_BYTES
 from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import ClientSettings
-from ragwheel.schemas.topics import TOPICS, TopicName
+from ragwheel.schemas.topics import KEY_OF_EVENT, TopicName
 
 #: Makes what stands in for a client's own transport.
 StandIn = Callable[[Counters], Transport]
@@ -87,7 +87,7 @@ class Channel:
                 "candidates, or only their hashes (RAGWHEEL_CLIENT_SEND_TEXT=false)",
             )
         transport = self._transport
-        key: str = event[TOPICS[topic].key]
+        key: str = event[KEY_OF_EVENT[event["event"]]]
         return transport is not None and transport.send(topic, key.encode(), value, wait_s=wait_s)
 
     def _redacted(self, redactor: Redactor, value: bytes) -> bytes:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self, Unpack
 
 from ragwheel.client import building
-from ragwheel.client.candidates import mark_used
+from ragwheel.client.candidates import Fields, mark_used
 from ragwheel.client.channel import Channel
 from ragwheel.client.context import Query
-from ragwheel.client.described import Sent, Stamped, unknown_argument
+from ragwheel.client.described import AboutIndex, Sent, Stamped, unknown_argument
 from ragwheel.client.emitter import Emitter
 from ragwheel.client.guard import never_raises
 from ragwheel.client.hits import chunk_id_of, invalid
@@ -152,14 +153,19 @@ class RagwheelClient:
         chunks: Iterable[object],
         *,
         source: str = "",
+        index: str = "",
         index_version: str = "",
         ts: datetime | None = None,
         wait_s: float = 0.0,
     ) -> int:
-        """Send chunks of the corpus as ChunkEvents; once per text is enough, again is harmless.
+        """Send chunks of an index as ChunkEvents; once per build is enough, again is harmless.
+
+        Of a chunk id the newest text counts, so an edited chunk is simply sent again.
 
         Args:
             chunks: `(chunk_id, text)` pairs, or anything with a chunk id and a text.
+            index: its name, as retrievals give it.
+            index_version: the build of the index that the chunks are in.
             wait_s: an indexing job that may wait gives the longest wait per chunk for room in the
                 queue; 0 drops what does not fit.
 
@@ -169,16 +175,53 @@ class RagwheelClient:
         Raises:
             Only what iterating over `chunks` raises: that error is the service's own.
         """
-        if not isinstance(chunks, Iterable):
-            self._emitter.refuse(
-                "chunks", invalid("chunks", f"{chunks!r:.80} is not a list of chunks")
-            )
-            return 0
-        now = datetime.now(UTC) if ts is None else ts
-        return sum(
-            self._send_chunk(item, position, now, source, index_version, wait_s)
-            for position, item in enumerate(chunks, 1)
-        )
+        place = building.Place(_now(ts), index, index_version)
+        made = partial(building.chunk_event, place=place, source=source)
+        return self._send_chunks(chunks, made, wait_s)
+
+    def emit_deleted_chunks(
+        self,
+        chunks: Iterable[object],
+        *,
+        index: str = "",
+        index_version: str = "",
+        ts: datetime | None = None,
+        wait_s: float = 0.0,
+    ) -> int:
+        """Say that chunks are in this build of the index no more. As `emit_chunks`, and:
+
+        Args:
+            chunks: their ids, or anything with a chunk id.
+        """
+        place = building.Place(_now(ts), index, index_version)
+        return self._send_chunks(chunks, partial(building.deleted_chunk_event, place=place), wait_s)
+
+    @never_raises("chunks", lambda _: False)
+    def emit_index(
+        self,
+        index_version: str,
+        *,
+        chunks: int,
+        index: str = "",
+        ts: datetime | None = None,
+        **about: Unpack[AboutIndex],
+    ) -> bool:
+        """Declare a build of an index, usually when all its chunks were sent.
+
+        From then on trainers take it for the corpus, as soon as all its chunks have landed; until
+        then they stay with the build before it.
+
+        Args:
+            chunks: how many the build has.
+            about: `complete`, `prompt` …: see `ragwheel.client.described.AboutIndex`.
+
+        Returns:
+            Whether it was queued.
+        """
+        if not self._emitter.ready("chunks"):
+            return False
+        place = building.Place(_now(ts), index, index_version)
+        return self._emitter.send("chunks", building.index_event(place, chunks, about))
 
     def flush(self, timeout_s: float | None = None) -> int:
         """Wait for the broker to confirm everything queued.
@@ -221,23 +264,37 @@ class RagwheelClient:
         event = building.query_event(origin, query_id, text, user, session, attributes)
         return self._emitter.send("queries", event)
 
+    def _send_chunks(
+        self, chunks: Iterable[object], made: Callable[[object, int], Fields], wait_s: float
+    ) -> int:
+        if not isinstance(chunks, Iterable):
+            self._emitter.refuse(
+                "chunks", invalid("chunks", f"{chunks!r:.80} is not a list of chunks")
+            )
+            return 0
+        return sum(
+            self._send_chunk(item, position, made, wait_s)
+            for position, item in enumerate(chunks, 1)
+        )
+
     @never_raises("chunks", lambda _: False)
     def _send_chunk(
         self,
         item: object,
         position: int,
-        ts: datetime,
-        source: str,
-        index_version: str,
+        made: Callable[[object, int], Fields],
         wait_s: float,
     ) -> bool:
         if not self._emitter.ready("chunks"):
             return False
-        event = building.chunk_event(item, position, ts, source, index_version)
-        return self._emitter.send("chunks", event, wait_s)
+        return self._emitter.send("chunks", made(item, position), wait_s)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _now(ts: datetime | None) -> datetime:
+    return datetime.now(UTC) if ts is None else ts

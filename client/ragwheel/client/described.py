@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 from ragwheel.client.hits import invalid
 from ragwheel.schemas.errors import InvalidEventError
+from ragwheel.schemas.limits import MAX_DETAIL_CHARS, MAX_MODEL_NAME_CHARS, MAX_NAME_CHARS
 
 
 class Described(TypedDict, total=False):
@@ -25,8 +26,10 @@ class Described(TypedDict, total=False):
     """Which of several retrievers of that kind."""
     embedding_model: str | None
     """Name of the model that encoded the query."""
+    index: str | None
+    """Which index was searched: the name under which its chunks are sent."""
     index_version: str | None
-    """Which build of the index was searched."""
+    """Which build of it."""
     k: int | None
     """How many hits were asked for; 0 is unknown."""
 
@@ -37,6 +40,29 @@ class Measured(Described, total=False):
     latency_ms: float | None
     """What the stage took. Left out, `Query` takes the time since the query began or since the
     stage before, and `emit_retrieval` says nothing."""
+
+
+class AboutIndex(TypedDict, total=False):
+    """What a service says of a build of an index besides its size."""
+
+    complete: bool
+    """The build is finished and may be searched. Left out, it is."""
+    embedding_model: str
+    """Name of the model that embedded the chunks."""
+    document_fingerprint: str
+    """Identity of its weights."""
+    prompt: str
+    """What stood before each text when it was embedded."""
+    max_seq_length: int
+    """Tokens after which a chunk was cut."""
+
+
+#: How long its texts may be, characters.
+ABOUT_INDEX_CHARS = {
+    "embedding_model": MAX_MODEL_NAME_CHARS,
+    "document_fingerprint": MAX_NAME_CHARS,
+    "prompt": MAX_DETAIL_CHARS,
+}
 
 
 class Stamped(TypedDict, total=False):

@@ -23,7 +23,16 @@ from ragwheel.demo.embedding import Embedded, Embedding
 from ragwheel.demo.material import Material, choose, write_gold
 from ragwheel.demo.options import SCALES, DemoOptions
 from ragwheel.demo.outcome import DemoResult
-from ragwheel.demo.playing import INDEX_VERSION, RESULTS, SERVICE, Played, finish, play_searches
+from ragwheel.demo.playing import (
+    EMBEDDING_MODEL,
+    INDEX,
+    INDEX_VERSION,
+    RESULTS,
+    SERVICE,
+    Played,
+    finish,
+    play_searches,
+)
 from ragwheel.demo.readings import Readings
 from ragwheel.demo.scrape import Scraped, scrape
 from ragwheel.demo.search import SearchService
@@ -176,8 +185,15 @@ class Turn:
             client.emit_chunks(
                 ((chunk.chunk_id, chunk.text) for chunk in material.chunks),
                 source="python-stdlib",
+                index=INDEX,
                 index_version=INDEX_VERSION,
                 wait_s=_CHUNK_WAIT_S,
+            )
+            client.emit_index(
+                INDEX_VERSION,
+                index=INDEX,
+                chunks=len(material.chunks),
+                embedding_model=EMBEDDING_MODEL,
             )
             searched = play_searches(
                 client,

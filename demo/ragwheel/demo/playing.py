@@ -20,8 +20,9 @@ from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import SERVICE_TOPICS, TopicName
 
 SERVICE = "stdlib-search"
+INDEX = "python-stdlib"
 INDEX_VERSION = f"stdlib-{platform.python_version()}"
-_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
+EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 RESULTS = 20
 _EVERY = 50
 _FLUSH_S = 30.0
@@ -172,7 +173,8 @@ def _tell(
             ],
             stage="dense",
             retriever="exact",
-            embedding_model=_EMBEDDING_MODEL,
+            embedding_model=EMBEDDING_MODEL,
+            index=INDEX,
             index_version=INDEX_VERSION,
             k=RESULTS,
             latency_ms=found.latency_ms,

@@ -24,10 +24,15 @@ from ragwheel.schemas.settings import RedactionSettings
 WORDS = frozenset(
     {
         "event", "event_id", "query_id", "chunk_id", "service", "segment", "stage", "retriever",
-        "embedding_model", "index_version", "kind",
+        "embedding_model", "index", "index_version", "document_fingerprint", "prompt", "kind",
     }
 )  # fmt: skip
-NUMBERS = frozenset({"schema_version", "k", "latency_ms", "rank", "score", "in_context", "value"})
+NUMBERS = frozenset(
+    {
+        "schema_version", "k", "latency_ms", "rank", "score", "in_context", "value", "deleted",
+        "complete", "chunks", "max_seq_length",
+    }
+)  # fmt: skip
 #: The rules that ragwheel ships, by the name that the setting takes.
 SHIPPED = "common"
 #: What stands where a text was redacted to nothing: the schema has no empty texts.

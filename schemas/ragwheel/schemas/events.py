@@ -48,9 +48,16 @@ def _utc(value: datetime) -> datetime:
 Time = Annotated[AwareDatetime, AfterValidator(_utc)]
 """A moment; any time zone is taken and UTC is kept."""
 
-Role = Literal["label", "judge"]
+JobRole = Literal["label", "judge", "second"]
+"""`label` makes training labels; `judge` decides promotions and never labels training data;
+`second` asks the labeling grader again about pairs that it labeled, in another order."""
+Role = Literal[JobRole, "decoy"]
+"""A `decoy` is a random chunk of the same index that the grader puts among those it was asked for:
+its grades measure the grader and count nowhere else."""
+LabelSource = Literal["llm", "person", "synthetic"]
+"""Who made a label: a model, a person, or whoever made the question up from the chunk."""
 LabelStatus = Literal["graded", "unparsed", "refused", "truncated", "failed", "over_budget"]
-Grade = Literal[0, 1, 2, 3]
+GradeValue = Literal[0, 1, 2, 3]
 FeedbackKind = Literal[
     "cited", "clicked", "copied", "thumbs_up", "thumbs_down", "dwelled", "custom"
 ]
@@ -100,9 +107,13 @@ class Event(Record):
     def _derive_event_id(cls, raw: Any) -> Any:
         """Give hand-written events without an id a deterministic one: equal content, equal id."""
         if isinstance(raw, dict) and not raw.get("event_id"):
-            parts = [f"{key}={raw[key]!r}" for key in sorted(raw) if key != "event_id"]
-            return {**raw, "event_id": identity.digest("event", *parts)}
+            return {**raw, "event_id": _digest_of(raw)}
         return raw
+
+
+def _digest_of(raw: dict[str, Any]) -> str:
+    parts = [f"{key}={raw[key]!r}" for key in sorted(raw) if key != "event_id"]
+    return identity.digest("event", *parts)
 
 
 class QueryEvent(Event):
@@ -159,7 +170,10 @@ class RetrievalEvent(Event):
     """bm25, dense, fusion, rerank …"""
     retriever: Name = ""
     embedding_model: Name = ""
+    index: Name = ""
+    """Which index was searched; chunks of another one are not its corpus."""
     index_version: Name = ""
+    """Which build of it."""
     k: Annotated[int, Field(ge=0, le=limits.MAX_RANK)] = 0
     """How many were asked for."""
     latency_ms: Latency = 0.0
@@ -187,33 +201,77 @@ class FeedbackEvent(Event):
 
 
 class ChunkEvent(Record):
-    """A chunk of the corpus, sent once, so that trainers can rank the whole index.
+    """A chunk of one build of one index, sent once, so that trainers can rank the whole index.
 
     Without it a trainer only knows what was ever retrieved, and recall on that is flattering
-    (docs/decisions/0002-corpus-as-events.md).
+    (docs/decisions/0002-corpus-as-events.md). Of a chunk id the newest `ts` wins: another text is
+    an edit, `deleted` takes the chunk out of the index.
     """
 
     event: Literal["chunk"] = "chunk"
     event_id: Id = ""
     chunk_id: Id
-    text: Text
+    text: Text | None = None
+    """May be left out of a chunk that is deleted."""
     content_hash: Hash = ""
     ts: Time
     source: Name = ""
+    index: Name = ""
     index_version: Name = ""
+    deleted: bool = False
 
     @model_validator(mode="before")
     @classmethod
     def _derive(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and isinstance(raw.get("text"), str) and raw["text"]:
-            chunk_hash = identity.content_hash(raw["text"])
-            derived = identity.digest(
-                "chunkevent",
-                chunk_hash,
-                str(raw.get("chunk_id")),
-                str(raw.get("index_version", "")),
-            )
-            return {**raw, "content_hash": chunk_hash, "event_id": raw.get("event_id") or derived}
+        if not isinstance(raw, dict):
+            return raw
+        made, text = {**raw}, raw.get("text")
+        made.pop("content_hash", None)
+        if isinstance(text, str) and text:
+            made["content_hash"] = identity.content_hash(text)
+        if not raw.get("event_id"):
+            of = ("content_hash", "chunk_id", "index", "index_version", "deleted")
+            parts = (str(made.get(name) or "") for name in of)
+            made["event_id"] = identity.digest("chunkevent", *parts)
+        return made
+
+    @model_validator(mode="after")
+    def _has_text(self) -> ChunkEvent:
+        if self.text is None and not self.deleted:
+            raise ValueError("send `text`, or `deleted`: true for a chunk that is gone")
+        return self
+
+
+class IndexEvent(Record):
+    """What a service says of one build of an index; the newest of a build wins.
+
+    It travels with the chunks and may come before, between or after them.
+    """
+
+    event: Literal["index"] = "index"
+    event_id: Id = ""
+    index: Name = ""
+    index_version: Id
+    """The build that is declared, hence named."""
+    ts: Time
+    complete: bool
+    """The build is finished and may be searched; false while it is under way."""
+    chunks: Annotated[int, Field(ge=0, le=limits.MAX_CHUNKS)]
+    """How many it should have: with fewer landed it is not complete."""
+    embedding_model: ModelName = ""
+    document_fingerprint: Name = ""
+    """Identity of the weights that embedded the chunks, as the encoder tells it."""
+    prompt: Detail = ""
+    """What was put before each text when it was embedded."""
+    max_seq_length: Annotated[int, Field(ge=0, le=limits.MAX_CHUNKS)] = 0
+    """Tokens after which a chunk was cut; 0 is unknown."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, raw: Any) -> Any:
+        """Equal content, equal id."""
+        if isinstance(raw, dict) and not raw.get("event_id"):
+            return {**raw, "event_id": _digest_of(raw)}
         return raw
 
 
@@ -231,12 +289,13 @@ class GradingJob(Record):
 
     event: Literal["job"] = "job"
     job_id: Hash
-    role: Role = "label"
-    """`label` makes training labels; `judge` decides promotions and never labels training data."""
+    role: JobRole = "label"
     query_id: Id
     query: Text
     query_hash: Hash
     segment: Name = "default"
+    index: Name = ""
+    """Which index the chunks are from: decoys are drawn from it."""
     ts: Time
     """Time of the retrieval that was sampled (not of the sampling)."""
     stratum: Name
@@ -255,13 +314,14 @@ class Label(Record):
     label_id: Hash
     job_id: Hash
     role: Role
+    source: LabelSource = "llm"
     query_id: Id
     query: Text
     query_hash: Hash
     segment: Name = "default"
     chunk_hash: Hash
     status: LabelStatus
-    grade: Grade | None = None
+    grade: GradeValue | None = None
     expected_grade: Annotated[float, Field(ge=0, le=3)] | None = None
     """Mean grade under the grader's own uncertainty, where it can be had."""
     grader_id: Id
@@ -299,12 +359,13 @@ class MetricValue(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     metric: Name
-    """recall, precision, mrr, ndcg."""
+    """pooled_recall, precision, mrr, ndcg …"""
     k: Annotated[int, Field(ge=0)]
     """Cut-off; 0 where the metric has none."""
     segment: Name
     """`*` is the whole gate set."""
-    system: Literal["incumbent", "candidate", "delta"]
+    system: Name
+    """What was measured, by the name that the gate gives it; or a difference of two."""
     value: float
     ci_low: float
     ci_high: float
@@ -331,6 +392,8 @@ class ModelEvent(Record):
     uri: Reason = ""
     ts: Time
     metrics: tuple[MetricValue, ...] = ()
+    gate_query_hashes: Annotated[tuple[Hash, ...], Field(max_length=limits.MAX_GATE_QUERIES)] = ()
+    """Held-out queries that the verdict looked at: each look uses them up a little."""
 
 
 class DeadLetter(Record):
@@ -354,5 +417,5 @@ class DeadLetter(Record):
     """When the broker stored the original (its timestamp)."""
 
 
-ServiceEvent = QueryEvent | RetrievalEvent | FeedbackEvent | ChunkEvent
+ServiceEvent = QueryEvent | RetrievalEvent | FeedbackEvent | ChunkEvent | IndexEvent
 """What a service emits."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from ragwheel.schemas.environment import compose_settings, env_example
-from ragwheel.schemas.events import SCHEMA_VERSION
+from ragwheel.schemas.events import SCHEMA_VERSION, ChunkEvent, Record
 from ragwheel.schemas.limits import MAX_EVENT_BYTES
 from ragwheel.schemas.loading import TOOL_VARIABLES, describe
 from ragwheel.schemas.metrics import ALL_METRICS
@@ -29,19 +29,27 @@ _NOTE = (
 )
 
 
-def json_schema(topic: Topic) -> str:
-    """JSON Schema (draft 2020-12) of what travels in `topic`."""
-    schema = topic.model.model_json_schema(mode="validation")
+def json_schema(topic: Topic, model: type[Record]) -> str:
+    """JSON Schema (draft 2020-12) of one kind of record that travels in `topic`."""
+    schema = model.model_json_schema(mode="validation")
     about = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$comment": f"topic {topic.name}, key {topic.key}, at most {MAX_EVENT_BYTES} bytes",
+        "$comment": f"topic {topic.name}, key {topic.keys[model]}, at most {MAX_EVENT_BYTES} bytes",
     }
     # What the models check in code, said in the schema's own words.
     schema["required"] = ["event", *schema.get("required", [])]
     candidate = schema.get("$defs", {}).get("Candidate")
     if candidate is not None:
         candidate["anyOf"] = [{"required": ["text"]}, {"required": ["content_hash"]}]
+    if model is ChunkEvent:
+        deleted = {"properties": {"deleted": {"const": True}}, "required": ["deleted"]}
+        schema["anyOf"] = [{"required": ["text"]}, deleted]
     return orjson.dumps(about | schema, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def _schema_name(topic: Topic, tag: str) -> str:
+    """A topic's own record has its name; what else it carries, its tag behind that."""
+    return topic.name if topic.models[tag] is topic.model else f"{topic.name}.{tag}"
 
 
 def settings_page() -> str:
@@ -107,8 +115,11 @@ def metrics_page() -> str:
 def files(root: Path = _ROOT) -> dict[Path, str]:
     """Path and text of every printed file of the repository at `root`."""
     printed = {
-        JSON_DIR / f"{topic.name}.v{SCHEMA_VERSION}.schema.json": json_schema(topic)
+        JSON_DIR / f"{_schema_name(topic, tag)}.v{SCHEMA_VERSION}.schema.json": json_schema(
+            topic, model
+        )
         for topic in TOPICS.values()
+        for tag, model in topic.models.items()
     }
     printed[root / "docs/settings.md"] = settings_page()
     printed[root / "docs/metrics.md"] = metrics_page()

@@ -24,6 +24,10 @@ RANDOMNESS_BITS = 56
 #: How the names of models begin that are none: the local servers that stand in for an LLM.
 STAND_IN = "stand-in-"
 
+#: How the service of a grader's own retrievals begins: they are never graded, or the wheel would
+#: feed itself.
+GRADER_SERVICE = "ragwheel-grader"
+
 _CHARS = 32
 
 

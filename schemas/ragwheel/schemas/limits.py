@@ -24,6 +24,10 @@ MAX_DETAIL_CHARS = 4_000
 MAX_CANDIDATES = 200
 #: The lowest rank of a candidate, and how many a service may ask for.
 MAX_RANK = 100_000
+#: Queries of one gate: their hashes take 700 kB of an event.
+MAX_GATE_QUERIES = 20_000
+#: Chunks of an index.
+MAX_CHUNKS = 1_000_000_000
 #: The largest score or latency, either sign: what 32 bits hold, as they are stored.
 MAX_FLOAT32 = 3.4028234663852886e38
 #: Levels of JSON. Encoders give up at about 250; what they cannot write must not be let in.

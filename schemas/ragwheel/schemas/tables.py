@@ -18,6 +18,7 @@ from ragwheel.schemas.events import (
     DeadLetter,
     FeedbackEvent,
     GradingJob,
+    IndexEvent,
     Label,
     ModelEvent,
     QueryEvent,
@@ -27,6 +28,9 @@ from ragwheel.schemas.events import (
 from ragwheel.schemas.topics import Position, TopicName
 
 Row = tuple[Any, ...]
+
+#: In place of a text's hash where an entry of an index has no text: it is deleted.
+_NO_HASH = bytes(16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ QUERIES = Table(
 RETRIEVALS = Table(
     "retrievals",
     ("event_id", "query_id", "ts", "service", "segment", "query", "query_hash", "stage",
-     "retriever", "embedding_model", "index_version", "k", "latency_ms", "chunk_ids",
+     "retriever", "embedding_model", "index", "index_version", "k", "latency_ms", "chunk_ids",
      "chunk_hashes", "ranks", "scores", "in_context", "extra"),
     _EVENT,
 )  # fmt: skip
@@ -67,12 +71,18 @@ FEEDBACK = Table(
 CHUNKS = Table("chunks", ("chunk_hash", "text", "ts"), ("chunk_hash",))
 INDEX_ENTRIES = Table(
     "index_entries",
-    ("index_version", "chunk_id", "chunk_hash", "source", "ts"),
-    ("index_version", "chunk_id"),
+    ("index", "index_version", "chunk_id", "chunk_hash", "source", "deleted", "ts"),
+    ("index", "index_version", "chunk_id"),
 )
+INDEXES = Table(
+    "indexes",
+    ("index", "index_version", "ts", "complete", "chunks", "embedding_model",
+     "document_fingerprint", "prompt", "max_seq_length", "extra"),
+    ("index", "index_version"),
+)  # fmt: skip
 GRADING_JOBS = Table(
     "grading_jobs",
-    ("job_id", "role", "query_id", "query", "query_hash", "segment", "ts", "stratum",
+    ("job_id", "role", "query_id", "query", "query_hash", "segment", "index", "ts", "stratum",
      "inclusion_probability", "chunk_hashes"),
     ("job_id",),
 )  # fmt: skip
@@ -83,10 +93,10 @@ JOB_POSITIONS = Table(
 )
 LABELS = Table(
     "labels",
-    ("label_id", "job_id", "role", "query_id", "query", "query_hash", "segment", "chunk_hash",
-     "status", "grade", "expected_grade", "grader_id", "model", "rubric_version", "prompt_hash",
-     "stratum", "inclusion_probability", "input_tokens", "output_tokens", "cost_usd",
-     "latency_ms", "attempts", "reason", "ts", "graded_at"),
+    ("label_id", "job_id", "role", "source", "query_id", "query", "query_hash", "segment",
+     "chunk_hash", "status", "grade", "expected_grade", "grader_id", "model", "rubric_version",
+     "prompt_hash", "stratum", "inclusion_probability", "input_tokens", "output_tokens",
+     "cost_usd", "latency_ms", "attempts", "reason", "ts", "graded_at"),
     ("query_hash", "label_id"),  # a label_id is made of its query_hash
 )  # fmt: skip
 UNFINISHED_LABELS = Table(
@@ -106,6 +116,7 @@ MODEL_METRICS = Table(
      "ci_high", "queries"),
     ("event_id", "metric", "k", "segment", "system"),
 )  # fmt: skip
+GATE_QUERIES = Table("gate_queries", ("event_id", "query_hash", "ts"), ("event_id", "query_hash"))
 DEAD_LETTERS = Table(
     "dead_letters",
     ("dead_letter_id", "topic", "partition", "offset", "key", "payload", "reason", "detail", "ts"),
@@ -121,9 +132,9 @@ ACCOUNTS_STATE = Table("accounts_state", ("name", "state", "at"), ("name",))
 FORGOTTEN = Table("forgotten", ("kind", "hash", "at"), ("kind", "hash"))
 
 ALL_TABLES: tuple[Table, ...] = (
-    QUERIES, RETRIEVALS, FEEDBACK, CHUNKS, INDEX_ENTRIES, GRADING_JOBS, JOB_POSITIONS, LABELS,
-    UNFINISHED_LABELS, MODELS, MODEL_METRICS, DEAD_LETTERS, INGEST_LEDGER, ACCOUNTS_STATE,
-    FORGOTTEN,
+    QUERIES, RETRIEVALS, FEEDBACK, CHUNKS, INDEX_ENTRIES, INDEXES, GRADING_JOBS, JOB_POSITIONS,
+    LABELS, UNFINISHED_LABELS, MODELS, MODEL_METRICS, GATE_QUERIES, DEAD_LETTERS, INGEST_LEDGER,
+    ACCOUNTS_STATE, FORGOTTEN,
 )  # fmt: skip
 
 Rows = Iterator[tuple[Table, Row]]
@@ -161,7 +172,7 @@ def _retrieval(record: Record, _: Position) -> Rows:
     yield RETRIEVALS, (
         e.event_id, e.query_id, e.ts, e.service, e.segment, e.query,
         _raw(identity.query_hash(e.query)), e.stage, e.retriever, e.embedding_model,
-        e.index_version, e.k, e.latency_ms, [c.chunk_id for c in candidates],
+        e.index, e.index_version, e.k, e.latency_ms, [c.chunk_id for c in candidates],
         [_raw(c.content_hash) for c in candidates], [c.rank for c in candidates],
         [c.score for c in candidates], [c.in_context for c in candidates],
         orjson.dumps(extra, option=orjson.OPT_SORT_KEYS).decode() if extra else "",
@@ -181,9 +192,29 @@ def _feedback(record: Record, _: Position) -> Rows:
 
 def _chunk(record: Record, _: Position) -> Rows:
     e = cast(ChunkEvent, record)
-    chunk_hash = _raw(e.content_hash)
-    yield CHUNKS, (chunk_hash, e.text, e.ts)
-    yield INDEX_ENTRIES, (e.index_version, e.chunk_id, chunk_hash, e.source, e.ts)
+    chunk_hash = _raw(e.content_hash) if e.text is not None else _NO_HASH
+    if e.text is not None:
+        yield CHUNKS, (chunk_hash, e.text, e.ts)
+    yield INDEX_ENTRIES, (
+        e.index, e.index_version, e.chunk_id, chunk_hash, e.source, e.deleted, e.ts,
+    )  # fmt: skip
+
+
+def forgotten_entry(e: ChunkEvent, hashed_id: bytes) -> tuple[Table, Row]:
+    """What is kept of a forgotten chunk: that its build had one, under a name that names nothing.
+
+    Otherwise a build that still holds it would never be complete.
+    """
+    entry = (e.index, e.index_version, hashed_id.hex(), _NO_HASH, "", True, e.ts)
+    return INDEX_ENTRIES, entry
+
+
+def _index(record: Record, _: Position) -> Rows:
+    e = cast(IndexEvent, record)
+    yield INDEXES, (
+        e.index, e.index_version, e.ts, e.complete, e.chunks, e.embedding_model,
+        e.document_fingerprint, e.prompt, e.max_seq_length, _extra(e),
+    )  # fmt: skip
 
 
 def _job(record: Record, at: Position) -> Rows:
@@ -191,7 +222,7 @@ def _job(record: Record, at: Position) -> Rows:
     job_id, query_hash = _raw(e.job_id), _raw(e.query_hash)
     chunk_hashes = [_raw(c.chunk_hash) for c in e.candidates]
     yield GRADING_JOBS, (
-        job_id, e.role, e.query_id, e.query, query_hash, e.segment, e.ts, e.stratum,
+        job_id, e.role, e.query_id, e.query, query_hash, e.segment, e.index, e.ts, e.stratum,
         e.inclusion_probability, chunk_hashes,
     )  # fmt: skip
     yield JOB_POSITIONS, (
@@ -207,7 +238,8 @@ def _label(record: Record, _: Position) -> Rows:
         "chunk_hash": _raw(e.chunk_hash),
     }  # fmt: skip
     yield LABELS, tuple(stored.get(name) or getattr(e, name) for name in LABELS.columns)
-    if e.status != "graded":
+    # Nobody is owed a decoy: one without a grade is no work that waits.
+    if e.status != "graded" and e.role != "decoy":
         yield UNFINISHED_LABELS, (query_hash, label_id, e.role, e.status, e.graded_at)
 
 
@@ -222,6 +254,8 @@ def _model(record: Record, _: Position) -> Rows:
             e.event_id, e.model_id, e.ts, m.metric, m.k, m.segment, m.system, m.value, m.ci_low,
             m.ci_high, m.queries,
         )  # fmt: skip
+    for query_hash in e.gate_query_hashes:
+        yield GATE_QUERIES, (e.event_id, _raw(query_hash), e.ts)
 
 
 def _dead_letter(record: Record, _: Position) -> Rows:
@@ -242,6 +276,7 @@ _MAKERS: dict[type[Record], Callable[[Record, Position], Rows]] = {
     RetrievalEvent: _retrieval,
     FeedbackEvent: _feedback,
     ChunkEvent: _chunk,
+    IndexEvent: _index,
     GradingJob: _job,
     Label: _label,
     ModelEvent: _model,
@@ -253,9 +288,9 @@ TABLES_OF_TOPIC: dict[TopicName, tuple[Table, ...]] = {
     "queries": (QUERIES,),
     "retrievals": (RETRIEVALS, CHUNKS),
     "feedback": (FEEDBACK,),
-    "chunks": (CHUNKS, INDEX_ENTRIES),
+    "chunks": (CHUNKS, INDEX_ENTRIES, INDEXES),
     "grading": (GRADING_JOBS, JOB_POSITIONS),
     "labels": (LABELS, UNFINISHED_LABELS),
-    "models": (MODELS, MODEL_METRICS),
+    "models": (MODELS, MODEL_METRICS, GATE_QUERIES),
     "deadletters": (DEAD_LETTERS,),
 }

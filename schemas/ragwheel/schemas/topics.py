@@ -6,7 +6,8 @@ Topic creation, intake, Faust, docker-compose, metric labels and ClickHouse rete
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from ragwheel.schemas import events
@@ -52,6 +53,7 @@ class Topic:
         table: ClickHouse table that intake lands it in.
         table_ttl_days: how long ClickHouse keeps the rows after they landed; 0: for good.
         description: one line for `ragwheel status` and the docs.
+        also: further records that it carries, each with the field that is its key.
     """
 
     name: TopicName
@@ -62,6 +64,17 @@ class Topic:
     table: str
     table_ttl_days: int
     description: str
+    also: Mapping[type[events.Record], str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> dict[type[events.Record], str]:
+        """Every record that it carries, and the field that is its key."""
+        return {self.model: self.key, **self.also}
+
+    @property
+    def models(self) -> dict[str, type[events.Record]]:
+        """The same records by the tag of their `event`."""
+        return {str(model.model_fields["event"].default): model for model in self.keys}
 
 
 _ALL = (
@@ -72,7 +85,8 @@ _ALL = (
     Topic("feedback", events.FeedbackEvent, "query_id", 4, 7 * DAY_S, "feedback", 180,
           "citations, clicks, thumbs"),
     Topic("chunks", events.ChunkEvent, "chunk_id", 4, 7 * DAY_S, "chunks", 730,
-          "the corpus: each chunk's text once"),
+          "the corpus: chunks of each index, and what is said of its builds",
+          {events.IndexEvent: "index_version"}),
     Topic("grading", events.GradingJob, "query_hash", 4, 14 * DAY_S, "grading_jobs", 180,
           "sampled work for the grader; equal queries share a partition"),
     Topic("labels", events.Label, "query_hash", 4, 30 * DAY_S, "labels", 730,
@@ -87,6 +101,8 @@ TOPICS: dict[TopicName, Topic] = {topic.name: topic for topic in _ALL}
 #: Topics that services write; everything else is ours.
 SERVICE_TOPICS: tuple[TopicName, ...] = ("queries", "retrievals", "feedback", "chunks")
 #: `event` tag of a service's event → topic.
-TOPIC_OF_EVENT: dict[str, TopicName] = {
-    str(topic.model.model_fields["event"].default): topic.name for topic in _ALL
+TOPIC_OF_EVENT: dict[str, TopicName] = {tag: topic.name for topic in _ALL for tag in topic.models}
+#: `event` tag → the field that is the message's key.
+KEY_OF_EVENT: dict[str, str] = {
+    tag: topic.keys[model] for topic in _ALL for tag, model in topic.models.items()
 }

@@ -17,7 +17,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from ragwheel.schemas import limits
 from ragwheel.schemas.errors import InvalidEventError
-from ragwheel.schemas.events import SCHEMA_VERSION, ChunkEvent, DeadLetterReason, Event, Record
+from ragwheel.schemas.events import (
+    SCHEMA_VERSION,
+    ChunkEvent,
+    DeadLetterReason,
+    Event,
+    IndexEvent,
+    Record,
+)
 from ragwheel.schemas.limits import MAX_DEPTH, MAX_EVENT_BYTES
 from ragwheel.schemas.topics import Position, Topic, TopicName
 
@@ -53,7 +60,7 @@ def encode(record: Record) -> bytes:
 
 def key_of(topic: Topic, record: Record) -> bytes:
     """The Kafka key that the registry asks for."""
-    return str(getattr(record, topic.key)).encode()
+    return str(getattr(record, topic.keys[type(record)])).encode()
 
 
 @cache
@@ -68,11 +75,11 @@ def decode(topic: Topic, key: bytes | None, value: bytes | None) -> Record:
         InvalidEventError: with the reason under which it is dead-lettered.
     """
     record = decode_value(topic, value)
-    expected = key_of(topic, record)
+    expected, name = key_of(topic, record), topic.keys[type(record)]
     if key is None or key == b"":
-        raise _invalid("missing_key", f"the key must be the {topic.key}")
+        raise _invalid("missing_key", f"the key must be the {name}")
     if key != expected:
-        raise _invalid("key_mismatch", f"key {key[:80]!r}, but {topic.key} is {expected[:80]!r}")
+        raise _invalid("key_mismatch", f"key {key[:80]!r}, but {name} is {expected[:80]!r}")
     return record
 
 
@@ -101,18 +108,18 @@ def decode_value(topic: Topic, value: bytes | None) -> Record:
         raise _invalid("malformed_json", f"expected an object, not {type(raw).__name__}")
     if _deeper_than(MAX_DEPTH, value, raw):
         raise _invalid("processing_failed", f"nested deeper than {MAX_DEPTH} levels")
-    tag = topic.model.model_fields["event"].default
-    if raw.get("event") != tag:
-        raise _invalid(
-            "unknown_event", f"`event` is {raw.get('event')!r}; {topic.name} has {tag!r}"
-        )
+    tag = raw.get("event")
+    model = topic.models.get(tag) if isinstance(tag, str) else None
+    if model is None:
+        known = ", ".join(map(repr, topic.models))
+        raise _invalid("unknown_event", f"`event` is {tag!r}; {topic.name} has {known}")
     version = raw.get("schema_version", SCHEMA_VERSION)
     if version != SCHEMA_VERSION or isinstance(version, bool):
         raise _invalid(
             "unknown_schema_version", f"schema_version {version!r}; known: {SCHEMA_VERSION}"
         )
     try:
-        return _adapter(topic.model).validate_python(raw)
+        return _adapter(model).validate_python(raw)
     except ValidationError as error:
         raise _from_validation(error) from None
 
@@ -130,7 +137,7 @@ def check_time(
     Raises:
         InvalidEventError: reason `timestamp_out_of_range`.
     """
-    if not isinstance(record, Event | ChunkEvent):
+    if not isinstance(record, Event | ChunkEvent | IndexEvent):
         return
     earliest = limits.EARLIEST if max_age is None else now - max_age
     too_old = isinstance(record, Event) and record.ts < earliest

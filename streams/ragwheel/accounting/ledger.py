@@ -58,6 +58,8 @@ FROM ingest_ledger
 WHERE {where}
 ORDER BY origin, partition, until
 """
+#: A job is owed a grader's label of its own role for each of its chunks. A person's label of a pair
+#: pays no job, and no job asks for a decoy.
 _MISSING = """
 WITH asked AS (SELECT * FROM job_positions WHERE origin = {{origin:String}} AND ({where}))
 SELECT DISTINCT partition, offset
@@ -66,7 +68,7 @@ FROM (SELECT partition, offset, role, query_hash, arrayJoin(chunk_hashes) AS chu
 LEFT ANTI JOIN
 (
     SELECT role, query_hash, chunk_hash FROM labels
-    WHERE query_hash IN (SELECT query_hash FROM asked)
+    WHERE query_hash IN (SELECT query_hash FROM asked) AND source = 'llm'
 ) AS labels USING (role, query_hash, chunk_hash)
 WHERE (partition, offset) NOT IN
     (SELECT partition, offset FROM dead_letters WHERE topic = 'grading')

@@ -18,7 +18,7 @@ from ragwheel.grading.result import PairResult, Signature, label_of
 from ragwheel.grading.rounds import Question, judge
 from ragwheel.grading.spending import Spending
 from ragwheel.schemas import identity, metrics
-from ragwheel.schemas.events import Grade, GradingJob, Label
+from ragwheel.schemas.events import GradeValue, GradingJob, Label
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class LabelStore(Protocol):
     loses nothing, because label rows are idempotent.
     """
 
-    async def graded(self, query_hash: str, label_ids: Collection[str]) -> Mapping[str, Grade]:
+    async def graded(self, query_hash: str, label_ids: Collection[str]) -> Mapping[str, GradeValue]:
         """Grades of those labels of this query that are `graded`."""
 
     async def texts(self, chunk_hashes: Collection[str]) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from ragwheel.grading.cost import Price
-from ragwheel.schemas.events import Grade, GradingJob, Label, LabelStatus
+from ragwheel.schemas.events import GradeValue, GradingJob, Label, LabelStatus
 
 _MAX_REASON_CHARS = 500
 #: Fields of a label that are those of its job, and of its signature.
@@ -27,7 +27,7 @@ class PairResult:
     """
 
     status: LabelStatus
-    grade: Grade | None = None
+    grade: GradeValue | None = None
     reason: str = ""
     input_tokens: int = 0
     output_tokens: int = 0

@@ -22,7 +22,7 @@ from ragwheel.grading.endpoint.calls import CallOutcome, Completer, Completion
 from ragwheel.grading.endpoint.retry import GiveUp
 from ragwheel.grading.result import PairResult
 from ragwheel.grading.spending import Spending
-from ragwheel.schemas.events import Grade, LabelStatus
+from ragwheel.schemas.events import GradeValue, LabelStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ async def _ask(
             results[pair.passage.chunk_hash] = graded
 
 
-def interpret(outcome: CallOutcome, prompt: Prompt) -> Mapping[str, Grade | Trouble]:
+def interpret(outcome: CallOutcome, prompt: Prompt) -> Mapping[str, GradeValue | Trouble]:
     """What an outcome says about each chunk of its prompt, in the prompt's order."""
     result = outcome.result
     chunks = prompt.chunk_of_id

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from ragwheel.backends.forgotten import REFRESH_S, ForgottenReader
 from ragwheel.backends.migrate import open_tables
 from ragwheel.schemas.errors import ConfigError, RagwheelError
-from ragwheel.schemas.events import Grade
+from ragwheel.schemas.events import GradeValue
 from ragwheel.schemas.settings import ClickHouseSettings
 from ragwheel.schemas.tombstones import Tombstones
 
@@ -120,7 +120,9 @@ class LabelReader:
         self._asleep_until = 0.0
         # One thread: clickhouse-connect's client is not made for concurrent use.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="label-store")
-        self._graded: Gatherer[Grade] = Gatherer(partial(self._pairs, _GRADED_SQL), self._executor)
+        self._graded: Gatherer[GradeValue] = Gatherer(
+            partial(self._pairs, _GRADED_SQL), self._executor
+        )
         self._texts: Gatherer[str] = Gatherer(partial(self._pairs, _TEXTS_SQL), self._executor)
         self._kept: OrderedDict[str, str] = OrderedDict()
         self._kept_chars = 0
@@ -137,7 +139,7 @@ class LabelReader:
         if self._client is not None:
             self._client.close()
 
-    async def graded(self, query_hash: str, label_ids: Collection[str]) -> Mapping[str, Grade]:
+    async def graded(self, query_hash: str, label_ids: Collection[str]) -> Mapping[str, GradeValue]:
         """Grades of those labels of this query that have landed as `graded`."""
         if not self._reachable():
             return {}

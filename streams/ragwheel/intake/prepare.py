@@ -13,6 +13,7 @@ from ragwheel.schemas import deadletters, limits
 from ragwheel.schemas.acceptance import Times, accepted_rows, is_backfill
 from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.events import (
+    ChunkEvent,
     DeadLetter,
     DeadLetterReason,
     GradingJob,
@@ -20,7 +21,7 @@ from ragwheel.schemas.events import (
     Record,
     RetrievalEvent,
 )
-from ragwheel.schemas.tables import FORGOTTEN, Row, Table, rows_of
+from ragwheel.schemas.tables import FORGOTTEN, Row, Table, forgotten_entry, rows_of
 from ragwheel.schemas.tombstones import Tombstones, tombstone_hash
 from ragwheel.schemas.topics import SERVICE_TOPICS
 from ragwheel.schemas.wire import Received
@@ -123,12 +124,21 @@ def _redacted_letter(letter: DeadLetter, redactor: Redactor) -> DeadLetter:
 def _tombstones(
     records: tuple[Record, ...], rules: Acceptance, now: datetime
 ) -> tuple[tuple[Table, Row], ...]:
-    """A forgotten user's search that was not known yet: what else belongs to it names no user."""
-    return tuple(
+    """A forgotten user's search that was not known yet: what else belongs to it names no user.
+
+    And that an index had a chunk which is forgotten: its build is complete without it.
+    """
+    searches = tuple(
         (FORGOTTEN, ("query", tombstone_hash("query", record.query_id), now))
         for record in records
         if isinstance(record, QueryEvent) and not rules.forgotten.query(record.query_id)
     )
+    chunks = tuple(
+        forgotten_entry(record, tombstone_hash("chunk_id", record.chunk_id))
+        for record in records
+        if isinstance(record, ChunkEvent)
+    )
+    return searches + chunks
 
 
 def reject(message: Received, reason: DeadLetterReason, detail: str) -> Prepared:

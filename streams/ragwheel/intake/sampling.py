@@ -20,9 +20,6 @@ from ragwheel.schemas.settings import SamplingSettings
 
 _SPACE = 1 << identity.RANDOMNESS_BITS
 
-#: Retrievals that a grader makes (for context, say) are never graded: the wheel would feed itself.
-GRADER_SERVICE_PREFIX = "ragwheel-grader"
-
 
 @dataclass(frozen=True, slots=True)
 class SamplingPolicy:
@@ -72,7 +69,7 @@ def job_of(retrieval: RetrievalEvent, policy: SamplingPolicy) -> GradingJob | No
     appear once each, best rank first; their text travels along when the event had it.
     """
     probability = policy.rate_of(retrieval.segment)
-    if not retrieval.candidates or retrieval.service.startswith(GRADER_SERVICE_PREFIX):
+    if not retrieval.candidates or retrieval.service.startswith(identity.GRADER_SERVICE):
         return None
     if not is_sampled(retrieval.query_id, probability):
         return None
@@ -83,6 +80,7 @@ def job_of(retrieval: RetrievalEvent, policy: SamplingPolicy) -> GradingJob | No
         query=retrieval.query,
         query_hash=identity.query_hash(retrieval.query),
         segment=retrieval.segment,
+        index=retrieval.index,
         ts=retrieval.ts,
         stratum=retrieval.segment,
         inclusion_probability=probability,

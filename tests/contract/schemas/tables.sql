@@ -71,6 +71,16 @@ ENGINE = ReplacingMergeTree(at)
 ORDER BY (kind, hash)
 SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
 
+CREATE TABLE gate_queries
+(
+    `event_id` String,
+    `query_hash` FixedString(16),
+    `ts` DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (event_id, query_hash)
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+
 CREATE TABLE grading_jobs
 (
     `job_id` FixedString(16),
@@ -79,6 +89,7 @@ CREATE TABLE grading_jobs
     `query` String CODEC(ZSTD(1)),
     `query_hash` FixedString(16),
     `segment` LowCardinality(String),
+    `index` LowCardinality(String),
     `ts` DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)),
     `stratum` LowCardinality(String),
     `inclusion_probability` Float64,
@@ -93,14 +104,33 @@ SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, in
 
 CREATE TABLE index_entries
 (
+    `index` LowCardinality(String),
     `index_version` LowCardinality(String),
     `chunk_id` String,
     `chunk_hash` FixedString(16),
     `source` LowCardinality(String),
+    `deleted` Bool,
     `ts` DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(ts)
-ORDER BY (index_version, chunk_id)
+ORDER BY (index, index_version, chunk_id)
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+
+CREATE TABLE indexes
+(
+    `index` LowCardinality(String),
+    `index_version` LowCardinality(String),
+    `ts` DateTime64(3, 'UTC'),
+    `complete` Bool,
+    `chunks` UInt32,
+    `embedding_model` LowCardinality(String),
+    `document_fingerprint` LowCardinality(String),
+    `prompt` String,
+    `max_seq_length` UInt32,
+    `extra` String
+)
+ENGINE = ReplacingMergeTree(ts)
+ORDER BY (index, index_version)
 SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
 
 CREATE TABLE ingest_ledger
@@ -144,6 +174,7 @@ CREATE TABLE labels
     `label_id` FixedString(16),
     `job_id` FixedString(16),
     `role` LowCardinality(String),
+    `source` LowCardinality(String),
     `query_id` String,
     `query` String CODEC(ZSTD(1)),
     `query_hash` FixedString(16),
@@ -249,6 +280,7 @@ CREATE TABLE retrievals
     `stage` LowCardinality(String),
     `retriever` LowCardinality(String),
     `embedding_model` LowCardinality(String),
+    `index` LowCardinality(String),
     `index_version` LowCardinality(String),
     `k` UInt32,
     `latency_ms` Float32,
@@ -360,6 +392,16 @@ AS SELECT * REPLACE (lower(hex(hash)) AS hash)
 FROM forgotten
 FINAL
 
+CREATE VIEW v_gate_queries
+(
+    `event_id` String,
+    `query_hash` String,
+    `ts` DateTime64(3, 'UTC')
+)
+AS SELECT * REPLACE (lower(hex(query_hash)) AS query_hash)
+FROM gate_queries
+FINAL
+
 CREATE VIEW v_grading_jobs
 (
     `job_id` String,
@@ -368,6 +410,7 @@ CREATE VIEW v_grading_jobs
     `query` String,
     `query_hash` String,
     `segment` LowCardinality(String),
+    `index` LowCardinality(String),
     `ts` DateTime64(3, 'UTC'),
     `stratum` LowCardinality(String),
     `inclusion_probability` Float64,
@@ -380,14 +423,33 @@ SETTINGS do_not_merge_across_partitions_select_final = 0
 
 CREATE VIEW v_index_entries
 (
+    `index` LowCardinality(String),
     `index_version` LowCardinality(String),
     `chunk_id` String,
     `chunk_hash` String,
     `source` LowCardinality(String),
+    `deleted` Bool,
     `ts` DateTime64(3, 'UTC')
 )
 AS SELECT * REPLACE (lower(hex(chunk_hash)) AS chunk_hash)
 FROM index_entries
+FINAL
+
+CREATE VIEW v_indexes
+(
+    `index` LowCardinality(String),
+    `index_version` LowCardinality(String),
+    `ts` DateTime64(3, 'UTC'),
+    `complete` Bool,
+    `chunks` UInt32,
+    `embedding_model` LowCardinality(String),
+    `document_fingerprint` LowCardinality(String),
+    `prompt` String,
+    `max_seq_length` UInt32,
+    `extra` String
+)
+AS SELECT *
+FROM indexes
 FINAL
 
 CREATE VIEW v_ingest_ledger
@@ -427,6 +489,7 @@ CREATE VIEW v_labels
     `label_id` String,
     `job_id` String,
     `role` LowCardinality(String),
+    `source` LowCardinality(String),
     `query_id` String,
     `query` String,
     `query_hash` String,
@@ -525,6 +588,7 @@ CREATE VIEW v_retrievals
     `stage` LowCardinality(String),
     `retriever` LowCardinality(String),
     `embedding_model` LowCardinality(String),
+    `index` LowCardinality(String),
     `index_version` LowCardinality(String),
     `k` UInt32,
     `latency_ms` Float32,

@@ -17,14 +17,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 from clickhouse_connect.driver.client import Client
 from pydantic import BaseModel
-from tests.rigs.examples import HASH, TEXT, examples, query, retrieval
+from tests.rigs.examples import HASH, TEXT, examples, query, records_of, retrieval
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate, pending
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.inserts import ClickHouseInserts
-from ragwheel.schemas.events import MetricValue
+from ragwheel.schemas.events import IndexEvent, MetricValue
 from ragwheel.schemas.migrations import migrations, statements
 from ragwheel.schemas.settings import ClickHouseSettings
 from ragwheel.schemas.tables import (
@@ -54,6 +54,7 @@ DERIVED: dict[str, dict[str, str]] = {
     "feedback": {"extra": "String"},
     "chunks": {"chunk_hash": "FixedString(16)"},
     "index_entries": {"chunk_hash": "FixedString(16)"},
+    "indexes": {"extra": "String"},
     "grading_jobs": {"chunk_hashes": "Array(FixedString(16))"},
     "job_positions": {
         "origin": "String",
@@ -63,6 +64,11 @@ DERIVED: dict[str, dict[str, str]] = {
     },
     "models": {"extra": "String"},
     "model_metrics": {"event_id": "String", "model_id": "String", "ts": "DateTime64(3, 'UTC')"},
+    "gate_queries": {
+        "event_id": "String",
+        "query_hash": "FixedString(16)",
+        "ts": "DateTime64(3, 'UTC')",
+    },
     "ingest_ledger": {
         "origin": "String",
         "topic": "String",
@@ -83,13 +89,20 @@ COMPUTED = {"precedence", "landed_at"}
 HASHES = {"label_id", "job_id", "dead_letter_id", "query_hash", "chunk_hash"}
 #: Fields that a topic's tables hold under other names or not at all, and why.
 ELSEWHERE: dict[str, dict[str, str]] = {
-    "retrievals": {"candidates": "parallel arrays; texts in chunks"},
-    "chunks": {"event_id": "identity is the content", "content_hash": "chunk_hash"},
-    "grading": {"candidates": "chunk_hashes"},
-    "models": {"metrics": "model_metrics"},
+    "retrieval": {"candidates": "parallel arrays; texts in chunks"},
+    "chunk": {"event_id": "identity is the content", "content_hash": "chunk_hash"},
+    "index": {"event_id": "identity is the build"},
+    "job": {"candidates": "chunk_hashes"},
+    "model": {"metrics": "model_metrics", "gate_query_hashes": "gate_queries"},
 }
 #: Kept by the table in a form that a reader must know.
-ENCODED = {("queries", "attributes"): "String", ("feedback", "chunk_id"): "String"}
+ENCODED = {
+    ("queries", "attributes"): "String",
+    ("feedback", "chunk_id"): "String",
+    ("chunks", "text"): "String",
+}
+#: Tables of other records than the topic's own.
+_MODELS: dict[str, type[BaseModel]] = {"model_metrics": MetricValue, "indexes": IndexEvent}
 #: The envelope: the table says it all.
 ENVELOPE = {"event", "schema_version"}
 
@@ -144,8 +157,8 @@ def fits(annotation: Any, column: str) -> bool:
 
 def model_of(table: Table) -> type[BaseModel] | None:
     """The model whose fields the table's columns are; None where no record has them."""
-    if table.name == "model_metrics":
-        return MetricValue
+    if table.name in _MODELS:
+        return _MODELS[table.name]
     for name, tables in TABLES_OF_TOPIC.items():
         if table in tables and not (table.name == "chunks" and name == "retrievals"):
             return TOPICS[name].model
@@ -202,8 +215,9 @@ def test_every_column_is_a_field_of_the_record_with_a_fitting_type(
 @pytest.mark.parametrize("topic", list(TOPICS))
 def test_every_field_of_a_record_is_stored(topic: TopicName) -> None:
     stored = {column for table in TABLES_OF_TOPIC[topic] for column in table.columns}
-    unstored = set(TOPICS[topic].model.model_fields) - stored - ENVELOPE
-    assert unstored == set(ELSEWHERE.get(topic, {}))
+    for tag, model in TOPICS[topic].models.items():
+        unstored = set(model.model_fields) - stored - ENVELOPE
+        assert unstored == set(ELSEWHERE.get(tag, {}))
 
 
 def test_retention_of_the_registry_is_the_ttl_of_the_table(client: Client) -> None:
@@ -246,7 +260,8 @@ def test_a_record_of_each_topic_reads_back_as_it_was_inserted(
     client: Client, topic: TopicName
 ) -> None:
     inserts = inserts_into(client)
-    made = list(rows_of(examples()[topic], Position(topic, 3, 12, "o-1")))
+    at = Position(topic, 3, 12, "o-1")
+    made = [row for record in records_of(topic) for row in rows_of(record, at)]
     assert {table for table, _ in made} == set(TABLES_OF_TOPIC[topic]) - {UNFINISHED_LABELS}
     for number, (table, row) in enumerate(made):
         assert inserts.land(table, {Position(topic, 0, number): [row]}) == {}
@@ -309,7 +324,9 @@ def test_rows_of_one_identity_are_read_as_one_whatever_else_differs(
     dice = random.Random(f"identity of {topic}")
     record = examples()[topic]
     failed = {"status": "failed", "grade": None, "expected_grade": None, "reason": "no answer"}
-    records = [record, *([record.model_copy(update=failed)] if topic == "labels" else [])]
+    records = records_of(topic)
+    if topic == "labels":
+        records.append(record.model_copy(update=failed))
     inserts = inserts_into(client)
     for each in records:
         for table, row in rows_of(each, Position(topic, 0, 7, "o-1")):

@@ -158,6 +158,9 @@ def traffic_of_the_user() -> list[tuple[TopicName, Record]]:
         ]
         failed = {"status": "failed", "grade": None, "expected_grade": None, "reason": TEXT}
         found.append(("labels", label(query_id, text, hashes[0], 1, **failed)))
+        # What measured the grader is of this search as well, and of nobody else's.
+        decoy = {"role": "decoy", "label_id": identity.digest("decoy", query_id)}
+        found.append(("labels", label(query_id, text, "d" * 32, 1, **decoy)))
     return found
 
 
@@ -332,11 +335,13 @@ def test_a_forgotten_chunk_leaves_what_was_retrieved_with_it(rig: IntakeRig, by:
         event_id="f", query_id="q-1", ts=NOW, kind="cited", chunk_id="about-somebody"
     )
     labels = [label("q-1", "q", each, 1) for each in (secret, other)]
+    complete = IndexEvent(index_version="i-1", ts=NOW, complete=True, chunks=1)
     send(
         rig,
         [
             ("retrievals", retrieval("q-1", query="q", candidates=found)),
             ("chunks", chunk),
+            ("chunks", complete),
             ("feedback", cited),
             *(("labels", each) for each in labels),
         ],
@@ -363,6 +368,8 @@ def test_a_forgotten_chunk_leaves_what_was_retrieved_with_it(rig: IntakeRig, by:
         assert rig.rows(read) == [(["about-nobody"], [other], [2], [0.25], [False])]
         assert rig.rows("SELECT chunk_hash FROM v_labels") == [(other,)]
         assert rig.rows("SELECT chunk_hashes FROM v_grading_jobs") == [([other],)]
+        # The build that had it has as many as it declares, and is complete without it.
+        assert rig.rows("SELECT count(), countIf(deleted) FROM v_index_entries") == [(1, 1)]
         assert unaccounted(rig.settle()) == {}
         if not again:
             process.stop()

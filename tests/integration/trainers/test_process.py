@@ -24,10 +24,10 @@ from ragwheel.schemas.events import (
     ChunkEvent,
     GradingJob,
     JobCandidate,
+    JobRole,
     Label,
     ModelEvent,
     Record,
-    Role,
 )
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings, TrainerSettings
 from ragwheel.schemas.tables import rows_of
@@ -121,7 +121,7 @@ def traffic(world: World) -> list[Record]:
         ChunkEvent(chunk_id=each, text=text, ts=now, index_version="v1")
         for each, text in world.chunks.items()
     ]
-    role: Role = "label"
+    role: JobRole = "label"
     for question in world.questions:
         job = GradingJob(
             job_id=identity.job_id(question.query_hash, role), role=role,

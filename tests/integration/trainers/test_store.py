@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.rigs.examples import examples
@@ -12,10 +13,21 @@ from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
 from ragwheel.schemas import identity
 from ragwheel.schemas.errors import UnavailableError
-from ragwheel.schemas.events import ChunkEvent, GradingJob, JobCandidate, Label, ModelEvent, Record
+from ragwheel.schemas.events import (
+    Candidate,
+    ChunkEvent,
+    GradingJob,
+    IndexEvent,
+    JobCandidate,
+    Label,
+    ModelEvent,
+    Record,
+    RetrievalEvent,
+)
 from ragwheel.schemas.settings import ClickHouseSettings
 from ragwheel.schemas.tables import rows_of
 from ragwheel.schemas.topics import Position
+from ragwheel.trainers.data.records import Corpus, DeclaredIndex
 from ragwheel.trainers.data.store import WheelReader
 
 pytestmark = pytest.mark.integration
@@ -99,8 +111,10 @@ def test_an_empty_database_is_no_data(database_of_test: Database) -> None:
     store = database_of_test.store
     assert store.count_answered() == 0
     assert store.sampled_queries() == []
-    assert store.labels() == store.judge_grades() == []
-    assert store.corpus().chunk_hashes == ()
+    assert store.grades() == []
+    assert store.logged_rankings() == []
+    assert store.corpus() == Corpus((), ())
+    assert store.used_gate_queries() == {}
     assert store.judgments([identity.query_hash("anything")]) == []
 
 
@@ -135,7 +149,7 @@ def test_one_query_is_sampled_once_with_everything_that_was_shown(
     assert (found.query, found.query_id, found.segment) == ("a", "a at 5", "code")
     assert found.shown == tuple(sorted(chunk(each) for each in (1, 2, 3)))
     assert found.ts == NOW + timedelta(minutes=5)
-    assert found.inclusion_probability == 0.5
+    assert found.inclusion_probability == 0.75  # of two searches that are drawn with 0.5
 
 
 def test_a_query_whose_job_expired_is_known_by_its_labels(database_of_test: Database) -> None:
@@ -144,32 +158,223 @@ def test_a_query_whose_job_expired_is_known_by_its_labels(database_of_test: Data
     assert (found.query, found.shown) == ("a", tuple(sorted([chunk(1), chunk(2)])))
 
 
-def test_failed_pairs_have_no_grade_and_the_newest_grader_wins(database_of_test: Database) -> None:
+def test_every_grade_of_every_role_is_read_and_no_failure(database_of_test: Database) -> None:
     database_of_test.land(
         [
             label("a", 1, 0), label("a", 1, 3, grader="labeler@2", minute=3), label("a", 2, None),
-            label("a", 3, 1, role="judge", grader="judge@1"),
+            label("a", 3, 1, role="judge", grader="judge@1"), label("a", 4, 2, role="decoy"),
+            label("a", 1, 2, role="second"),
+            label("b", 1, 3, grader="person:x").model_copy(update={"source": "person"}),
         ]
     )  # fmt: skip
-    [found] = database_of_test.store.labels()
-    assert (found.chunk_hash, found.grade, found.grader_id) == (chunk(1), 3, "labeler@2")
-    [judged] = database_of_test.store.judge_grades()
-    assert (judged.chunk_hash, judged.grade) == (chunk(3), 1)
+    found = database_of_test.store.grades()
+    assert [(each.query_hash, each.chunk_hash) for each in found] == sorted(
+        (each.query_hash, each.chunk_hash) for each in found
+    )
+    shown = {
+        (each.chunk_hash, each.grade, each.role, each.grader_id, each.source) for each in found
+    }
+    assert shown == {
+        (chunk(1), 0, "label", "labeler@1", "llm"), (chunk(1), 3, "label", "labeler@2", "llm"),
+        (chunk(3), 1, "judge", "judge@1", "llm"), (chunk(4), 2, "decoy", "labeler@1", "llm"),
+        (chunk(1), 2, "second", "labeler@1", "llm"), (chunk(1), 3, "label", "person:x", "person"),
+    }  # fmt: skip
+    newest = max(found, key=lambda each: each.graded_at)
+    assert (newest.graded_at, newest.rubric_version) == (NOW + timedelta(minutes=3), "r1")
 
 
-def test_the_corpus_is_the_newest_index_sorted_by_hash(database_of_test: Database) -> None:
-    old = [
-        ChunkEvent(chunk_id=f"c{n}", text=f"text {n}", ts=NOW, index_version="v1") for n in (1, 2)
-    ]
-    later = NOW + timedelta(minutes=1)
-    new = [
-        ChunkEvent(chunk_id=f"c{n}", text=f"text {n}", ts=later, index_version="v2") for n in (2, 3)
-    ]
-    database_of_test.land([*old, *new, *new])
-    corpus = database_of_test.store.corpus()
-    assert corpus.index_version == "v2"
-    assert corpus.chunk_hashes == tuple(sorted([chunk(2), chunk(3)]))
-    assert [identity.content_hash(text) for text in corpus.texts] == list(corpus.chunk_hashes)
+def chunks(
+    numbers: Iterable[int], version: str, *, index: str = "docs", minute: int = 0, **said: Any
+) -> list[Record]:
+    return [
+        ChunkEvent(
+            chunk_id=f"c{number}", text=f"text {number}", ts=NOW + timedelta(minutes=minute),
+            index=index, index_version=version, **said,
+        )
+        for number in numbers
+    ]  # fmt: skip
+
+
+def declared(version: str, count: int, *, index: str = "docs", minute: int = 0) -> IndexEvent:
+    return IndexEvent(
+        index=index, index_version=version, ts=NOW + timedelta(minutes=minute), complete=True,
+        chunks=count, embedding_model="e5", document_fingerprint="f", prompt="passage: ",
+        max_seq_length=512,
+    )  # fmt: skip
+
+
+def search(
+    query: str, candidates: Iterable[int] = (1,), *, number: int = 0, minute: int = 0, **said: Any
+) -> RetrievalEvent:
+    return RetrievalEvent(
+        event_id=f"{query} {number} {minute}", query_id=f"{query}-{number}", query=query,
+        ts=NOW + timedelta(minutes=minute),
+        candidates=tuple(
+            Candidate(chunk_id=f"c{each}", rank=rank, score=1 / rank, text=f"text {each}")
+            for rank, each in enumerate(candidates, 1)
+        ),
+        **said,
+    )  # fmt: skip
+
+
+def contents(corpus: Corpus, index: str) -> tuple[str, set[str]]:
+    """Version and texts of an index."""
+    (of,) = (each for each in corpus.indexes if each.name == index)
+    assert list(corpus.chunk_hashes[of.start : of.stop]) == sorted(
+        corpus.chunk_hashes[of.start : of.stop]
+    )
+    return of.version, set(corpus.texts[of.start : of.stop])
+
+
+def texts(*numbers: int) -> set[str]:
+    return {f"text {each}" for each in numbers}
+
+
+def test_a_build_under_way_is_not_the_corpus_until_it_is_complete(
+    database_of_test: Database,
+) -> None:
+    store, land = database_of_test.store, database_of_test.land
+    land([*chunks([1, 2], "v1"), declared("v1", 2)])
+    land([*chunks([2, 3], "v2", minute=5), declared("v2", 3, minute=6)])
+    assert contents(store.corpus(), "docs") == ("v1", texts(1, 2))
+    land(chunks([4, 4], "v2", minute=7))
+    assert contents(store.corpus(), "docs") == ("v2", texts(2, 3, 4))
+    (of,) = store.corpus().indexes
+    assert (of.complete, of.declared) == (True, DeclaredIndex("e5", "f", "passage: ", 512))
+    land([declared("v1", 2, minute=9)])
+    assert contents(store.corpus(), "docs")[0] == "v1"
+
+
+def test_without_a_declaration_the_build_that_searches_name_is_the_corpus(
+    database_of_test: Database,
+) -> None:
+    store, land = database_of_test.store, database_of_test.land
+    land([*chunks([1, 2], "v1"), *chunks([3], "v2", minute=5)])
+    assert contents(store.corpus(), "docs") == ("v2", texts(3))
+    land([search(f"q{each}", index="docs", index_version="v1") for each in range(3)])
+    land([search("trial", index="docs", index_version="v2", minute=9)])
+    assert contents(store.corpus(), "docs") == ("v1", texts(1, 2))
+    (of,) = store.corpus().indexes
+    assert (of.complete, of.declared) == (False, None)
+
+
+def test_two_indexes_stay_side_by_side_with_their_labels(database_of_test: Database) -> None:
+    store, land = database_of_test.store, database_of_test.land
+    land([*chunks([1, 2], "v1", index="a"), *chunks([2, 3], "v9", index="b", minute=5)])
+    land([search("one", index="a", segment="left"), search("two", index="b", segment="right")])
+    land([label("one", 1, 3), label("two", 3, 3)])
+    corpus = store.corpus()
+    assert contents(corpus, "a") == ("v1", texts(1, 2))
+    assert contents(corpus, "b") == ("v9", texts(2, 3))
+    assert len(corpus.chunk_hashes) == 4  # a chunk of both has a row in each
+    assert corpus.row_of("left", chunk(3)) is corpus.row_of("right", chunk(1)) is None
+    for segment, number in (("left", 1), ("left", 2), ("right", 2), ("right", 3)):
+        row = corpus.row_of(segment, chunk(number))
+        assert row is not None
+        assert corpus.texts[row] == f"text {number}"
+    assert {each.chunk_hash for each in store.grades()} == {chunk(1), chunk(3)}
+
+
+def test_the_newest_content_of_a_chunk_wins_and_a_deleted_one_is_gone(
+    database_of_test: Database,
+) -> None:
+    store, land = database_of_test.store, database_of_test.land
+    land([*chunks([1, 2, 3], "v1"), declared("v1", 3), label("a", 2, 3)])
+    gone = ChunkEvent(
+        chunk_id="c1", ts=NOW + timedelta(minutes=1), index="docs", index_version="v1", deleted=True
+    )
+    land([gone, *chunks([3], "v1", minute=2, deleted=True)])
+    edited = {"chunk_id": "c2", "text": "another", "content_hash": ""}
+    [second] = chunks([2], "v1", minute=3)
+    land([ChunkEvent.model_validate(second.model_dump() | edited)])
+    assert contents(store.corpus(), "docs") == ("v1", {"another"})
+    assert store.corpus().indexes[0].complete  # what is deleted since is not missing
+    assert [each.chunk_hash for each in store.grades()] == [chunk(2)]  # of the old text
+    land(chunks([1], "v1", minute=4))
+    assert contents(store.corpus(), "docs") == ("v1", {"another", "text 1"})
+
+
+def test_an_index_whose_chunks_nobody_sends_is_what_was_retrieved_from_it(
+    database_of_test: Database,
+) -> None:
+    store, land = database_of_test.store, database_of_test.land
+    land([*chunks([1], "v1", index="sent"), search("q", [1], index="sent", segment="s")])
+    land([search("p", [5, 6], index="logged", segment="t"), search("r", [6, 7], segment="u")])
+    corpus = store.corpus()
+    assert contents(corpus, "sent") == ("v1", texts(1))
+    assert contents(corpus, "logged") == ("", texts(5, 6))
+    assert contents(corpus, "") == ("", texts(6, 7))
+    assert corpus.index_of_segment == {"s": "sent", "t": "logged", "u": ""}
+    assert corpus.slice_of("never seen").stop == 0
+
+
+def test_a_query_has_the_probability_that_any_of_its_searches_is_drawn(
+    database_of_test: Database,
+) -> None:
+    """T8: a segment at 2 % and one at 100 %; each query was searched several times."""
+    rare: dict[str, Any] = {"segment": "rare"}
+    sure: dict[str, Any] = {"segment": "sure"}
+
+    def drawn(query: str, number: int, segment: str, probability: float) -> GradingJob:
+        return job(query, [1]).model_copy(
+            update={
+                "job_id": identity.job_id(f"{query}-{number}", "label"), "segment": segment,
+                "query_id": f"{query}-{number}", "stratum": segment,
+                "inclusion_probability": probability,
+            }
+        )  # fmt: skip
+
+    database_of_test.land(
+        [
+            drawn("a", 0, "rare", 0.02), drawn("b", 0, "sure", 1.0), drawn("c", 0, "rare", 0.02),
+            # Two stages of one search are one; a search without results cannot be drawn.
+            *(search("a", number=each, minute=each, stage=stage, **rare)
+              for each in range(5) for stage in ("dense", "rerank")),
+            search("a", [], number=9, **rare), search("b", number=0, **sure),
+            search("c", number=0, **rare), search("c", number=1, segment="never drawn"),
+            search("c", number=2, service="ragwheel-grader-1", **rare),
+            search("never drawn", **rare),
+        ]
+    )  # fmt: skip
+    found = {each.query: each for each in database_of_test.store.sampled_queries()}
+    assert found.keys() == {"a", "b", "c"}
+    assert (found["a"].searches, found["b"].searches, found["c"].searches) == (5, 1, 2)
+    assert found["a"].inclusion_probability == pytest.approx(1 - 0.98**5)
+    assert found["b"].inclusion_probability == 1.0
+    assert found["c"].inclusion_probability == pytest.approx(0.02)
+    assert found["a"].first_ts == NOW
+    # Weighted, the rare segment has as many searches as it had; unweighted it vanishes.
+    assert 1 / found["c"].inclusion_probability == pytest.approx(50)
+
+
+def test_the_newest_ranking_of_each_stage_is_read_for_sampled_queries(
+    database_of_test: Database,
+) -> None:
+    of: dict[str, Any] = {
+        "index": "docs", "index_version": "v1", "embedding_model": "e5", "segment": "code",
+    }  # fmt: skip
+    database_of_test.land(
+        [
+            job("a", [1]), search("a", [2], **of), search("a", [3, 1], minute=4, **of),
+            search("a", [], minute=2, stage="rerank", **of), search("b", [1], **of),
+        ]
+    )  # fmt: skip
+    dense, rerank = database_of_test.store.logged_rankings()
+    assert (dense.stage, rerank.stage, rerank.chunk_hashes) == ("dense", "rerank", ())
+    assert dense.chunk_hashes == (chunk(3), chunk(1))
+    assert dense.scores == (1.0, 0.5)
+    assert (dense.index, dense.index_version, dense.embedding_model) == ("docs", "v1", "e5")
+    assert (dense.segment, dense.ts) == ("code", NOW + timedelta(minutes=4))
+
+
+def test_gate_queries_count_once_per_verdict(database_of_test: Database) -> None:
+    event = examples()["models"]
+    assert isinstance(event, ModelEvent)
+    other = {"event_id": "e" * 32, "gate_query_hashes": (*event.gate_query_hashes, "f" * 32)}
+    database_of_test.land([event, event, event.model_copy(update=other)])
+    assert database_of_test.store.used_gate_queries() == {
+        event.gate_query_hashes[0]: 2, "f" * 32: 1,
+    }  # fmt: skip
 
 
 def test_judgments_are_read_for_many_queries_with_every_status(database_of_test: Database) -> None:

@@ -151,8 +151,8 @@ def test_whatever_is_passed_nothing_raises_and_what_is_sent_will_land(
     fields = {
         "query": ("query_id", "segment", "user", "session", "attributes", "ts", "event_id",
                   "extra"),
-        "retrieval": ("segment", "stage", "retriever", "embedding_model", "index_version", "k",
-                      "latency_ms", "used", "ts", "event_id", "extra"),
+        "retrieval": ("segment", "stage", "retriever", "embedding_model", "index",
+                      "index_version", "k", "latency_ms", "used", "ts", "event_id", "extra"),
         "feedback": ("chunk_id", "value", "segment", "ts", "event_id", "extra"),
     }  # fmt: skip
 
@@ -172,6 +172,8 @@ def test_whatever_is_passed_nothing_raises_and_what_is_sent_will_land(
             client.emit_feedback(odd(0.3, "q"), odd(0.3, "clicked"), **more)
         elif kind == "chunks":
             client.emit_chunks([rng.choice(_ODD), ("c-1", odd(0.5, "text"))])
+            client.emit_deleted_chunks([rng.choice(_ODD)], index=odd(0.2, "docs"))
+            client.emit_index(odd(0.5, "7"), chunks=odd(0.5, 3), prompt=odd(0.5, ""))
     total = client.stats().total
     assert total.queued == len(producer.sent)
     assert total.queued > 300

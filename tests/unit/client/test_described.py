@@ -100,7 +100,7 @@ def test_a_misspelt_name_and_a_wrong_type_are_refused_here_and_by_mypy(
     client.feedback("q", "cited", ts="today")  # type: ignore[arg-type]
     assert client.stats().topics["queries"] == TopicStats(queued=1, invalid=2)
     assert client.stats().topics["feedback"] == TopicStats(invalid=2)
-    assert "'retreiver' is unknown; one of embedding_model, index_version, k" in caplog.text
+    assert "'retreiver' is unknown; one of embedding_model, index, index_version, k" in caplog.text
     assert "'segmnt' is unknown; one of event_id, extra, segment, ts" in caplog.text
 
 

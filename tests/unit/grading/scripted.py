@@ -12,7 +12,7 @@ from ragwheel.grading.asking.prompt import Prompt
 from ragwheel.grading.endpoint.calls import CallOutcome, Clock, Completion
 from ragwheel.grading.endpoint.retry import GiveUp
 from ragwheel.schemas import identity
-from ragwheel.schemas.events import Grade, GradingJob, JobCandidate
+from ragwheel.schemas.events import GradeValue, GradingJob, JobCandidate
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 Reaction = Callable[[Prompt], Completion | GiveUp]
@@ -108,13 +108,13 @@ class MemoryStore:
     """A `LabelStore` of two dictionaries."""
 
     def __init__(
-        self, grades: Mapping[str, Grade] | None = None, texts: Mapping[str, str] | None = None
+        self, grades: Mapping[str, GradeValue] | None = None, texts: Mapping[str, str] | None = None
     ) -> None:
         """Holds what it is given; mutable by its owner."""
-        self.grades: dict[str, Grade] = dict(grades or {})
+        self.grades: dict[str, GradeValue] = dict(grades or {})
         self.chunks: dict[str, str] = dict(texts or {})
 
-    async def graded(self, query_hash: str, label_ids: Collection[str]) -> Mapping[str, Grade]:
+    async def graded(self, query_hash: str, label_ids: Collection[str]) -> Mapping[str, GradeValue]:
         """Grades of those labels that are held."""
         return {each: self.grades[each] for each in label_ids if each in self.grades}
 

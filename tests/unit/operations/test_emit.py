@@ -148,13 +148,13 @@ def test_every_example_of_the_page_is_an_event_that_emit_sends(
     Path("examples.jsonl").write_text(EXAMPLES, encoding="utf-8")
     assert main(["emit", "--dry-run", "--backfill", "--file", "examples.jsonl"]) == 0
     assert capsys.readouterr().out == (
-        "10 valid (2 chunks, 3 feedback, 2 queries, 3 retrievals), 0 invalid\n"
+        "13 valid (5 chunks, 3 feedback, 2 queries, 3 retrievals), 0 invalid\n"
     )
 
 
-@pytest.mark.parametrize("tag", ["query", "retrieval", "feedback", "chunk"])
+@pytest.mark.parametrize("tag", ["query", "retrieval", "feedback", "chunk", "index"])
 def test_the_page_has_every_field_of_an_event_in_its_table_and_an_example(tag: str) -> None:
-    model = TOPICS[TOPIC_OF_EVENT[tag]].model
+    model = TOPICS[TOPIC_OF_EVENT[tag]].models[tag]
     (section,) = (part for part in PAGE.split("\n## ") if f'{{"event": "{tag}"' in part)
     fields = set(model.model_fields) - {"event"}
     if tag == "retrieval":

@@ -11,7 +11,10 @@ from ragwheel.schemas.tables import ALL_TABLES, TABLES_OF_TOPIC
 from ragwheel.schemas.topics import DAY_S, TOPICS
 
 #: No text of traffic or corpus: ids, figures, offsets, hashes, verdicts.
-WITHOUT_TEXTS = {"index_entries", "models", "model_metrics", "accounts_state", "forgotten"}
+WITHOUT_TEXTS = {
+    "index_entries", "indexes", "models", "model_metrics", "gate_queries", "accounts_state",
+    "forgotten",
+}  # fmt: skip
 
 
 def ttl_days() -> dict[str, int]:

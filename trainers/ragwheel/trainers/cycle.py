@@ -23,7 +23,7 @@ from ragwheel.schemas.errors import TerminalError
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.data.examples import Snapshot, build_snapshot, leaks
-from ragwheel.trainers.data.records import Corpus, SampledQuery
+from ragwheel.trainers.data.records import Corpus, Grade, SampledQuery
 from ragwheel.trainers.data.split import draw_order
 from ragwheel.trainers.data.store import WheelStore
 from ragwheel.trainers.lanes import query_side
@@ -196,7 +196,8 @@ def _read(store: WheelStore, settings: TrainerSettings) -> tuple[Corpus, Snapsho
         raise NotEnoughDataError(
             "no chunk is known: send the corpus as ChunkEvents, or candidates with their text"
         )
-    pairs, judged = store.labels(), store.judge_grades()
+    grades = store.grades()
+    pairs, judged = _newest(grades, "label"), _newest(grades, "judge")
     snapshot = build_snapshot(
         store.sampled_queries(), pairs,
         gate_share=settings.gate_share, known_chunks=corpus.chunk_hashes, judged=judged,
@@ -210,6 +211,13 @@ def _read(store: WheelStore, settings: TrainerSettings) -> tuple[Corpus, Snapsho
     if found := leaks(snapshot, [*pairs, *judged]):
         raise LeakError(f"{len(found)} leaks from the held-out queries, first: {found[0]}")
     return corpus, snapshot
+
+
+def _newest(grades: Sequence[Grade], role: str) -> list[Grade]:
+    """One grade per (query, chunk): the newest where graders differ."""
+    of_role = (each for each in grades if each.role == role)
+    by_pair = {(each.query_hash, each.chunk_hash): each for each in of_role}
+    return list(by_pair.values())
 
 
 def _embed(parts: Parts, encoder: TextEncoder, corpus: Corpus) -> Vectors:

@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS retrievals
     stage LowCardinality(String),
     retriever LowCardinality(String),
     embedding_model LowCardinality(String),
+    `index` LowCardinality(String),
     index_version LowCardinality(String),
     k UInt32,
     latency_ms Float32,
@@ -100,15 +101,37 @@ SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS index_entries
 (
+    `index` LowCardinality(String),
     index_version LowCardinality(String),
     chunk_id String,
     chunk_hash FixedString(16),
     source LowCardinality(String),
+    -- The chunk is in the index no more. The row stays: a build is complete when as many chunks have
+    -- come as it declares, whatever became of them since.
+    deleted Bool,
     ts DateTime64(3, 'UTC')
 )
 -- The newest content of a chunk id wins.
 ENGINE = ReplacingMergeTree(ts)
-ORDER BY (index_version, chunk_id)
+ORDER BY (`index`, index_version, chunk_id)
+SETTINGS non_replicated_deduplication_window = 1000;
+
+-- What was said of each build of each index.
+CREATE TABLE IF NOT EXISTS indexes
+(
+    `index` LowCardinality(String),
+    index_version LowCardinality(String),
+    ts DateTime64(3, 'UTC'),
+    complete Bool,
+    chunks UInt32,
+    embedding_model LowCardinality(String),
+    document_fingerprint LowCardinality(String),
+    prompt String,
+    max_seq_length UInt32,
+    extra String
+)
+ENGINE = ReplacingMergeTree(ts)
+ORDER BY (`index`, index_version)
 SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS grading_jobs
@@ -119,6 +142,7 @@ CREATE TABLE IF NOT EXISTS grading_jobs
     query String CODEC(ZSTD(1)),
     query_hash FixedString(16),
     segment LowCardinality(String),
+    `index` LowCardinality(String),
     ts DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
     stratum LowCardinality(String),
     inclusion_probability Float64,
@@ -156,6 +180,7 @@ CREATE TABLE IF NOT EXISTS labels
     label_id FixedString(16),
     job_id FixedString(16),
     role LowCardinality(String),
+    source LowCardinality(String),
     query_id String,
     query String CODEC(ZSTD(1)),
     query_hash FixedString(16),
@@ -250,6 +275,17 @@ CREATE TABLE IF NOT EXISTS model_metrics
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (event_id, metric, k, segment, system)
+SETTINGS non_replicated_deduplication_window = 1000;
+
+-- Which held-out queries a verdict looked at.
+CREATE TABLE IF NOT EXISTS gate_queries
+(
+    event_id String,
+    query_hash FixedString(16),
+    ts DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (event_id, query_hash)
 SETTINGS non_replicated_deduplication_window = 1000;
 
 CREATE TABLE IF NOT EXISTS dead_letters
@@ -349,6 +385,8 @@ CREATE VIEW IF NOT EXISTS v_index_entries AS
 SELECT * REPLACE (lower(hex(chunk_hash)) AS chunk_hash)
 FROM index_entries FINAL;
 
+CREATE VIEW IF NOT EXISTS v_indexes AS SELECT * FROM indexes FINAL;
+
 CREATE VIEW IF NOT EXISTS v_grading_jobs AS
 SELECT * REPLACE (
     lower(hex(job_id)) AS job_id,
@@ -384,6 +422,10 @@ FROM unfinished_labels FINAL;
 CREATE VIEW IF NOT EXISTS v_models AS SELECT * FROM models FINAL;
 
 CREATE VIEW IF NOT EXISTS v_model_metrics AS SELECT * FROM model_metrics FINAL;
+
+CREATE VIEW IF NOT EXISTS v_gate_queries AS
+SELECT * REPLACE (lower(hex(query_hash)) AS query_hash)
+FROM gate_queries FINAL;
 
 CREATE VIEW IF NOT EXISTS v_dead_letters AS
 SELECT * REPLACE (lower(hex(dead_letter_id)) AS dead_letter_id)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ragwheel.grading.asking.rubric import GRADES
-from ragwheel.schemas.events import Grade
+from ragwheel.schemas.events import GradeValue
 
 #: Longer answers are runaway output, characters. 200 ids need about 8,000.
 MAX_ANSWER_CHARS = 65_536
@@ -57,7 +57,7 @@ class Answer:
         invented: entries that name no asked id.
     """
 
-    grades: dict[str, Grade] = field(default_factory=dict)
+    grades: dict[str, GradeValue] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
     invented: int = 0
 
@@ -91,7 +91,7 @@ def _read(entries: list[Any], asked: Collection[str]) -> Answer:
         for entry in entries
         if isinstance(entry, dict) and isinstance(entry.get("id"), str)
     )
-    grades: dict[str, Grade] = {}
+    grades: dict[str, GradeValue] = {}
     rejected: dict[str, str] = {}
     for entry in entries:
         opaque = entry.get("id") if isinstance(entry, dict) else None

@@ -17,10 +17,10 @@ import orjson
 
 from ragwheel.schemas import identity
 from ragwheel.schemas.errors import ConfigError
-from ragwheel.schemas.events import Grade
+from ragwheel.schemas.events import GradeValue
 
 #: The scale: 0 does not help … 3 is what was asked for.
-GRADES: tuple[Grade, ...] = (0, 1, 2, 3)
+GRADES: tuple[GradeValue, ...] = (0, 1, 2, 3)
 #: In `segments`: every segment that no other rubric claims.
 ANY_SEGMENT = "*"
 _FIELDS = {"name", "segments", "task", "grades", "examples"}
@@ -32,7 +32,7 @@ class RubricExample:
 
     query: str
     passage: str
-    grade: Grade
+    grade: GradeValue
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from tests.rigs.trainer_world import NOON
+from tests.rigs.trainer_world import NOON, graded
 
 from ragwheel.schemas import identity
 from ragwheel.trainers.data.examples import Snapshot, build_snapshot, leaks
-from ragwheel.trainers.data.records import GradedPair, SampledQuery
+from ragwheel.trainers.data.records import Grade, SampledQuery
 from ragwheel.trainers.data.split import draw_order, part_of
 
 SHARE = 0.25
@@ -17,7 +17,16 @@ SHARE = 0.25
 
 def query(text: str, shown: Sequence[str] = ()) -> SampledQuery:
     return SampledQuery(
-        identity.query_hash(text), text, f"id of {text}", "default", NOON, "all", 0.5, tuple(shown)
+        identity.query_hash(text),
+        text,
+        f"id of {text}",
+        "default",
+        NOON,
+        "all",
+        0.5,
+        1,
+        tuple(shown),
+        NOON,
     )
 
 
@@ -32,14 +41,14 @@ def queries_of(part: str, count: int) -> list[SampledQuery]:
     return found
 
 
-def pair(of: SampledQuery, chunk: str, grade: int) -> GradedPair:
-    return GradedPair(of.query_hash, chunk, grade, "labeler")
+def pair(of: SampledQuery, chunk: str, grade: int) -> Grade:
+    return graded(of.query_hash, chunk, grade, "labeler")
 
 
 def snapshot(
     queries: Sequence[SampledQuery],
-    pairs: Sequence[GradedPair],
-    judged: Sequence[GradedPair] = (),
+    pairs: Sequence[Grade],
+    judged: Sequence[Grade] = (),
     known: Sequence[str] = ("c0", "c1", "c2", "c3"),
 ) -> Snapshot:
     return build_snapshot(queries, pairs, gate_share=SHARE, known_chunks=known, judged=judged)
@@ -88,7 +97,9 @@ def test_an_answer_of_a_held_out_query_is_never_a_training_positive(part: str) -
 def test_what_the_judge_found_relevant_is_held_out_too() -> None:
     [train], [gate] = queries_of("train", 1), queries_of("gate", 1)
     found = snapshot(
-        [train, gate], [pair(train, "c0", 3)], judged=[GradedPair(gate.query_hash, "c0", 3, "j")]
+        [train, gate],
+        [pair(train, "c0", 3)],
+        judged=[graded(gate.query_hash, "c0", 3, "j", "judge")],
     )
     assert found.train == ()
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
 from ragwheel.schemas import identity
-from ragwheel.trainers.data.records import GradedPair, SampledQuery
+from ragwheel.trainers.data.records import Grade, SampledQuery
 from ragwheel.trainers.data.split import Part, part_of
 
 
@@ -88,11 +88,11 @@ class Snapshot:
 
 def build_snapshot(
     queries: Sequence[SampledQuery],
-    pairs: Sequence[GradedPair],
+    pairs: Sequence[Grade],
     *,
     gate_share: float,
     known_chunks: Iterable[str],
-    judged: Sequence[GradedPair] = (),
+    judged: Sequence[Grade] = (),
 ) -> Snapshot:
     """Split the queries and turn their grades into examples.
 
@@ -139,7 +139,7 @@ def build_snapshot(
     return Snapshot(snapshot_id, train, dev, tuple(parts["gate"]), card)
 
 
-def leaks(snapshot: Snapshot, pairs: Iterable[GradedPair]) -> list[str]:
+def leaks(snapshot: Snapshot, pairs: Iterable[Grade]) -> list[str]:
     """What of the held-out part can be seen in the training part; empty when all is well.
 
     Args:

@@ -1,11 +1,15 @@
-"""What the trainer reads: plain values, one per row that matters."""
+"""What the trainer reads: plain values, one per row that matters. All times are UTC."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+
+from ragwheel.schemas.events import LabelSource, Role
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +17,14 @@ class SampledQuery:
     """A query that the sampler drew, whatever was graded of it; one per query hash.
 
     Attributes:
-        query_id: of one of its searches; the newest.
-        ts: time of that search, UTC.
+        query_id: of one of its sampled searches; the newest.
+        segment, ts, stratum: of that search.
+        inclusion_probability: of the distinct query: that at least one of its searches is drawn,
+            1 - Π(1 - p) over all of them, those that were not drawn included (Horvitz and Thompson
+            1952 ask for the unit's own probability; searches are drawn independently by their id).
+        searches: how often it was searched, distinct query ids.
+        shown: hashes of all chunks that were logged for it, sorted.
+        first_ts: of its first search.
     """
 
     query_hash: str
@@ -24,18 +34,27 @@ class SampledQuery:
     ts: datetime
     stratum: str
     inclusion_probability: float
+    searches: int
     shown: tuple[str, ...]
-    """Hashes of all chunks that were logged for it, sorted."""
+    first_ts: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class GradedPair:
-    """One grade: never a failure, which has none."""
+class Grade:
+    """One graded row: never a failure, which has none. A pair may have many.
+
+    Attributes:
+        role: `decoy` and `second` grades measure the grader; neither is evidence of a first look.
+    """
 
     query_hash: str
     chunk_hash: str
     grade: int
+    role: Role
     grader_id: str
+    rubric_version: str
+    source: LabelSource
+    graded_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +70,17 @@ class Judgment:
     status: str
     grade: int | None
     grader_id: str
+    rubric_version: str = ""
+    graded_at: datetime = _LONG_AGO
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedRanking:
-    """What one stage of the service returned for a query, best first: the newest of each."""
+    """What one stage of production last returned for a query, best first; possibly nothing.
+
+    Attributes:
+        scores: as production had them, aligned with `chunk_hashes`.
+    """
 
     query_hash: str
     segment: str
@@ -69,49 +94,71 @@ class LoggedRanking:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredIndex:
+    """What a service says of a build of an index; empty or 0 where it does not say."""
+
+    embedding_model: str
+    document_fingerprint: str
+    prompt: str
+    max_seq_length: int
+
+
+@dataclass(frozen=True, slots=True)
 class IndexSlice:
-    """One index within the corpus: rows `start` to `stop`.
+    """The rows of a corpus that are one index.
 
     Attributes:
-        declared: what the index says of itself; None if it said nothing.
+        version: the build; empty where services send no chunks, and the index is what was
+            retrieved from it.
+        start, stop: rows, as in a Python slice.
+        complete: as many chunks landed as the service declared. Otherwise nobody knows.
+        declared: None where nothing was said of this build.
     """
 
     name: str
     version: str
     start: int
     stop: int
-    complete: bool = True
-    declared: Mapping[str, object] | None = None
+    complete: bool = False
+    declared: DeclaredIndex | None = None
+
+
+_NO_INDEX = IndexSlice("", "", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """All indexes: what systems rank. Rows are sorted by (index, hash).
+    """Every index, one after the other: a query is ranked over the rows of its own.
 
     Attributes:
-        chunk_hashes: content hashes, aligned with `texts`.
-        index_version: newest version of the index; empty when services send only candidates, and
-            the corpus is therefore everything that was ever retrieved.
-        indexes: without any, the whole corpus is one.
+        chunk_hashes: content hashes; sorted within an index, where each stands once.
+        texts: aligned with them.
+        indexes: cover all rows in their order; left out, all rows are one index.
+        index_of_segment: name of the index that a segment searches.
     """
 
     chunk_hashes: tuple[str, ...]
     texts: tuple[str, ...]
-    index_version: str = ""
     indexes: tuple[IndexSlice, ...] = ()
     index_of_segment: Mapping[str, str] = field(default_factory=dict)
 
-    def slice_of(self, segment: str) -> IndexSlice | None:
-        """The index that queries of the segment search; None when it has none."""
-        if not self.indexes:
-            return IndexSlice("", self.index_version, 0, len(self.chunk_hashes))
+    def __post_init__(self) -> None:
+        if not self.indexes and self.chunk_hashes:
+            object.__setattr__(self, "indexes", (IndexSlice("", "", 0, len(self.chunk_hashes)),))
+
+    def slice_of(self, segment: str) -> IndexSlice:
+        """The index of a segment.
+
+        Of a segment that nobody saw searching it is the only index there is; where there are
+        several it has no rows.
+        """
         name = self.index_of_segment.get(segment)
-        return next((each for each in self.indexes if each.name == name), None)
+        if name is None and len(self.indexes) == 1:
+            return self.indexes[0]
+        return next((each for each in self.indexes if each.name == name), _NO_INDEX)
 
     def row_of(self, segment: str, chunk_hash: str) -> int | None:
-        """Row of a chunk in the index of the segment; None when it is not there."""
-        span = self.slice_of(segment)
-        if span is None:
-            return None
-        row = bisect_left(self.chunk_hashes, chunk_hash, span.start, span.stop)
-        return row if row < span.stop and self.chunk_hashes[row] == chunk_hash else None
+        """Row of a chunk in the index of a segment; None where it is not in it."""
+        of = self.slice_of(segment)
+        row = bisect_left(self.chunk_hashes, chunk_hash, of.start, of.stop)
+        return row if row < of.stop and self.chunk_hashes[row] == chunk_hash else None

@@ -1,9 +1,13 @@
-"""Reading ClickHouse through the deduplicating views: the queries of `sql`, with bound values."""
+"""Reading ClickHouse through the deduplicating views: the queries of `sql`, with bound values.
+
+Large answers are read in blocks of columns, never row by row: a million labels take seconds.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +15,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ragwheel.measuring.intervals import Interval
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
 from ragwheel.schemas.errors import UnavailableError
-from ragwheel.trainers.data.records import Corpus, GradedPair, Judgment, SampledQuery
+from ragwheel.schemas.identity import GRADER_SERVICE
+from ragwheel.trainers.data.indexes import (
+    Build,
+    Declaration,
+    Named,
+    corpus_builds,
+    index_of_segments,
+)
+from ragwheel.trainers.data.records import (
+    Corpus,
+    DeclaredIndex,
+    Grade,
+    IndexSlice,
+    Judgment,
+    LoggedRanking,
+    SampledQuery,
+)
 from ragwheel.trainers.proof.evaluation import Figure
 
 if TYPE_CHECKING:
@@ -21,6 +41,8 @@ _SQL = resources.files("ragwheel.trainers.data") / "sql"
 #: Query hashes bound into one statement: they travel in the URL, about 41 bytes each, and proxies
 #: cut request lines at 8 KiB.
 _HASHES_AT_ONCE = 150
+#: Retrievals of a segment that say which index it searches, and which build of it.
+_NEWEST = 100
 #: UNKNOWN_TABLE and UNKNOWN_DATABASE: they went away.
 _TABLE_IS_MISSING = re.compile(r"\bcode:? (60|81)\b", re.IGNORECASE)
 
@@ -34,20 +56,23 @@ class WheelStore(Protocol):
     def sampled_queries(self) -> list[SampledQuery]:
         """Queries that were sampled for labels, one per hash, in order of their hash."""
 
-    def labels(self) -> list[GradedPair]:
-        """Grades for training, one per (query, chunk): the newest where graders differ."""
+    def grades(self) -> list[Grade]:
+        """Every graded row of every role, in order of query, chunk and time."""
 
-    def judge_grades(self) -> list[GradedPair]:
-        """All grades that judges ever gave."""
+    def logged_rankings(self) -> list[LoggedRanking]:
+        """What production returned for sampled queries, the newest of each query and stage."""
 
     def corpus(self) -> Corpus:
-        """The newest index, or everything that was retrieved where services sent no index."""
+        """All indexes with the build that is searched, or with what was retrieved from them."""
 
     def judgments(self, query_hashes: Sequence[str]) -> list[Judgment]:
         """What judges said so far about these queries, by any grader and with any status."""
 
     def last_figures(self) -> list[Figure]:
         """What the last gate measured; empty before the first."""
+
+    def used_gate_queries(self) -> dict[str, int]:
+        """How many verdicts looked at a held-out query, by its hash; only those that any did."""
 
 
 class WheelReader:
@@ -62,45 +87,88 @@ class WheelReader:
 
     def count_answered(self) -> int:
         """Distinct queries with at least one relevant label."""
-        rows = self._rows("count_answered", relevant=RELEVANT_GRADE)
-        return int(rows[0][0])
+        return int(self._rows("count_answered", relevant=RELEVANT_GRADE)[0][0])
 
     def sampled_queries(self) -> list[SampledQuery]:
         """Queries that were sampled for labels, one per hash, in order of their hash."""
         return [
             SampledQuery(
-                row[0], row[1], row[2], row[3], _utc(row[4]), row[5], row[6], tuple(row[7])
+                query_hash, query, query_id, segment, _utc(ts), stratum, probability, searches,
+                tuple(shown), _utc(first_ts),
             )
-            for row in self._rows("sampled_queries")
+            for query_hash, query, query_id, segment, ts, stratum, probability, searches, shown,
+            first_ts in self._blocks("sampled_queries", grader=GRADER_SERVICE)
+        ]  # fmt: skip
+
+    def grades(self) -> list[Grade]:
+        """Every graded row of every role, in order of query, chunk and time."""
+        return [
+            Grade(query, chunk, grade, role, grader, rubric, source, _utc(graded_at))
+            for query, chunk, grade, role, grader, rubric, source, graded_at in (
+                self._blocks("grades")
+            )
         ]
 
-    def labels(self) -> list[GradedPair]:
-        """Grades for training, one per (query, chunk): the newest where graders differ."""
-        return self._grades("label")
-
-    def judge_grades(self) -> list[GradedPair]:
-        """All grades that judges ever gave, the newest per pair."""
-        return self._grades("judge")
+    def logged_rankings(self) -> list[LoggedRanking]:
+        """What production returned for sampled queries, the newest of each query and stage."""
+        return [
+            LoggedRanking(
+                query_hash, segment, stage, index, version, model, tuple(hashes), tuple(scores),
+                _utc(ts),
+            )
+            for query_hash, segment, stage, index, version, model, hashes, scores, ts in (
+                self._blocks("logged_rankings", grader=GRADER_SERVICE)
+            )
+        ]  # fmt: skip
 
     def corpus(self) -> Corpus:
-        """The newest index, or everything that was retrieved where services sent no index."""
-        if newest := self._rows("newest_index"):
-            version = str(newest[0][0])
-            rows = self._rows("corpus_of_index", version=version)
-        else:
-            version = ""
-            rows = self._rows("corpus_of_all")
-        return Corpus(tuple(row[0] for row in rows), tuple(row[1] for row in rows), version)
+        """All indexes with the build that is searched, or with what was retrieved from them.
+
+        `indexes` has the rule by which the build is chosen.
+        """
+        named = [
+            Named(segment, index, version, int(count), _utc(newest))
+            for segment, index, version, count, newest in self._rows(
+                "named_indexes", newest=_NEWEST
+            )
+        ]
+        of_segment = index_of_segments(named)
+        builds = corpus_builds(self._builds(), named)
+        hashes: list[str] = []
+        texts: list[str] = []
+        slices = []
+        for name in sorted({*builds, *of_segment.values()}):
+            build = builds.get(name)
+            rows = (
+                self._blocks("corpus_of_index", name=name, version=build.version)
+                if build
+                else self._blocks("corpus_of_retrieved", name=name)
+            )
+            start = len(hashes)
+            for chunk_hash, text in rows:
+                hashes.append(chunk_hash)
+                texts.append(text)
+            slices.append(
+                IndexSlice(
+                    name,
+                    build.version if build else "",
+                    start,
+                    len(hashes),
+                    complete=build is not None and build.complete,
+                    declared=build.said.about if build and build.said else None,
+                )
+            )
+        return Corpus(tuple(hashes), tuple(texts), tuple(slices), of_segment)
 
     def judgments(self, query_hashes: Sequence[str]) -> list[Judgment]:
         """What judges said so far about these queries, by any grader and with any status."""
-        found: list[Judgment] = []
-        for start in range(0, len(query_hashes), _HASHES_AT_ONCE):
-            rows = self._rows(
+        return [
+            Judgment(query_hash, chunk_hash, status, grade, grader_id, rubric_version, _utc(at))
+            for start in range(0, len(query_hashes), _HASHES_AT_ONCE)
+            for query_hash, chunk_hash, status, grade, grader_id, rubric_version, at in self._rows(
                 "judgments", hashes=list(query_hashes[start : start + _HASHES_AT_ONCE])
             )
-            found += [Judgment(*row) for row in rows]
-        return found
+        ]
 
     def last_figures(self) -> list[Figure]:
         """What the last gate measured; empty before the first."""
@@ -109,25 +177,53 @@ class WheelReader:
             for metric, k, segment, system, value, low, high, queries in self._rows("last_figures")
         ]
 
-    def _grades(self, role: str) -> list[GradedPair]:
-        rows = self._rows("grades", role=role)
-        return [GradedPair(row[0], row[1], int(row[2]), row[3]) for row in rows]
+    def used_gate_queries(self) -> dict[str, int]:
+        """How many verdicts looked at a held-out query, by its hash; only those that any did."""
+        return {row[0]: int(row[1]) for row in self._rows("used_gate_queries")}
+
+    def _builds(self) -> Iterator[Build]:
+        said = {
+            (index, version): Declaration(
+                _utc(ts), complete, int(chunks), DeclaredIndex(model, fingerprint, prompt, length)
+            )
+            for index, version, ts, complete, chunks, model, fingerprint, prompt, length in (
+                self._rows("declarations")
+            )
+        }
+        for index, version, came, newest in self._rows("index_builds"):
+            yield Build(index, version, int(came), _utc(newest), said.get((index, version)))
 
     def _rows(self, query: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        """Rows of the query in `sql/<query>.sql`."""
-        from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
+        """All rows of the query in `sql/<query>.sql`."""
+        return list(self._blocks(query, **parameters))
 
+    def _blocks(self, query: str, **parameters: Any) -> Iterator[Sequence[Any]]:
+        """The same one after the other, in memory by blocks of columns."""
         sql = _SQL.joinpath(f"{query}.sql").read_text("utf-8")
-        try:
-            result = self._client.query(sql, parameters=parameters)
-        except DatabaseError as error:
-            if not isinstance(error, OperationalError) and not _TABLE_IS_MISSING.search(str(error)):
-                raise
-            raise UnavailableError(
-                f"ClickHouse cannot be read ({str(error).strip()[:200]}): check that it runs and "
-                "RAGWHEEL_CLICKHOUSE_URL; `ragwheel migrate` makes the tables"
-            ) from None
-        return result.result_rows
+        with (
+            _answering(),
+            self._client.query_column_block_stream(sql, parameters=parameters) as blocks,
+        ):
+            for columns in blocks:
+                yield from zip(*columns, strict=True)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except (DatabaseError, HTTPError) as error:
+        said = str(error)
+        refused = isinstance(error, DatabaseError) and not isinstance(error, OperationalError)
+        if refused and not _TABLE_IS_MISSING.search(said):
+            raise
+        raise UnavailableError(
+            f"ClickHouse cannot be read ({said.strip()[:200]}): check that it runs and "
+            "RAGWHEEL_CLICKHOUSE_URL; `ragwheel migrate` makes the tables"
+        ) from None
 
 
 def _utc(value: datetime) -> datetime:

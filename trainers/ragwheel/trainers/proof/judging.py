@@ -75,6 +75,7 @@ def judge_jobs(
                     query=query.query,
                     query_hash=query.query_hash,
                     segment=query.segment,
+                    index=corpus.slice_of(query.segment).name,
                     ts=query.ts,
                     stratum=GATE_STRATUM,
                     inclusion_probability=1.0,

@@ -90,7 +90,7 @@ def rank_by_index(
     of_span: dict[tuple[int, int], list[int]] = {}
     for position, query in enumerate(queries):
         span = corpus.slice_of(query.segment)
-        if span is not None and span.stop > span.start:
+        if span.stop > span.start:
             of_span.setdefault((span.start, span.stop), []).append(position)
     for (start, stop), members in sorted(of_span.items()):
         chosen = np.array(members, np.int64)

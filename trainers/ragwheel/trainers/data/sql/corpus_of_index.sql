@@ -1,10 +1,13 @@
+-- Along the sorting keys, by the stored bytes: the views show hexadecimal.
 SELECT
-    chunk_hash,
+    lower(hex(chunk_hash)) AS hash,
     text
-FROM v_chunks
+FROM chunks FINAL
 WHERE chunk_hash IN (
     SELECT chunk_hash
-    FROM v_index_entries
-    WHERE index_version = {version:String}
+    FROM index_entries FINAL
+    WHERE `index` = {name:String}
+        AND index_version = {version:String}
+        AND NOT deleted
 )
-ORDER BY chunk_hash
+ORDER BY hash

@@ -1,9 +1,17 @@
+-- Hashes repeat: as a dictionary each is sent and kept once.
 SELECT
+    toLowCardinality(query_hash),
+    toLowCardinality(chunk_hash),
+    grade,
+    role,
+    grader_id,
+    rubric_version,
+    source,
+    graded_at
+FROM v_labels
+WHERE status = 'graded'
+ORDER BY
     query_hash,
     chunk_hash,
-    argMax(grade, (graded_at, label_id)),
-    argMax(grader_id, (graded_at, label_id))
-FROM v_labels
-WHERE role = {role:String} AND status = 'graded'
-GROUP BY query_hash, chunk_hash
-ORDER BY query_hash, chunk_hash
+    graded_at,
+    label_id

@@ -4,7 +4,9 @@ SELECT
     lower(hex(chunk_hash)),
     status,
     grade,
-    grader_id
+    grader_id,
+    rubric_version,
+    graded_at
 FROM labels FINAL
 WHERE role = 'judge'
     AND query_hash IN (SELECT toFixedString(unhex(arrayJoin({hashes:Array(String)})), 16))

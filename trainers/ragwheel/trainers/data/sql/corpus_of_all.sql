@@ -1,5 +1,0 @@
-SELECT
-    chunk_hash,
-    text
-FROM v_chunks
-ORDER BY chunk_hash
