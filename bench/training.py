@@ -32,8 +32,8 @@ from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas import identity
-from ragwheel.trainers.data.examples import Snapshot, build_snapshot
 from ragwheel.trainers.data.records import Corpus, Grade, SampledQuery
+from ragwheel.trainers.data.snapshot import Snapshot, build_snapshot
 from ragwheel.trainers.data.split import draw_order, part_of
 from ragwheel.trainers.lanes.query_side import train_query_side
 from ragwheel.trainers.proof.evaluation import rank, ranks_of

@@ -17,7 +17,7 @@ from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import CycleResult, NotEnoughDataError, Parts
-from ragwheel.trainers.data.examples import build_snapshot
+from ragwheel.trainers.data.snapshot import build_snapshot
 from ragwheel.trainers.proof.evaluation import Figure
 from ragwheel.trainers.proof.gate import Verdict
 from ragwheel.trainers.proof.judging import Judge

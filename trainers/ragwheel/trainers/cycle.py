@@ -22,8 +22,8 @@ from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.data.examples import Snapshot, build_snapshot, leaks
 from ragwheel.trainers.data.records import Corpus, Grade, SampledQuery
+from ragwheel.trainers.data.snapshot import Snapshot, build_snapshot, leaks
 from ragwheel.trainers.data.split import draw_order
 from ragwheel.trainers.data.store import WheelStore
 from ragwheel.trainers.lanes import query_side

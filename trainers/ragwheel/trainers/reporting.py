@@ -9,7 +9,8 @@ from datetime import datetime
 from ragwheel.models.registry import RegisteredModel
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import MetricValue, ModelEvent
-from ragwheel.trainers.data.examples import DataCard, Snapshot
+from ragwheel.trainers.data.card import DataCard
+from ragwheel.trainers.data.snapshot import Snapshot
 from ragwheel.trainers.proof.evaluation import Figure, RankShift
 from ragwheel.trainers.proof.gate import Verdict
 

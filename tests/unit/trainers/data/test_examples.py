@@ -8,8 +8,8 @@ import pytest
 from tests.rigs.trainer_world import NOON, graded
 
 from ragwheel.schemas import identity
-from ragwheel.trainers.data.examples import Snapshot, build_snapshot, leaks
 from ragwheel.trainers.data.records import Grade, SampledQuery
+from ragwheel.trainers.data.snapshot import Snapshot, build_snapshot, leaks
 from ragwheel.trainers.data.split import draw_order, part_of
 
 SHARE = 0.25
