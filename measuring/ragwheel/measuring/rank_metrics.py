@@ -1,9 +1,11 @@
 """Rank metrics, one value per query, on arrays. Pure.
 
-Inputs are grades in rank order: row = query, column = rank - 1, value = grade 0-3 or `UNJUDGED`.
-Definitions are those of trec_eval; a test compares every digit with ir-measures. Two things are
-decided before calling, not here: how ties of scores are ranked, and what an unjudged result is
-worth (as in trec_eval it counts as not relevant; `condense` removes it instead).
+Inputs are in rank order: row = query, column = rank - 1. A result's relevance is a *belief*, the
+probability that it is truly relevant, or `UNJUDGED`; with beliefs of 0 and 1 every metric is that
+of trec_eval, and a test compares every digit with ir-measures. With others it is the expected
+metric under independent errors of the grader. Two things are decided before calling, not here: how
+ties of scores are ranked, and what an unjudged result is worth (as in trec_eval it counts as not
+relevant; who takes it out first, by `unjudged_last`, measures condensed lists).
 """
 
 from __future__ import annotations
@@ -11,72 +13,89 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Grades = npt.NDArray[np.int8]
-"""Shape (queries, depth): grade of the result at each rank, or `UNJUDGED`."""
+Relevance = npt.NDArray[np.float64]
+"""Shape (queries, depth): belief, or gain, of the result at each rank, or `UNJUDGED`."""
 Scores = npt.NDArray[np.float64]
 """Shape (queries,)."""
 
-UNJUDGED = -1
+UNJUDGED = -1.0
 #: From this grade on a chunk is relevant: it answers the query, at least in part.
 RELEVANT_GRADE = 2
 
 
-def condense(ranked: Grades) -> Grades:
-    """Move judged results up over unjudged ones; what nobody judged is neither hit nor miss.
+def gains(grades: npt.ArrayLike, beliefs: npt.ArrayLike) -> Relevance:
+    """Expected gain of a graded pair: 2^grade - 1 where the grade says the truth.
+
+    A grade of relevance that is doubted is worth so much less; one of irrelevance that is doubted
+    (a relevant chunk that the grader missed) moves toward the gain of a partial answer.
+    """
+    grade, belief = np.asarray(grades, np.float64), np.asarray(beliefs, np.float64)
+    said = np.exp2(grade) - 1.0
+    missed = said + belief * (2.0**RELEVANT_GRADE - 1.0 - said)
+    return np.asarray(np.where(grade >= RELEVANT_GRADE, belief * said, missed), np.float64)
+
+
+def unjudged_last(ranked: Relevance) -> npt.NDArray[np.intp]:
+    """Columns of each row that put judged results first, their order kept.
 
     Condensed lists order systems better than "unjudged = not relevant" when judgments are missing
-    (T. Sakai, Alternatives to bpref, SIGIR 2007). Order among judged results is kept.
+    at random (T. Sakai, Alternatives to bpref, SIGIR 2007). They favour the system whose results
+    lack judgments: what comes next moves up.
     """
-    order = np.argsort(ranked == UNJUDGED, axis=1, kind="stable")
-    return np.take_along_axis(ranked, order, axis=1)
+    return np.argsort(ranked == UNJUDGED, axis=1, kind="stable")
 
 
-def recall(ranked: Grades, relevant: npt.NDArray[np.integer], k: int) -> Scores:
-    """Share of a query's relevant chunks within the first `k`; 0 for a query without any.
+def recall(ranked: Relevance, relevant: npt.NDArray[np.float64], k: int) -> Scores:
+    """Expected hits within the first `k` over expected relevant ones; 0 where nothing is.
 
     Args:
-        relevant: shape (queries,), number of chunks known to be relevant, ranked or not.
+        relevant: shape (queries,), sum of the beliefs in all known chunks, ranked or not.
     """
-    hits = (ranked[:, :k] >= RELEVANT_GRADE).sum(axis=1)
-    return _divide(hits, relevant)
+    return _divide(_counted(ranked, k).sum(axis=1), relevant)
 
 
-def precision(ranked: Grades, k: int) -> Scores:
-    """Share of relevant chunks among the first `k`; missing results count as not relevant."""
-    hits = (ranked[:, :k] >= RELEVANT_GRADE).sum(axis=1)
-    return np.asarray(hits / float(k), np.float64)
+def precision(ranked: Relevance, k: int) -> Scores:
+    """Expected share of relevant chunks among the first `k`; missing results are not relevant."""
+    return np.asarray(_counted(ranked, k).sum(axis=1) / float(k), np.float64)
 
 
-def reciprocal_rank(ranked: Grades, k: int) -> Scores:
-    """1 / rank of the first relevant chunk within the first `k`; 0 when there is none."""
-    hit = ranked[:, :k] >= RELEVANT_GRADE
-    if hit.shape[1] == 0:
-        return np.zeros(len(ranked))
-    return np.where(hit.any(axis=1), 1.0 / (hit.argmax(axis=1) + 1.0), 0.0)
+def reciprocal_rank(ranked: Relevance, k: int) -> Scores:
+    """Expected 1 / rank of the first relevant chunk within the first `k`; 0 when there is none.
+
+    That rank r is the first: its belief times the doubts in all ranks above.
+    """
+    beliefs = _counted(ranked, k)
+    doubts = np.cumprod(1.0 - beliefs, axis=1)
+    before = np.hstack([np.ones((len(beliefs), 1)), doubts])[:, : beliefs.shape[1]]
+    return np.asarray((before * beliefs) @ (1.0 / np.arange(1, beliefs.shape[1] + 1)), np.float64)
 
 
-def ndcg(ranked: Grades, judged: Grades, k: int) -> Scores:
-    """Normalised discounted cumulative gain with gain 2^grade - 1 and discount log2(rank + 1).
+def ndcg(ranked: Relevance, judged: Relevance, k: int) -> Scores:
+    """Normalised discounted cumulative gain with discount log2(rank + 1).
 
     Args:
-        judged: shape (queries, any), all grades known of a query in any order, padded with
+        ranked: the gains in rank order.
+        judged: shape (queries, any), all gains known of a query in any order, padded with
             `UNJUDGED`: the ideal ranking is made of them.
     """
     best = -np.sort(-judged, axis=1)
     return _divide(_dcg(ranked, k), _dcg(best, k))
 
 
-def judged_share(ranked: Grades, k: int) -> Scores:
-    """Share of the first `k` results that have a grade (judged@k)."""
+def judged_share(ranked: Relevance, k: int) -> Scores:
+    """Share of the first `k` results that were judged (judged@k)."""
     if ranked.shape[1] == 0:
         return np.zeros(len(ranked))
     return np.asarray((ranked[:, :k] != UNJUDGED).mean(axis=1), np.float64)
 
 
-def _dcg(grades: Grades, k: int) -> Scores:
-    top = np.maximum(grades[:, :k], 0).astype(np.float64)
-    discount = 1.0 / np.log2(np.arange(2, top.shape[1] + 2))
-    return np.asarray((np.exp2(top) - 1.0) @ discount, np.float64)
+def _counted(ranked: Relevance, k: int) -> Relevance:
+    return np.maximum(ranked[:, :k], 0.0)
+
+
+def _dcg(of_ranks: Relevance, k: int) -> Scores:
+    top = _counted(of_ranks, k)
+    return np.asarray(top @ (1.0 / np.log2(np.arange(2, top.shape[1] + 2))), np.float64)
 
 
 def _divide(value: npt.NDArray[np.number], by: npt.NDArray[np.number]) -> Scores:

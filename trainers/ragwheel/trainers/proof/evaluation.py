@@ -1,32 +1,147 @@
-"""Two systems over the whole corpus, and what judges said about their results. Pure.
+"""Any number of systems on the same gate queries, and what judges said about their results. Pure.
 
-`rank` makes ranked lists, `pool` says which pairs have to be judged, `compare` turns judgments into
-metrics with intervals for the whole gate set and each segment.
+`pool` says which pairs have to be judged, `score` turns judgments into metrics per query, `figures`
+into means with intervals: the leaderboard.
 
-A query enters the metrics when something relevant was found in its pool: recall of nothing is
-undefined. This does not favour a system, because both fill the pool.
+A query counts as much as it stands for in the traffic (1 / inclusion probability), times the belief
+that its pool holds anything relevant: recall of nothing is undefined. This favours no system,
+because all of them fill the pool. Recall is *pooled*: relative to what the systems of this gate
+found together, so figures of different gates do not compare, differences within one do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ragwheel.measuring import rank_metrics
 from ragwheel.measuring.intervals import Interval, intervals
-from ragwheel.models.encoder import Vectors
-from ragwheel.trainers.systems.contracts import RankedRows
+from ragwheel.measuring.nearest import Rows
 
-System = Literal["incumbent", "candidate", "delta"]
+Floats = npt.NDArray[np.float64]
 
 ALL_SEGMENTS = "*"
+#: Queries whose relevant chunks were training positives of other queries, and all the others: what
+#: was learnt by heart, and what was understood.
+SEEN_ANSWERS, UNSEEN_ANSWERS = "*seen answers", "*unseen answers"
+#: The difference of the candidate and of any other system to the incumbent, as a system.
+DELTA = "delta"
 #: Results that the metrics look at; deeper ones only serve the picture of rank shifts.
 METRIC_DEPTH = 10
-_QUERIES_AT_ONCE = 256
+METRICS: tuple[tuple[str, int], ...] = (
+    ("recall", 1),
+    ("recall", 5),
+    ("recall", 10),
+    ("precision", 10),
+    ("mrr", 10),
+    ("ndcg", 10),
+    ("smooth_recall", 10),
+)
+RECALL_AT_10 = METRICS.index(("recall", 10))
+#: What small segments are guarded by: a chunk that moves from rank 9 to 12 is a miss to recall@10
+#: and almost nothing to the mean of recall over these cut-offs, so it needs fewer queries to
+#: exclude the same loss. One that appears or vanishes counts the same in both.
+SMOOTH_RECALL = METRICS.index(("smooth_recall", 10))
+_SMOOTH_CUTS = range(5, 21)
+#: Row of a ranking that is shorter than its width.
+NO_RESULT = -1
+
+
+class JudgedPair(NamedTuple):
+    """What is known of a query and a chunk.
+
+    Attributes:
+        grade: 0-3, as the judge said.
+        belief: probability that the chunk is truly relevant, 0-1.
+    """
+
+    grade: int
+    belief: float
+
+    @classmethod
+    def certain(cls, grade: int) -> JudgedPair:
+        """A grade that is taken at its word."""
+        return cls(grade, float(grade >= rank_metrics.RELEVANT_GRADE))
+
+
+@dataclass(frozen=True, slots=True)
+class GateQueries:
+    """The held-out queries, one row each.
+
+    Attributes:
+        segments: shape (queries,), names.
+        clusters: shape (queries,), equal numbers for near-duplicates.
+        weights: shape (queries,), what each stands for (`hajek_weights`).
+    """
+
+    segments: npt.NDArray[np.object_]
+    clusters: npt.NDArray[np.int64]
+    weights: Floats
+
+    @classmethod
+    def of(
+        cls,
+        segments: Sequence[str],
+        clusters: Sequence[int] | npt.NDArray[np.int64] | None = None,
+        weights: Floats | None = None,
+    ) -> GateQueries:
+        """Queries of these segments; their own clusters and of equal weight where not said."""
+        count = len(segments)
+        return cls(
+            np.array(segments, object),
+            np.arange(count) if clusters is None else np.asarray(clusters, np.int64),
+            np.ones(count) if weights is None else weights,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of a system's first ten results was judged, and what the rest could change.
+
+    Attributes:
+        judged: judged@10 over all gate queries, 0-1.
+        low: pooled recall@10 if nothing unjudged is relevant.
+        high: the same if everything unjudged is.
+    """
+
+    judged: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a gate decides on: one row per query that may have something relevant.
+
+    Attributes:
+        values: system → shape (rows, metrics), columns as in `METRICS`; unjudged results are taken
+            out of the lists.
+        floors: the same with unjudged results left in their place, as not relevant.
+        coverage: per system.
+        queries: what the rows are; the weights include the belief that something is relevant.
+        seen: shape (rows,), whether a relevant chunk was a training positive of another query.
+        without_relevant: queries left out, because nothing relevant was found for them.
+    """
+
+    values: Mapping[str, Floats]
+    floors: Mapping[str, Floats]
+    coverage: Mapping[str, Coverage]
+    queries: GateQueries
+    seen: npt.NDArray[np.bool_]
+    without_relevant: int
+
+    def parts(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Rows of each part that is looked at by itself: all, seen, unseen, then the segments."""
+        segments = self.queries.segments
+        found = {ALL_SEGMENTS: np.ones(len(segments), np.bool_)}
+        if self.seen.any():
+            found |= {SEEN_ANSWERS: self.seen, UNSEEN_ANSWERS: ~self.seen}
+        found |= {name: segments == name for name in sorted(set(segments.tolist()))}
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +149,17 @@ class Figure:
     """One metric of one system in one segment.
 
     Attributes:
-        metric: recall, precision, mrr, ndcg, judged.
+        metric: recall (pooled), precision, mrr, ndcg.
         k: cut-off.
+        segment: or `ALL_SEGMENTS`, `SEEN_ANSWERS`, `UNSEEN_ANSWERS`.
+        system: its name; `delta` and `delta:NAME` are paired differences to the incumbent.
         queries: how many queries the mean is over.
     """
 
     metric: str
     k: int
     segment: str
-    system: System
+    system: str
     interval: Interval
     queries: int
 
@@ -59,146 +176,141 @@ class RankShift:
     after: int
 
 
-@dataclass(frozen=True, slots=True)
-class PerQuery:
-    """What the gate decides on: one row per query that has something relevant.
-
-    Attributes:
-        rows: indices into the gate queries.
-        incumbent: shape (rows, metrics), columns as in `METRICS`.
-        candidate: the same for the candidate.
-        judged: mean judged@10 of both systems over all gate queries, 0-1.
-        without_relevant: queries left out, because nothing relevant was found for them.
-    """
-
-    rows: npt.NDArray[np.intp]
-    incumbent: npt.NDArray[np.float64]
-    candidate: npt.NDArray[np.float64]
-    judged: float
-    without_relevant: int
-
-
-METRICS: tuple[tuple[str, int], ...] = (
-    ("recall", 1),
-    ("recall", 5),
-    ("recall", 10),
-    ("precision", 10),
-    ("mrr", 10),
-    ("ndcg", 10),
-)
-RECALL_AT_10 = METRICS.index(("recall", 10))
-
-
-def rank(queries: Vectors, documents: Vectors, depth: int) -> RankedRows:
-    """The `depth` nearest documents of each query by cosine; equal scores in corpus order."""
-    depth = min(depth, len(documents))
-    result = np.empty((len(queries), depth), np.int64)
-    for start in range(0, len(queries), _QUERIES_AT_ONCE):
-        scores = queries[start : start + _QUERIES_AT_ONCE] @ documents.T
-        part = np.sort(np.argpartition(-scores, depth - 1, axis=1)[:, :depth], axis=1)
-        order = np.argsort(-np.take_along_axis(scores, part, axis=1), axis=1, kind="stable")
-        result[start : start + len(scores)] = np.take_along_axis(part, order, axis=1)
-    return result
-
-
-def ranks_of(
-    queries: Vectors, documents: Vectors, pairs: Sequence[tuple[int, int]]
-) -> npt.NDArray[np.int64]:
-    """Rank in the whole corpus of each (query row, document row); 1 is the top, ties to the top."""
-    result = np.empty(len(pairs), np.int64)
-    for index, (query, document) in enumerate(pairs):
-        scores = documents @ queries[query]
-        result[index] = 1 + int((scores > scores[document]).sum())
-    return result
-
-
-def pool(incumbent: RankedRows, candidate: RankedRows, depth: int) -> list[list[int]]:
-    """Per query, the corpus rows that either system shows in its first `depth`, in corpus order.
+def pool(rankings: Sequence[Rows], depth: int) -> list[list[int]]:
+    """Per query, the corpus rows that any system shows in its first `depth`, in corpus order.
 
     The order tells the judge nothing about ranks or systems.
     """
     return [
-        sorted({*before.tolist(), *after.tolist()})
-        for before, after in zip(incumbent[:, :depth], candidate[:, :depth], strict=True)
+        sorted(set().union(*(rows[:depth].tolist() for rows in of_query)) - {NO_RESULT})
+        for of_query in zip(*rankings, strict=True)
     ]
 
 
 def score(
-    incumbent: RankedRows, candidate: RankedRows, grades: Sequence[Mapping[int, int]]
-) -> PerQuery:
-    """Metrics of both systems on every query with something relevant.
+    rankings: Mapping[str, Rows],
+    judged: Sequence[Mapping[int, JudgedPair]],
+    queries: GateQueries,
+    trained: Set[int] = frozenset(),
+) -> Measurement:
+    """Metrics of every system on every query that may have something relevant.
 
     Args:
-        grades: per query, corpus row → grade; pairs without a grade are absent and count as
-            unjudged (removed from the lists), never as irrelevant.
+        rankings: system → ranked corpus rows; `NO_RESULT` fills short lists.
+        judged: per query, corpus row → what is known; a pair that is absent is unjudged, never
+            irrelevant.
+        trained: corpus rows that were positives in training.
     """
-    before, after = _grades_of(incumbent, grades), _grades_of(candidate, grades)
-    judged = np.concatenate(
-        [rank_metrics.judged_share(each, METRIC_DEPTH) for each in (before, after)]
-    )
-    relevant = np.array(
-        [sum(grade >= rank_metrics.RELEVANT_GRADE for grade in each.values()) for each in grades],
-        np.int64,
-    )
+    known, ideal = _known(judged)
+    relevant = np.maximum(known, 0).sum(axis=1)
     rows = np.flatnonzero(relevant > 0)
-    known = _padded([list(each.values()) for each in grades])
-    return PerQuery(
-        rows,
-        _columns(before[rows], relevant[rows], known[rows]),
-        _columns(after[rows], relevant[rows], known[rows]),
-        float(judged.mean()) if len(judged) else 0.0,
-        len(grades) - len(rows),
+    values, floors, coverage = {}, {}, {}
+    weights = (queries.weights * (1 - np.prod(1 - np.maximum(known, 0), axis=1)))[rows]
+    for name, ranked in rankings.items():
+        beliefs, gains = _looked_up(ranked, judged)
+        share = rank_metrics.judged_share(beliefs, METRIC_DEPTH)
+        condensed = rank_metrics.unjudged_last(beliefs)
+        both = [np.take_along_axis(each, condensed, axis=1) for each in (beliefs, gains)]
+        values[name] = _columns(both[0], both[1], relevant, ideal)[rows]
+        floors[name] = _columns(beliefs, gains, relevant, ideal)[rows]
+        hits, holes = (
+            (np.maximum(beliefs, 0)[:, :METRIC_DEPTH].sum(axis=1))[rows],
+            ((beliefs == rank_metrics.UNJUDGED)[:, :METRIC_DEPTH].sum(axis=1))[rows],
+        )
+        coverage[name] = Coverage(
+            _mean(share, queries.weights),
+            _mean(hits / relevant[rows], weights),
+            _mean((hits + holes) / (relevant[rows] + holes), weights),
+        )
+    of_rows = GateQueries(queries.segments[rows], queries.clusters[rows], weights)
+    seen = np.array(
+        [
+            any(row in trained and pair.belief >= 0.5 for row, pair in judged[query].items())
+            for query in rows
+        ],
+        np.bool_,
     )
+    return Measurement(values, floors, coverage, of_rows, seen, len(judged) - len(rows))
 
 
-def figures(per_query: PerQuery, segments: Sequence[str], seed: int) -> list[Figure]:
-    """Means with 95 % intervals: all queries, then every segment, for both systems and delta.
+def figures(measured: Measurement, incumbent: str, candidate: str, seed: int) -> list[Figure]:
+    """The leaderboard: means with 95 % intervals per part, system and metric, and differences.
 
     Args:
-        segments: segment of every gate query.
+        incumbent: the system that the differences are to; `delta` is the candidate's, `delta:NAME`
+            that of any other.
     """
+    base = measured.values[incumbent]
+    columns = dict(measured.values)
+    for name, values in measured.values.items():
+        if name != incumbent:
+            columns[DELTA if name == candidate else f"{DELTA}:{name}"] = values - base
+    table = np.hstack(list(columns.values()))
+    of = measured.queries
     found: list[Figure] = []
-    of_rows = np.array([segments[row] for row in per_query.rows], dtype=object)
-    delta = per_query.candidate - per_query.incumbent
-    for segment in (ALL_SEGMENTS, *sorted(set(of_rows.tolist()))):
-        chosen = np.flatnonzero((of_rows == segment) | (segment == ALL_SEGMENTS))
-        values = np.hstack(
-            [per_query.incumbent[chosen], per_query.candidate[chosen], delta[chosen]]
+    for part, chosen in measured.parts().items():
+        measures = iter(
+            intervals(table[chosen], seed, weights=of.weights[chosen], clusters=of.clusters[chosen])
         )
-        measured = iter(intervals(values, seed))
-        systems: tuple[System, ...] = ("incumbent", "candidate", "delta")
         found += [
-            Figure(name, k, segment, system, next(measured), len(chosen))
-            for system in systems
+            Figure(name, k, part, system, next(measures), int(chosen.sum()))
+            for system in columns
             for name, k in METRICS
         ]
     return found
 
 
+def _known(
+    judged: Sequence[Mapping[int, JudgedPair]],
+) -> tuple[rank_metrics.Relevance, rank_metrics.Relevance]:
+    """Beliefs and gains of all pairs of each query, padded."""
+    table = np.zeros((len(judged), max((len(of) for of in judged), default=0), 2))
+    table[:, :, 1] = rank_metrics.UNJUDGED
+    for row, of in enumerate(judged):
+        if of:
+            table[row, : len(of)] = list(of.values())
+    return table[:, :, 1], _gains(table)
+
+
+def _looked_up(
+    ranked: Rows, judged: Sequence[Mapping[int, JudgedPair]]
+) -> tuple[rank_metrics.Relevance, rank_metrics.Relevance]:
+    """Belief and gain of the result at each rank; a missing result is judged: not relevant."""
+    nothing, unknown = JudgedPair(0, 0.0), JudgedPair(0, rank_metrics.UNJUDGED)
+    table = np.array(
+        [
+            [nothing if row == NO_RESULT else of.get(row, unknown) for row in rows]
+            for rows, of in zip(ranked.tolist(), judged, strict=True)
+        ],
+        np.float64,
+    ).reshape(len(judged), ranked.shape[1], 2)
+    return table[:, :, 1], _gains(table)
+
+
+def _gains(table: Floats) -> rank_metrics.Relevance:
+    """Gains of (grade, belief) along the last axis."""
+    grades, beliefs = table[..., 0], table[..., 1]
+    unknown = beliefs == rank_metrics.UNJUDGED
+    return np.where(unknown, rank_metrics.UNJUDGED, rank_metrics.gains(grades, beliefs))
+
+
 def _columns(
-    ranked: rank_metrics.Grades, relevant: npt.NDArray[np.int64], known: rank_metrics.Grades
-) -> npt.NDArray[np.float64]:
-    condensed = rank_metrics.condense(ranked)
-    measured = {
-        "recall": lambda k: rank_metrics.recall(condensed, relevant, k),
-        "precision": lambda k: rank_metrics.precision(condensed, k),
-        "mrr": lambda k: rank_metrics.reciprocal_rank(condensed, k),
-        "ndcg": lambda k: rank_metrics.ndcg(condensed, known, k),
+    beliefs: rank_metrics.Relevance,
+    gains: rank_metrics.Relevance,
+    relevant: Floats,
+    ideal: rank_metrics.Relevance,
+) -> Floats:
+    measure = {
+        "recall": lambda k: rank_metrics.recall(beliefs, relevant, k),
+        "precision": lambda k: rank_metrics.precision(beliefs, k),
+        "mrr": lambda k: rank_metrics.reciprocal_rank(beliefs, k),
+        "ndcg": lambda k: rank_metrics.ndcg(gains, ideal, k),
+        "smooth_recall": lambda _: np.mean(
+            [rank_metrics.recall(beliefs, relevant, cut) for cut in _SMOOTH_CUTS], axis=0
+        ),
     }
-    return np.stack([measured[name](k) for name, k in METRICS], axis=1)
+    return np.stack([measure[name](k) for name, k in METRICS], axis=1)
 
 
-def _grades_of(ranking: RankedRows, grades: Sequence[Mapping[int, int]]) -> rank_metrics.Grades:
-    table = [
-        [by_row.get(row, rank_metrics.UNJUDGED) for row in rows]
-        for rows, by_row in zip(ranking.tolist(), grades, strict=True)
-    ]
-    return np.array(table, np.int8).reshape(len(grades), ranking.shape[1])
-
-
-def _padded(rows: Sequence[Sequence[int]]) -> rank_metrics.Grades:
-    width = max((len(row) for row in rows), default=0)
-    result = np.full((len(rows), width), rank_metrics.UNJUDGED, np.int8)
-    for index, row in enumerate(rows):
-        result[index, : len(row)] = row
-    return result
+def _mean(values: Floats, weights: Floats) -> float:
+    return float(np.average(values, weights=weights)) if len(values) else 0.0

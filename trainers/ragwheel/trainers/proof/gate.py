@@ -1,49 +1,41 @@
 """Promotion is proof: the decision, and why, in words. Pure.
 
-A candidate is promoted when a one-sided paired bootstrap over held-out queries puts the lower 95 %
-bound of its gain in recall@10 above zero, no segment got worse (Holm over segments), and enough
-queries were judged by graders that made none of the training labels. Without any real difference it
-promotes in at most 5 % of gates; "the mean is higher" would promote in half of them.
+A candidate is promoted when its gain in pooled recall@10 is proven to exceed a minimum effect, and
+a loss beyond a margin is *excluded* in every segment, for the answers that it was not trained on,
+and for recall@1, MRR and nDCG. "No loss was proven" is not enough: with few queries nothing can be.
+What is not proven is `shadow`; a loss that is proven refuses.
+
+Whatever nobody judged counts against the candidate: it is measured with its unjudged results left
+in the lists, the model in service without them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from ragwheel.measuring.intervals import RESAMPLES, resampled_means
-from ragwheel.trainers.proof.evaluation import RECALL_AT_10, PerQuery
+from ragwheel.measuring.proofs import cautious_low, p_above
+from ragwheel.trainers.proof.evaluation import RECALL_AT_10, Floats, Measurement
+from ragwheel.trainers.proof.guards import (
+    GateRules,
+    Guard,
+    check_guards,
+    more_queries,
+    spread_of,
+)
 
 Action = Literal["promoted", "shadow", "refused"]
 
-#: One-sided z of 5 % error plus z of 80 % power: sizes the gate that would settle an open case.
-_Z_ALPHA, _Z_POWER = 1.645, 0.842
-
 
 @dataclass(frozen=True, slots=True)
-class GateRules:
-    """What counts as proof.
+class Costs:
+    """What the candidate costs to serve; None where nobody measured it."""
 
-    Attributes:
-        min_queries: fewest judged queries for a promotion.
-        min_judged: least judged@10, 0-1: the share of both systems' top results with a grade.
-        alpha: accepted probability of promoting a model that is no better, and, over all segments
-            together, of blocking one that is no worse.
-        min_segment_queries: smaller segments cannot block; the report shows them all the same.
-        resamples: bootstrap samples.
-    """
-
-    min_queries: int = 200
-    min_judged: float = 0.9
-    alpha: float = 0.05
-    min_segment_queries: int = 10
-    resamples: int = RESAMPLES
+    latency_ms: float | None = None
+    size_mb: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +44,17 @@ class Verdict:
 
     Attributes:
         action: `promoted`; `shadow`: promising or unproven, keep measuring; `refused`.
-        reason: in words, with the figures that decided.
-        gain: mean difference of recall@10.
-        gain_low: its one-sided lower bound.
+        reason: in words: the figures that decided, what is missing, and how many queries of what.
+        gain: mean difference of pooled recall@10.
+        gain_low: its one-sided lower bound at the level of this gate.
         queries: judged queries with something relevant.
-        missing_queries: how many more would probably settle it; 0 when settled.
-        worse_segments: segments that are proven worse.
+        missing_queries: how many more would probably settle it; 0 when settled, or when no number
+            of queries would.
+        worse_segments: guards with a proven loss.
+        guards: all that was guarded.
+        unguarded: segments with so few queries that nothing can be said even of all together.
+        alpha: the level of this gate.
+        p_value: of "the gain does not exceed the minimum effect".
     """
 
     action: Action
@@ -67,92 +64,163 @@ class Verdict:
     queries: int
     missing_queries: int = 0
     worse_segments: tuple[str, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    unguarded: tuple[str, ...] = ()
+    alpha: float = 0.0
+    p_value: float = 1.0
 
 
 def decide(
-    per_query: PerQuery,
-    segments: Sequence[str],
+    measured: Measurement,
     rules: GateRules,
     *,
     seed: int,
+    incumbent: str = "incumbent",
+    candidate: str = "candidate",
+    alpha: float | None = None,
     label_graders: frozenset[str] = frozenset(),
     judge_grader: str = "",
+    costs: Costs | None = None,
 ) -> Verdict:
-    """Decide on the candidate.
+    """Decide on one candidate against the system in service.
 
     Args:
-        segments: segment of every gate query (`per_query.rows` index into it).
+        alpha: the level of this gate (`looks.alpha_left`); that of a first and only gate when left
+            out.
         label_graders: who made the training labels.
         judge_grader: who judged the gate.
     """
-    delta = (per_query.candidate - per_query.incumbent)[:, RECALL_AT_10]
-    queries = len(delta)
-    if queries == 0:
-        return Verdict(
-            "shadow", "no held-out query has a judged relevant chunk", 0, 0, 0, rules.min_queries
-        )
-    gain = float(delta.mean())
-    low = float(np.quantile(resampled_means(delta[:, None], seed, rules.resamples), rules.alpha))
-    verdict = partial(Verdict, gain=gain, gain_low=low, queries=queries)
+    level = rules.alpha if alpha is None else alpha
+    count = len(measured.queries.segments)
+    if count == 0:
+        said = "no held-out query has a judged relevant chunk; the model in service stays"
+        return Verdict("shadow", said, 0, 0, 0, rules.min_queries, alpha=level)
+    shown = measured.values[candidate] - measured.values[incumbent]
+    careful = measured.floors[candidate] - measured.values[incumbent]
+    gain, low, p_value = _gain(measured, careful[:, RECALL_AT_10], level, rules, seed)
+    guards, unguarded = check_guards(measured, shown, careful, rules, seed)
+    lost = [guard for guard in guards if guard.outcome == "lost"]
+    verdict = partial(
+        Verdict, gain=gain, gain_low=low, queries=count, alpha=level, p_value=p_value,
+        worse_segments=tuple(guard.name for guard in lost), guards=guards, unguarded=unguarded,
+    )  # fmt: skip
     # Points, not percent: a difference of two recalls reads as a relative gain otherwise.
     said = (
-        f"recall@10 {100 * gain:+.1f} points (lower 95% bound {100 * low:+.1f}) "
-        f"on {queries} held-out queries"
+        f"pooled recall@10 {100 * gain:+.1f} points (at least {100 * low:+.1f} at a level of "
+        f"{level:.2g}) on {count} held-out queries"
     )
+    refusal = _refusal(rules, costs, label_graders, judge_grader)
+    if refusal := refusal or _loss(shown[:, RECALL_AT_10], measured, lost):
+        return verdict("refused", f"{said}; {refusal}. The model in service stays: do nothing")
+    missing = _missing(measured, (incumbent, candidate), rules, costs)
+    if p_value > level:
+        missing.append(_unproven_gain(measured, careful[:, RECALL_AT_10], level, p_value, rules))
+    missing += [_unproven_loss(guard) for guard in guards if guard.outcome == "unproven"]
+    if missing:
+        words = "; ".join(text for text, _ in missing)
+        return verdict(
+            "shadow",
+            f"{said}, but {words}. The model in service stays",
+            missing_queries=max(queries for _, queries in missing),
+        )
+    named = ", ".join(guard.name for guard in guards)
+    return verdict(
+        "promoted",
+        f"{said}; no segment worse: losses beyond the margins are excluded in {named}"
+        + (f"; too few queries to guard {', '.join(unguarded)}" if unguarded else ""),
+    )
+
+
+def _gain(
+    measured: Measurement, delta: Floats, alpha: float, rules: GateRules, seed: int
+) -> tuple[float, float, float]:
+    """Mean, lower bound, and p-value of not exceeding the minimum effect."""
+    weights, clusters = measured.queries.weights, measured.queries.clusters
+    gain = float(np.average(delta, weights=weights))
+    low = cautious_low(delta, alpha, weights=weights, clusters=clusters)
+    if gain <= rules.min_effect:
+        return gain, low, 1.0
+    p_value = p_above(
+        delta, rules.min_effect, seed,
+        weights=weights, clusters=clusters, resamples=rules.resamples,
+    )  # fmt: skip
+    return gain, low, p_value
+
+
+def _refusal(
+    rules: GateRules, costs: Costs | None, label_graders: frozenset[str], judge_grader: str
+) -> str:
+    """Why it is refused whatever was measured, or nothing."""
     if judge_grader and judge_grader in label_graders:
-        return verdict(
-            "refused",
+        return (
             f"{judge_grader} made training labels and judged the gate: set RAGWHEEL_JUDGE_MODEL to "
-            "another model than RAGWHEEL_LLM_MODEL",
+            "another model than RAGWHEEL_LLM_MODEL"
         )
-    worse = _worse_segments(delta, [segments[row] for row in per_query.rows], rules, seed)
-    if worse:
-        return verdict("refused", f"{said}; worse in {', '.join(worse)}", worse_segments=worse)
-    if gain <= 0:
-        return verdict("refused", f"{said}: no gain over the model in service")
-    if per_query.judged < rules.min_judged:
-        return verdict(
-            "shadow",
-            f"{said}, but only {per_query.judged:.0%} of the top 10 were judged; "
-            f"{rules.min_judged:.0%} are needed: is the judge running?",
-        )
-    if queries < rules.min_queries:
-        missing = rules.min_queries - queries
-        return verdict(
-            "shadow",
-            f"{said}; {missing} more judged queries are needed before anything is promoted",
-            missing_queries=missing,
-        )
-    if low <= 0:
-        missing = max(1, _queries_for(gain, float(delta.std())) - queries)
-        return verdict(
-            "shadow",
-            f"{said}: not proven; about {missing} more queries would prove a gain of this size",
-            missing_queries=missing,
-        )
-    return verdict("promoted", f"{said}; no segment worse")
+    for what, value, limit, unit in _budgets(rules, costs):
+        if value is not None and value > limit:
+            return f"{what} {value:g} {unit} is above the budget of {limit:g} {unit}"
+    return ""
 
 
-def _queries_for(gain: float, deviation: float) -> int:
-    """Queries for 80 % power at this gain and spread of paired differences."""
-    return math.ceil(((_Z_ALPHA + _Z_POWER) * deviation / gain) ** 2)
+def _loss(delta: Floats, measured: Measurement, lost: list[Guard]) -> str:
+    """What got worse, or nothing."""
+    if lost:
+        return f"worse in {', '.join(map(str, lost))}"
+    if not delta.any():
+        return "no gain: it finds what is relevant exactly as the model in service does"
+    if float(np.average(delta, weights=measured.queries.weights)) <= 0:
+        return "no gain over the model in service"
+    return ""
 
 
-def _worse_segments(
-    delta: npt.NDArray[np.float64], segments: Sequence[str], rules: GateRules, seed: int
-) -> tuple[str, ...]:
-    """Segments whose loss is proven at `alpha` over all of them together (Holm's step-down)."""
-    names = np.array(segments, dtype=object)
-    p_values: list[tuple[float, str]] = []
-    for name in sorted(set(segments)):
-        values = delta[names == name]
-        if len(values) >= rules.min_segment_queries:
-            means = resampled_means(values[:, None], seed, rules.resamples)
-            # Probability of no loss, with the observed sample as one resample: never exactly 0.
-            p_values.append((float(((means >= 0).sum() + 1) / (len(means) + 1)), name))
-    worse: list[str] = []
-    for index, (p_value, name) in enumerate(sorted(p_values)):
-        if p_value > rules.alpha / (len(p_values) - index):
-            break
-        worse.append(name)
-    return tuple(worse)
+def _missing(
+    measured: Measurement, systems: tuple[str, str], rules: GateRules, costs: Costs | None
+) -> list[tuple[str, int]]:
+    """What is missing before anything is tested, with the number of queries that is."""
+    found = []
+    worst = min(systems, key=lambda name: measured.coverage[name].judged)
+    coverage = measured.coverage[worst]
+    if coverage.judged < rules.min_judged:
+        text = (
+            f"only {coverage.judged:.0%} of the top 10 were judged for {worst} (its pooled "
+            f"recall@10 is between {coverage.low:.2f} and {coverage.high:.2f}); "
+            f"{rules.min_judged:.0%} are needed: is the judge running?"
+        )
+        found.append((text, 0))
+    if (more := rules.min_queries - len(measured.queries.segments)) > 0:
+        text = f"{more} more judged queries are needed before anything is promoted"
+        found.append((text, more))
+    found += [
+        (f"its {what} was not measured, and there is a budget for it", 0)
+        for what, value, *_ in _budgets(rules, costs)
+        if value is None
+    ]
+    return found
+
+
+def _unproven_gain(
+    measured: Measurement, delta: Floats, alpha: float, p_value: float, rules: GateRules
+) -> tuple[str, int]:
+    mean, deviation, clusters = spread_of(measured, delta)
+    more = more_queries(deviation, mean - rules.min_effect, alpha, clusters, len(delta))
+    text = f"more than {100 * rules.min_effect:.1f} points are not proven (p = {p_value:.2g})"
+    if more:
+        text += f"; about {more} more queries would prove a gain of this size"
+    return text, more
+
+
+def _unproven_loss(guard: Guard) -> tuple[str, int]:
+    text = f"a loss of {100 * guard.margin:.0f} points is not excluded in {guard}"
+    if guard.missing_queries:
+        text += f"; about {guard.missing_queries} more of its queries would settle it"
+    return text, guard.missing_queries
+
+
+def _budgets(rules: GateRules, costs: Costs | None) -> list[tuple[str, float | None, float, str]]:
+    """Name, value, limit and unit of each budget that there is."""
+    known = costs or Costs()
+    every = (
+        ("latency", known.latency_ms, rules.max_latency_ms, "ms"),
+        ("size", known.size_mb, rules.max_size_mb, "MB"),
+    )
+    return [(what, value, limit, unit) for what, value, limit, unit in every if limit is not None]
