@@ -15,8 +15,8 @@ import time
 import numpy as np
 import psutil
 
+from ragwheel.measuring.nearest import nearest, ranks_of
 from ragwheel.models.encoder import Vectors
-from ragwheel.trainers.systems.nearest import nearest, ranks_of
 
 DIMENSION = 384
 DEPTH = 100
@@ -56,12 +56,12 @@ def measure(chunks: int, queries: int) -> bool:
     documents, asked = unit_vectors(chunks, 1), unit_vectors(queries, 2)
     before = psutil.Process().memory_info().rss / 2**30
     began, cpu = time.perf_counter(), time.process_time()
-    found = nearest(asked, documents, DEPTH)
+    rows, _ = nearest(asked, documents, DEPTH)
     took, spent = time.perf_counter() - began, time.process_time() - cpu
     after = peak_gib()
     sample = np.arange(0, queries, max(1, queries // 5))
     exact = np.argsort(-(asked[sample] @ documents.T), axis=1, kind="stable")[:, :DEPTH]
-    share = float((exact == found.rows[sample]).mean())
+    share = float((exact == rows[sample]).mean())
     held = [bar("rank", spent, RANK_S[chunks] * queries / 1_500, "cpu s"),
             bar("peak memory beyond the documents", after - before, EXTRA_GIB, "GiB")]  # fmt: skip
     print(f"       {took:.0f} s wall; {share:.1%} of ranks as by a full sort; peak {after:.2f} GiB")

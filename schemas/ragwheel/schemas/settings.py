@@ -353,6 +353,16 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
         20, ge=1, le=200, description="Top-k of each system that is pooled and judged."
     )
 
+    keep_models: int = Field(
+        10,
+        ge=1,
+        description="The newest models that are kept besides the promoted ones and those that are "
+        "still measured.",
+    )
+    keep_vectors_days: int = Field(
+        30, ge=1, description="Cached embeddings are kept until unused for so many days."
+    )
+
     @property
     def prompts(self) -> dict[Literal["query", "document"], str]:
         """What is put before a query and before a chunk, where it is set."""

@@ -20,7 +20,8 @@ from ragwheel.models.registry import ModelRegistry
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.cycle import Parts, run_cycle
+from ragwheel.trainers.cycle import run_cycle
+from ragwheel.trainers.parts import Parts
 
 
 class Encoder:

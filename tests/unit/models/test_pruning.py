@@ -11,7 +11,7 @@ from tests.unit.models.test_registry import add
 from tests.unit.models.test_vectors import HashEncoder
 
 from ragwheel.models.manifest import MANIFEST_FILE
-from ragwheel.models.pruning import prunable_models, prunable_vectors, remove_models
+from ragwheel.models.pruning import PruningPolicy, prunable_models, prunable_vectors, prune
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.models.vectors import VectorCache
 
@@ -26,7 +26,10 @@ def test_what_serves_or_served_and_what_is_needed_and_the_newest_are_kept(tmp_pa
     assert prunable_models(registry, keep=2, needed=[models[4]]) == [
         models[1], models[3], models[5],
     ]  # fmt: skip
-    remove_models(registry, prunable_models(registry, keep=2, needed=[models[4]]))
+    policy = PruningPolicy(models=2, vectors_days=30)
+    shown = prune(registry, tmp_path / "vectors", NOON, policy, [models[4]], dry_run=True)
+    assert len(registry.ids()) == 8, "nothing goes in a dry run"
+    assert prune(registry, tmp_path / "vectors", NOON, policy, [models[4]]) == shown
     assert registry.ids() == sorted(models[each] for each in (0, 2, 4, 6, 7))
     assert registry.rollback("slow", NOON) == (models[2], models[0])
     assert prunable_models(registry, keep=9, needed=[]) == []

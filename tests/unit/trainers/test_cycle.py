@@ -7,8 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+import torch
 from tests.rigs.trainer_world import (
     JUDGE,
     LABELER,
@@ -19,16 +21,22 @@ from tests.rigs.trainer_world import (
     save_base_model,
 )
 
-from ragwheel.models.encoder import Progress, load_encoder
+from ragwheel.models.encoder import Progress, TextEncoder, load_encoder
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.events import GradingJob, ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.cycle import CycleResult, NotEnoughDataError, Parts, run_cycle
+from ragwheel.trainers.cycle import CycleResult, DivergedError, run_again, run_cycle
+from ragwheel.trainers.data.records import LoggedRanking
 from ragwheel.trainers.data.split import part_of
+from ragwheel.trainers.lanes import query_side
+from ragwheel.trainers.lanes.query_side import TrainingSummary
+from ragwheel.trainers.material import NotEnoughDataError
+from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.judging import Judge, Judged
+from ragwheel.trainers.settle import Shadow
 
 CONFIG = TrainConfig(epochs=6, learning_rate=0.1, batch_size=32, max_seq_length=64)
 
@@ -47,7 +55,10 @@ class Bench:
         return ModelRegistry(self.settings.model_dir)
 
     def run(self, judge: Judge | None = None, config: TrainConfig = CONFIG) -> CycleResult:
-        parts = Parts(
+        return run_cycle(self.parts(judge), self.settings, config)
+
+    def parts(self, judge: Judge | None = None) -> Parts:
+        return Parts(
             store=self.world,
             judge=judge or TruthfulJudge(self.world),
             registry=self.registry,
@@ -55,7 +66,6 @@ class Bench:
             publish=self.events.append,
             now=lambda: NOON,
         )
-        return run_cycle(parts, self.settings, config)
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +140,14 @@ def test_a_better_model_is_trained_proven_and_promoted(promoted: Promoted) -> No
     assert (event.base_model, event.incumbent_id) == (
         bench.settings.base_model, bench.settings.base_model,
     )  # fmt: skip
-    assert {metric.segment for metric in event.metrics} == {"*", "left", "right"}
+    assert {metric.segment for metric in event.metrics} >= {"*", "left", "right"}
+    assert {metric.system for metric in event.metrics} >= {"incumbent", "candidate", "bm25"}
     assert ModelEvent.model_validate_json(event.model_dump_json()) == event
 
 
 def test_the_promoted_folder_is_the_model_that_was_measured(promoted: Promoted) -> None:
     bench, result = promoted.bench, promoted.result
-    loaded = load_encoder(result.event.uri, 64)
+    loaded = load_encoder(bench.settings.model_dir / result.event.uri, 64)
     relevant_ranks = [shift.after for shift in result.shifts]
     documents = load_encoder(bench.settings.base_model, 64).encode(
         bench.world.corpus().texts, "document"
@@ -181,10 +192,17 @@ def test_a_second_cycle_competes_with_the_promoted_model(promoted: Promoted, ben
     assert current.model_id == first.model_id
 
 
-def test_a_ruined_model_is_refused_before_a_judge_is_paid(bench: Bench) -> None:
+def test_a_ruined_model_is_refused_before_a_judge_is_paid(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def turn_around(encoder: TextEncoder, *_: object, **__: object) -> TrainingSummary:
+        with torch.no_grad():
+            next(encoder.model.parameters()).mul_(-1)
+        return TrainingSummary(1, 1.0, 1.0)
+
+    monkeypatch.setattr(query_side, "train_query_side", turn_around)
     judge = TruthfulJudge(bench.world)
-    ruinous = CONFIG.model_copy(update={"learning_rate": 50.0, "epochs": 1})
-    result = bench.run(judge, ruinous)
+    result = bench.run(judge)
     assert result.verdict.action == "refused"
     assert "no judge was asked" in result.verdict.reason
     assert judge.asked == []
@@ -244,3 +262,95 @@ def test_stages_are_timed_in_order(promoted: Promoted) -> None:
     seconds = promoted.result.stage_seconds
     assert list(seconds) == ["read", "embed", "train", "evaluate", "judge", "gate"]
     assert 0 < sum(seconds.values()) <= promoted.seconds
+
+
+def test_a_training_that_diverged_leaves_no_model(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        query_side, "train_query_side", lambda *_, **__: TrainingSummary(9, 0.5, float("nan"))
+    )
+    with pytest.raises(DivergedError, match="lower the learning rate"):
+        bench.run()
+    assert bench.registry.ids() == []
+    assert bench.events == []
+
+
+def logged(world: World, shift: int) -> list[LoggedRanking]:
+    """What production returned: the ten that the base model finds, or others of the corpus."""
+    hashes = world.corpus().chunk_hashes
+    return [
+        LoggedRanking(
+            each.query_hash, each.segment, "dense", "", "", "",
+            tuple(hashes[(hashes.index(chunk) + shift) % len(hashes)] for chunk in each.shown),
+            tuple(1.0 for _ in each.shown), NOON,
+        )
+        for each in world.sampled_queries()
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shift", "action"), [(0, "promoted"), (7, "shadow")])
+def test_nothing_is_promoted_on_a_reproduction_that_production_contradicts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, shift: int, action: str
+) -> None:
+    monkeypatch.setattr(bench.world, "logged_rankings", lambda: logged(bench.world, shift))
+    result = bench.run()
+    assert result.verdict.action == action, result.verdict.reason
+    assert result.agreement is not None
+    assert result.agreement.queries > 200
+    assert figure(result, "recall@10", "observed") > 0
+    if shift:
+        assert "disagrees with what production returned (overlap@10 0.0" in result.verdict.reason
+        assert bench.registry.current() is None
+        [shadow] = bench.parts().settlement.memory().shadows
+        assert shadow.model_id == result.model.model_id
+    else:
+        assert result.agreement.overlap > 0.95
+
+
+def test_the_report_shows_per_segment_what_came_in_and_what_fell_out(promoted: Promoted) -> None:
+    report = promoted.bench.registry.report(promoted.result.model.model_id)
+    assert report is not None
+    changes = cast("dict[str, dict[str, Any]]", report["changes"])
+    assert set(changes) == {"left", "right"}
+    for found in changes.values():
+        assert found["came_in"] > found["fell_out"]
+        assert all(each["after"] <= 10 < each["before"] for each in found["better"])
+        assert all(each["before"] <= 10 < each["after"] for each in found["worse"])
+    assert report["in_force"] == promoted.result.in_force
+
+
+def test_a_shadow_is_judged_again_without_training_and_keeps_its_beginning(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = bench.run(lambda jobs, progress: Judged("", ()))
+    assert first.verdict.action == "shadow"
+    parts = bench.parts()
+    [shadow] = parts.settlement.memory().shadows
+    assert parts.settlement.memory().looks == (), "nobody looked"
+    monkeypatch.setattr(query_side, "train_query_side", None)
+    again = run_again(parts, bench.settings, shadow)
+    assert again.model.model_id == first.model.model_id
+    assert again.verdict.action == "promoted", again.verdict.reason
+    assert bench.registry.current_id() == first.model.model_id
+    memory = parts.settlement.memory()
+    assert memory.shadows == ()
+    [look] = memory.looks
+    assert look.promoted
+    assert len(look.query_hashes) == again.gate_queries
+    assert [event.action for event in bench.events] == ["shadow", "promoted"]
+    assert bench.events[1].gate_query_hashes == look.query_hashes
+
+
+def test_what_serves_is_not_measured_against_itself(bench: Bench) -> None:
+    first = bench.run()
+    assert first.verdict.action == "promoted"
+    judge = TruthfulJudge(bench.world)
+    second = run_again(
+        bench.parts(judge), bench.settings,
+        Shadow(model_id=first.model.model_id, measured=None, since=NOON, answered=0, missing=0),
+    )  # fmt: skip
+    assert second.verdict.action == "refused"
+    assert "do nothing" in second.verdict.reason
+    assert judge.asked == []
+    assert bench.registry.current_id() == first.model.model_id

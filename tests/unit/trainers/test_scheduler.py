@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import cast
 
 import pytest
 from tests.rigs.trainer_world import NOON, World
+from tests.unit.models.test_registry import add
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.measuring.intervals import Interval
@@ -15,13 +18,17 @@ from ragwheel.models.registry import ModelRegistry
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import UnavailableError
+from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.cycle import CycleResult, NotEnoughDataError, Parts
+from ragwheel.trainers.cycle import CycleResult, DivergedError
 from ragwheel.trainers.data.snapshot import build_snapshot
+from ragwheel.trainers.material import NotEnoughDataError
+from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.evaluation import Figure
 from ragwheel.trainers.proof.gate import Verdict
 from ragwheel.trainers.proof.judging import Judge
 from ragwheel.trainers.scheduler import CycleStoppedError, Scheduler
+from ragwheel.trainers.settle import BusyError, Memory, Shadow, alone
 
 
 class Labels(World):
@@ -58,6 +65,7 @@ class Rig:
         self.error = error
         self.cycles = 0
         self.stop = Event()
+        self.events: list[ModelEvent] = []
         self.telemetry = Telemetry()
         self.settings = TrainerSettings(
             model_dir=folder, train_min_queries=100, train_interval_s=0.01, base_model="base"
@@ -67,7 +75,7 @@ class Rig:
             judge=cast(Judge, None),
             registry=ModelRegistry(folder),
             cache=VectorCache(folder),
-            publish=lambda event: None,
+            publish=self.events.append,
             now=lambda: NOON,
         )
         self.scheduler = Scheduler(parts, self.settings, self.telemetry, run=self._run)
@@ -78,6 +86,7 @@ class Rig:
             self.stop.set()
         if self.error is not None:
             raise self.error
+        parts.settlement.remember(Memory(answered=parts.store.count_answered()))
         return RESULT
 
 
@@ -106,7 +115,7 @@ def test_a_restart_does_not_train_on_the_same_data_again(tmp_path: Path) -> None
 
 def test_a_damaged_memory_trains_again_rather_than_never(tmp_path: Path) -> None:
     Rig(tmp_path, answered=150).scheduler.check()
-    (tmp_path / "scheduler.json").write_text("{")
+    (tmp_path / "trainer.json").write_text("{")
     assert Rig(tmp_path, answered=150).scheduler.check() is RESULT
 
 
@@ -156,3 +165,68 @@ def test_a_restart_shows_what_the_last_gate_measured(tmp_path: Path) -> None:
     assert rig.telemetry.value(metrics.QUALITY, **labels) == 0.7
     assert rig.telemetry.value(metrics.QUALITY_LOW, **labels) == 0.6
     assert rig.telemetry.value(metrics.GATE_QUERIES, segment="*") == 300
+
+
+def shadow(**change: object) -> Shadow:
+    made = Shadow(model_id="m", measured=None, since=NOON, answered=100, missing=40)
+    return made.model_copy(update=change)
+
+
+def with_shadow(rig: Rig, kept: Shadow) -> list[str]:
+    """A memory with that shadow; the list says which are judged again."""
+    again: list[str] = []
+
+    def look(parts: Parts, settings: TrainerSettings, shadow: Shadow) -> CycleResult:
+        again.append(shadow.model_id)
+        return RESULT
+
+    rig.scheduler = replace(rig.scheduler, again=look)
+    rig.scheduler.parts.settlement.remember(Memory(answered=100, shadows=(kept,)))
+    return again
+
+
+def test_a_shadow_is_judged_again_when_enough_gate_queries_are_new(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, answered=100)
+    again = with_shadow(rig, shadow())
+    for answered, looks in ((100, 0), (199, 0)):
+        rig.store.answered = answered
+        rig.scheduler.check()
+        assert len(again) == looks
+    rig.settings = rig.settings.model_copy(update={"train_min_queries": 1_000})
+    rig.scheduler = replace(rig.scheduler, settings=rig.settings)
+    rig.store.answered = 260
+    assert rig.scheduler.check() is RESULT
+    assert (again, rig.cycles) == (["m"], 0)
+
+
+def test_another_model_in_service_opens_the_question_again(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, answered=100)
+    again = with_shadow(rig, shadow(measured="another"))
+    rig.scheduler.check()
+    assert again == ["m"]
+
+
+def test_an_old_shadow_is_let_go_and_everybody_is_told(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, answered=100)
+    model_id = add(rig.scheduler.parts.registry)
+    again = with_shadow(rig, shadow(model_id=model_id, since=NOON - timedelta(days=31)))
+    assert rig.scheduler.check() is None
+    assert again == []
+    assert rig.scheduler.parts.settlement.memory().shadows == ()
+    assert [(each.action, each.reason) for each in rig.events] == [
+        ("refused", "let go: unproven for 30 days")
+    ]
+
+
+def test_a_training_that_diverges_waits_for_more_data(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, answered=100, error=DivergedError("nan"))
+    with pytest.raises(DivergedError):
+        rig.scheduler.check()
+    assert rig.scheduler.check() is None
+
+
+def test_beside_another_trainer_it_waits(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, answered=100)
+    with alone(ModelRegistry(tmp_path)), pytest.raises(BusyError, match="wait"):
+        rig.scheduler.train()
+    assert rig.scheduler.check() is RESULT

@@ -218,7 +218,7 @@ def test_a_rollback_does_not_wait_for_kafka_and_its_event_is_not_lost(
 def test_a_shadow_stays_in_memory_until_another_verdict(tmp_path: Path) -> None:
     life = Life(tmp_path, [])
     model_id = add(life.settlement.registry)
-    shadow = Shadow(model_id=model_id, measured=None, since=NOON, looked_at=2, missing=90)
+    shadow = Shadow(model_id=model_id, measured=None, since=NOON, answered=600, missing=90)
     kept = decision(model_id, "shadow").model_copy(update={"shadow": shadow})
     for _ in range(2):
         life.settlement.settle(kept)

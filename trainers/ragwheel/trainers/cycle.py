@@ -1,66 +1,41 @@
-"""One turn of the wheel: snapshot, train, evaluate, judge, gate, promote.
+"""One turn of the wheel: read, train, let all systems rank, judge, decide, settle.
 
 `run_cycle` touches the world only through `Parts`; with an in-memory store and judge it is an
-ordinary function, and a test runs it in seconds.
+ordinary function, and a test runs it in seconds. `run_again` judges a candidate of an earlier cycle
+on the labels that came since, without training.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+import math
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
-from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
-from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
+from ragwheel.models.encoder import TextEncoder, load_encoder
 from ragwheel.models.manifest import Manifest, TrainConfig
-from ragwheel.models.registry import ModelRegistry, RegisteredModel
-from ragwheel.models.vectors import VectorCache
+from ragwheel.models.registry import RegisteredModel
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.data.records import Corpus, Grade, SampledQuery
-from ragwheel.trainers.data.snapshot import Snapshot, build_snapshot, leaks
-from ragwheel.trainers.data.split import draw_order
-from ragwheel.trainers.data.store import WheelStore
+from ragwheel.trainers.data.snapshot import Snapshot
 from ragwheel.trainers.lanes import query_side
-from ragwheel.trainers.proof import evaluation, gate
-from ragwheel.trainers.proof.devcheck import dev_check
+from ragwheel.trainers.material import Material, read
+from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.evaluation import Figure, RankShift
-from ragwheel.trainers.proof.judging import Judge, Judged, judge_jobs
+from ragwheel.trainers.proof.gate import Verdict
+from ragwheel.trainers.proving import Proof, prove, timed
 from ragwheel.trainers.reporting import model_event, report_of
+from ragwheel.trainers.settle import Decision, Look, Shadow
+from ragwheel.trainers.systems.dense import EncoderSystem
+from ragwheel.trainers.systems.lineup import Lineup, line_up
+from ragwheel.trainers.systems.observed import Agreement
 
 _LOG = logging.getLogger(__name__)
 
 
-class NotEnoughDataError(TerminalError):
-    """There is nothing to train on or to prove with yet; the message says what is missing."""
-
-
-class LeakError(TerminalError):
-    """Held-out data would be trained on. A programming error; nothing is trained."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The world of a cycle.
-
-    Attributes:
-        publish: sends a ModelEvent; returns when it is durable.
-        now: UTC time.
-        progress: called with (stage, done, total); may raise to stop the cycle.
-    """
-
-    store: WheelStore
-    judge: Judge
-    registry: ModelRegistry
-    cache: VectorCache
-    publish: Callable[[ModelEvent], None]
-    now: Callable[[], datetime]
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None
+class DivergedError(TerminalError):
+    """Nothing of a training can be used; more data or another configuration may help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +43,28 @@ class CycleResult:
     """What a cycle did.
 
     Attributes:
-        figures: metrics of both systems and their difference; empty when no judge was asked.
+        figures: the leaderboard: metrics of all systems and their differences to the incumbent;
+            empty when no judge was asked.
+        agreement: whether our reproduction of the incumbent ranks as production does.
         stage_seconds: wall time per stage, in order.
     """
 
     model: RegisteredModel
-    verdict: gate.Verdict
+    verdict: Verdict
     event: ModelEvent
     snapshot: Snapshot
     figures: tuple[Figure, ...]
     shifts: tuple[RankShift, ...]
     gate_queries: int
     stage_seconds: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class _System:
-    """How queries are embedded, and the vectors of the documents that they are compared with."""
-
-    model_id: str
-    embed: Callable[[Sequence[str]], Vectors]
-    documents: Vectors = field(repr=False)
+    agreement: Agreement | None = None
+    in_force: dict[str, object] | None = None
 
 
 def run_cycle(
     parts: Parts, settings: TrainerSettings, config: TrainConfig | None = None
 ) -> CycleResult:
-    """Train one candidate on all labels and decide about it.
+    """Train one candidate on all labels, decide about it and settle the decision.
 
     Args:
         config: hyper-parameters; from the settings when left out.
@@ -102,172 +72,84 @@ def run_cycle(
     Raises:
         NotEnoughDataError: no corpus, no training example or no held-out query.
         ConfigError: the base model cannot be loaded.
-        UnavailableError: ClickHouse or Kafka does not answer. Nothing was promoted.
+        UnavailableError: ClickHouse or Kafka does not answer. A decision that was made is
+            finished by the next call of `Settlement.finish`; otherwise nothing happened.
     """
     config = config or TrainConfig(
         epochs=settings.train_epochs, max_seq_length=settings.max_seq_length
     )
     seconds: dict[str, float] = {}
-    with _timed(seconds, "read"):
-        corpus, snapshot = _read(parts.store, settings)
-        held_out = sorted(snapshot.gate, key=lambda query: draw_order(query.query_hash))
-        held_out = held_out[: settings.gate_max_queries]
-    with _timed(seconds, "embed"):
-        base = load_encoder(settings.base_model, config.max_seq_length, settings.prompts)
-        documents = _embed(parts, base, corpus)
-        incumbent = _incumbent(parts, settings, config, base, documents, corpus)
-    with _timed(seconds, "train"):
+    with timed(seconds, "read"):
+        material = read(parts, settings)
+    with timed(seconds, "embed"):
+        lineup = _line_up(parts, settings, config, material)
+    with timed(seconds, "train"):
         encoder = load_encoder(settings.base_model, config.max_seq_length, settings.prompts)
-        model = _train(parts, settings, config, snapshot, corpus, encoder, base, documents)
+        model = _train(parts, settings, config, material, encoder, lineup)
     # Not through the cache: nobody has seen these weights, and the fingerprint is of loaded ones.
-    candidate = _System(model.model_id, partial(encoder.encode, side="query"), documents)
-    with _timed(seconds, "evaluate"):
-        loss = dev_check(
-            snapshot.dev, corpus,
-            (incumbent.embed, incumbent.documents), (candidate.embed, documents),
-            seed=settings.train_seed,
-        )  # fmt: skip
-        comparison = _Comparison(held_out, incumbent, candidate, settings.judge_depth)
-    if loss is None:
-        with _timed(seconds, "judge"):
-            jobs = judge_jobs(model.model_id, held_out, comparison.pools, corpus)
-            judged = parts.judge(jobs, lambda *at: parts.progress("judge", *at))
-        with _timed(seconds, "gate"):
-            verdict, figures, shifts = _decide(comparison, judged, corpus, snapshot, settings)
-    else:
-        verdict, figures, shifts = gate.Verdict("refused", loss, 0.0, 0.0, 0), (), ()
-    if verdict.action == "promoted":
-        parts.registry.promote(
-            model.model_id, verdict.reason, parts.now(), measured=parts.registry.current_id()
-        )
-    event = model_event(
-        model, verdict, figures, snapshot,
-        incumbent_id=incumbent.model_id, seed=settings.train_seed, at=parts.now(),
-    )  # fmt: skip
-    report = report_of(event, verdict, figures, shifts, snapshot.card, seconds)
-    parts.registry.save_report(model.model_id, report)
-    parts.publish(event)
-    _LOG.info("model %s: %s: %s", model.model_id, verdict.action, verdict.reason)
-    return CycleResult(model, verdict, event, snapshot, figures, shifts, len(held_out), seconds)
-
-
-class _Comparison:
-    """Both systems on the held-out queries: vectors, ranked lists and what has to be judged."""
-
-    def __init__(
-        self, queries: list[SampledQuery], incumbent: _System, candidate: _System, depth: int
-    ) -> None:
-        texts = [query.query for query in queries]
-        self.queries = queries
-        self.systems = (incumbent, candidate)
-        self.vectors = tuple(system.embed(texts) for system in self.systems)
-        depth = max(depth, evaluation.METRIC_DEPTH)
-        self.before, self.after = (
-            evaluation.rank(vectors, system.documents, depth)
-            for vectors, system in zip(self.vectors, self.systems, strict=True)
-        )
-        self.pools = evaluation.pool(self.before, self.after, depth)
-
-    def shifts(self, grades: list[dict[int, int]], corpus: Corpus) -> tuple[RankShift, ...]:
-        """Ranks before and after of every pair that was judged relevant."""
-        pairs = [
-            (query, row)
-            for query, by_row in enumerate(grades)
-            for row, grade in sorted(by_row.items())
-            if grade >= RELEVANT_GRADE
-        ]
-        before, after = (
-            evaluation.ranks_of(vectors, system.documents, pairs)
-            for vectors, system in zip(self.vectors, self.systems, strict=True)
-        )
-        asked = [self.queries[query] for query, _ in pairs]
-        chunks = [corpus.chunk_hashes[row] for _, row in pairs]
-        return tuple(
-            RankShift(query.query, query.query_hash, chunk, query.segment, was, now)
-            for query, chunk, was, now in zip(
-                asked, chunks, before.tolist(), after.tolist(), strict=True
-            )
-        )
-
-
-def _read(store: WheelStore, settings: TrainerSettings) -> tuple[Corpus, Snapshot]:
-    corpus = store.corpus()
-    if not corpus.chunk_hashes:
-        raise NotEnoughDataError(
-            "no chunk is known: send the corpus as ChunkEvents, or candidates with their text"
-        )
-    grades = store.grades()
-    pairs, judged = _newest(grades, "label"), _newest(grades, "judge")
-    snapshot = build_snapshot(
-        store.sampled_queries(), pairs,
-        gate_share=settings.gate_share, known_chunks=corpus.chunk_hashes, judged=judged,
-    )  # fmt: skip
-    card = snapshot.card
-    if not snapshot.train or not snapshot.gate:
-        raise NotEnoughDataError(
-            f"{len(snapshot.train)} training examples and {len(snapshot.gate)} held-out queries "
-            f"from {sum(card.queries.values())} sampled queries: more labels are needed"
-        )
-    if found := leaks(snapshot, [*pairs, *judged]):
-        raise LeakError(f"{len(found)} leaks from the held-out queries, first: {found[0]}")
-    return corpus, snapshot
-
-
-def _newest(grades: Sequence[Grade], role: str) -> list[Grade]:
-    """One grade per (query, chunk): the newest where graders differ."""
-    of_role = (each for each in grades if each.role == role)
-    by_pair = {(each.query_hash, each.chunk_hash): each for each in of_role}
-    return list(by_pair.values())
-
-
-def _embed(parts: Parts, encoder: TextEncoder, corpus: Corpus) -> Vectors:
-    return parts.cache.embed(
-        encoder, corpus.texts, progress=lambda *at: parts.progress("embed", *at)
+    candidate = EncoderSystem(
+        model.model_id, partial(encoder.encode, side="query"), lineup.documents, material.corpus
     )
+    proof = prove(parts, settings, material, lineup, candidate, seconds)
+    return _settle(parts, settings, material, lineup, model, proof, seconds)
 
 
-def _incumbent(
-    parts: Parts,
-    settings: TrainerSettings,
-    config: TrainConfig,
-    base: TextEncoder,
-    documents: Vectors,
-    corpus: Corpus,
-) -> _System:
-    """What serves now: the promoted model, else the base model."""
-    current = parts.registry.current()
-    if current is None:
-        queries = partial(parts.cache.embed, base, side="query")
-        return _System(settings.base_model, queries, documents)
-    encoder = load_encoder(current.query_encoder, config.max_seq_length)
-    if current.manifest.document_fingerprint != base.fingerprint:
-        # Promoted under another base model or length: its documents are embedded by that one.
-        of_documents = load_encoder(
-            current.manifest.base_model, current.manifest.config.max_seq_length
-        )
-        documents = _embed(parts, of_documents, corpus)
-    return _System(current.model_id, partial(parts.cache.embed, encoder, side="query"), documents)
+def run_again(parts: Parts, settings: TrainerSettings, shadow: Shadow) -> CycleResult:
+    """Judge a candidate of an earlier cycle on everything that is known now.
+
+    Raises:
+        RegistryError: its model is gone or was changed.
+        NotEnoughDataError, ConfigError, UnavailableError: as in `run_cycle`.
+    """
+    model = parts.registry.get(shadow.model_id)
+    parts.registry.verify(shadow.model_id)
+    config = model.manifest.config
+    seconds: dict[str, float] = {}
+    with timed(seconds, "read"):
+        material = read(parts, settings)
+    with timed(seconds, "embed"):
+        lineup = _line_up(parts, settings, config, material)
+        encoder = load_encoder(model.query_encoder, config.max_seq_length)
+    candidate = EncoderSystem(
+        model.model_id, partial(parts.cache.embed, encoder, side="query"),
+        lineup.documents, material.corpus,
+    )  # fmt: skip
+    proof = prove(parts, settings, material, lineup, candidate, seconds)
+    return _settle(parts, settings, material, lineup, model, proof, seconds, shadow)
+
+
+def _line_up(
+    parts: Parts, settings: TrainerSettings, config: TrainConfig, material: Material
+) -> Lineup:
+    return line_up(
+        settings, config, parts.registry, parts.cache, material.corpus, material.logged,
+        lambda *at: parts.progress("embed", *at),
+    )  # fmt: skip
 
 
 def _train(
     parts: Parts,
     settings: TrainerSettings,
     config: TrainConfig,
-    snapshot: Snapshot,
-    corpus: Corpus,
+    material: Material,
     encoder: TextEncoder,
-    base: TextEncoder,
-    documents: Vectors,
+    lineup: Lineup,
 ) -> RegisteredModel:
+    snapshot = material.snapshot
     summary = query_side.train_query_side(
-        encoder, snapshot.train, corpus, documents, config, settings.train_seed,
+        encoder, snapshot.train, material.corpus, lineup.documents, config, settings.train_seed,
         progress=lambda *at: parts.progress("train", *at),
     )  # fmt: skip
+    if not (math.isfinite(summary.first_loss) and math.isfinite(summary.last_loss)):
+        raise DivergedError(
+            f"training diverged: its loss was {summary.first_loss:g} in the first epoch and "
+            f"{summary.last_loss:g} in the last; lower the learning rate ({config.learning_rate:g})"
+        )
     manifest = Manifest(
         lane=query_side.LANE,
         base_model=settings.base_model,
-        base_fingerprint=base.fingerprint,
-        document_fingerprint=base.fingerprint,
+        base_fingerprint=lineup.base.fingerprint,
+        document_fingerprint=lineup.base.fingerprint,
         snapshot_id=snapshot.snapshot_id,
         config=config,
         seed=settings.train_seed,
@@ -278,33 +160,53 @@ def _train(
     return parts.registry.register(manifest, encoder.save)
 
 
-def _decide(
-    comparison: _Comparison,
-    judged: Judged,
-    corpus: Corpus,
-    snapshot: Snapshot,
+def _settle(
+    parts: Parts,
     settings: TrainerSettings,
-) -> tuple[gate.Verdict, tuple[Figure, ...], tuple[RankShift, ...]]:
-    row_of_chunk = {chunk: row for row, chunk in enumerate(corpus.chunk_hashes)}
-    index_of_query = {each.query_hash: index for index, each in enumerate(comparison.queries)}
-    grades: list[dict[int, int]] = [{} for _ in comparison.queries]
-    for each in judged.judgments:
-        if each.grade is not None:
-            grades[index_of_query[each.query_hash]][row_of_chunk[each.chunk_hash]] = each.grade
-    segments = [query.segment for query in comparison.queries]
-    per_query = evaluation.score(comparison.before, comparison.after, grades)
-    verdict = gate.decide(
-        per_query, segments, gate.GateRules(min_queries=settings.gate_min_queries),
-        seed=settings.train_seed,
-        label_graders=frozenset(snapshot.card.graders), judge_grader=judged.grader_id,
+    material: Material,
+    lineup: Lineup,
+    model: RegisteredModel,
+    proof: Proof,
+    seconds: dict[str, float],
+    shadow: Shadow | None = None,
+) -> CycleResult:
+    event = model_event(
+        model, proof.verdict, proof.figures, material.snapshot,
+        incumbent_id=lineup.incumbent.name, seed=settings.train_seed, at=parts.now(),
+        looked_at=proof.looked_at,
     )  # fmt: skip
-    figures = tuple(evaluation.figures(per_query, segments, settings.train_seed))
-    return verdict, figures, comparison.shifts(grades, corpus)
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Note the block's wall time in `seconds`; a stage that fails ends the cycle."""
-    began = time.monotonic()
-    yield
-    seconds[stage] = time.monotonic() - began
+    report = report_of(
+        event, proof.verdict, proof.figures, proof.shifts, material.snapshot.card, seconds,
+        agreement=proof.agreement, in_force=lineup.in_force,
+    )  # fmt: skip
+    kept = None
+    if proof.verdict.action == "shadow":
+        kept = Shadow(
+            model_id=model.model_id,
+            measured=lineup.serving,
+            since=shadow.since if shadow else event.ts,
+            answered=material.answered,
+            missing=proof.verdict.missing_queries,
+        )
+    made = parts.settlement.settle(
+        Decision(
+            event=event,
+            report=report,
+            measured=lineup.serving,
+            answered=None if shadow else material.answered,
+            shadow=kept,
+            look=Look(
+                gate_id=event.event_id,
+                promoted=event.action == "promoted",
+                query_hashes=proof.looked_at,
+            )
+            if proof.looked_at
+            else None,
+        )
+    )
+    verdict = replace(proof.verdict, action=made.event.action, reason=made.event.reason)  # type: ignore[arg-type] # a cycle makes no rollback
+    _LOG.info("model %s: %s: %s", model.model_id, verdict.action, verdict.reason)
+    return CycleResult(
+        model, verdict, made.event, material.snapshot, proof.figures, proof.shifts,
+        len(material.held_out), seconds, proof.agreement, lineup.in_force,
+    )  # fmt: skip

@@ -11,8 +11,12 @@ from ragwheel.schemas import identity
 from ragwheel.schemas.events import MetricValue, ModelEvent
 from ragwheel.trainers.data.card import DataCard
 from ragwheel.trainers.data.snapshot import Snapshot
-from ragwheel.trainers.proof.evaluation import Figure, RankShift
+from ragwheel.trainers.proof.evaluation import METRIC_DEPTH, Figure, RankShift
 from ragwheel.trainers.proof.gate import Verdict
+from ragwheel.trainers.systems.observed import Agreement
+
+#: Queries shown per segment and direction.
+_EXAMPLES = 5
 
 
 def model_event(
@@ -24,10 +28,15 @@ def model_event(
     incumbent_id: str,
     seed: int,
     at: datetime,
+    looked_at: Sequence[str] = (),
 ) -> ModelEvent:
     """The verdict on a candidate; a cycle that is repeated on equal data makes the same event id.
 
-    `uri` is the folder of the query encoder.
+    `uri` is the folder of the query encoder below the model directory of the trainer; `model_id`
+    is the digest of its content, wherever it is copied to.
+
+    Args:
+        looked_at: hashes of the gate queries that a judge decided on.
     """
     return ModelEvent(
         event_id=identity.digest(
@@ -43,7 +52,8 @@ def model_event(
         triplets=snapshot.card.triplets,
         labels=sum(snapshot.card.grades.values()),
         seed=seed,
-        uri=str(model.query_encoder.resolve()),
+        uri=model.uri,
+        gate_query_hashes=tuple(looked_at),
         ts=at,
         metrics=tuple(
             MetricValue(
@@ -59,6 +69,29 @@ def model_event(
             for each in figures
         ),
     )
+
+
+def changes(shifts: Sequence[RankShift]) -> dict[str, dict[str, object]]:
+    """Per segment, what came into the first ten results and what fell out of them.
+
+    Counts, and the examples that moved most, by the ratio of ranks: from 40 to 2 says more than
+    from 900 to 850.
+    """
+    found: dict[str, dict[str, object]] = {}
+    for segment in sorted({each.segment for each in shifts}):
+        of_segment = [each for each in shifts if each.segment == segment]
+        better = [each for each in of_segment if each.after <= METRIC_DEPTH < each.before]
+        worse = [each for each in of_segment if each.before <= METRIC_DEPTH < each.after]
+        better.sort(key=lambda each: each.after / each.before)
+        worse.sort(key=lambda each: each.before / each.after)
+        found[segment] = {
+            "relevant": len(of_segment),
+            "came_in": len(better),
+            "fell_out": len(worse),
+            "better": [asdict(each) for each in better[:_EXAMPLES]],
+            "worse": [asdict(each) for each in worse[:_EXAMPLES]],
+        }
+    return found
 
 
 def rollback_event(
@@ -88,6 +121,9 @@ def report_of(
     shifts: Sequence[RankShift],
     card: DataCard,
     stage_seconds: Mapping[str, float],
+    *,
+    agreement: Agreement | None = None,
+    in_force: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
     """Everything about a decision as JSON values, for people and for later comparisons."""
     return {
@@ -98,6 +134,9 @@ def report_of(
         "verdict": asdict(verdict),
         "figures": [asdict(figure) for figure in figures],
         "rank_shifts": [asdict(shift) for shift in shifts],
+        "changes": changes(shifts),
+        "agreement": agreement and {**asdict(agreement), "said": str(agreement)},
+        "in_force": dict(in_force or {}),
         "data": card.as_json(),
         "stage_seconds": dict(stage_seconds),
     }

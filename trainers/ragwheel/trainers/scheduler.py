@@ -5,34 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 from threading import Event
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from ragwheel.backends import files
 from ragwheel.backends.telemetry import Telemetry
+from ragwheel.models.pruning import PruningPolicy, prune
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import RagwheelError, TransientError
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.cycle import CycleResult, NotEnoughDataError, Parts, run_cycle
+from ragwheel.trainers.cycle import CycleResult, DivergedError, run_again, run_cycle
 from ragwheel.trainers.gauges import show_figures, show_progress, show_result, show_serving
+from ragwheel.trainers.material import NotEnoughDataError
+from ragwheel.trainers.parts import Parts
+from ragwheel.trainers.settle import BusyError, Decision, Shadow, alone
+from ragwheel.trainers.shadows import ShadowRules, expired, expiry_event, is_ripe
 
 _LOG = logging.getLogger(__name__)
 
 
 class CycleStoppedError(RagwheelError):
     """The process was asked to end in the middle of a cycle. Nothing was promoted."""
-
-
-class _State(BaseModel):
-    """What the last finished cycle had seen."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    answered: int = 0
-    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +43,86 @@ class TrainingProgress:
 class Scheduler:
     """Runs a cycle whenever `train_min_queries` answered queries are new since the last one.
 
-    Keeps its memory in the model directory, so that a restart does not train again.
+    Between cycles it judges shadows again. Its memory is in the model directory, so that a restart
+    does not train again, and one trainer at a time decides there.
     """
 
     parts: Parts
     settings: TrainerSettings
     telemetry: Telemetry
     run: Callable[[Parts, TrainerSettings], CycleResult] = run_cycle
+    again: Callable[[Parts, TrainerSettings, Shadow], CycleResult] = run_again
 
     def progress(self) -> TrainingProgress:
         """Count what is new, and show it."""
         answered = self.parts.store.count_answered()
-        available = max(0, answered - self._state().answered)
+        available = max(0, answered - self.parts.settlement.memory().answered)
         show_progress(self.telemetry, available, self.settings.train_min_queries)
         return TrainingProgress(available, self.settings.train_min_queries)
 
     def check(self) -> CycleResult | None:
-        """Train if it is time; None when it is not."""
-        return self.train() if self.progress().due else None
+        """Train if it is time, else judge a shadow again if it is ripe; None if neither.
+
+        Raises:
+            BusyError: another trainer is in a cycle.
+            UnavailableError: ClickHouse or Kafka does not answer.
+        """
+        with alone(self.parts.registry):
+            self.parts.settlement.finish()
+            if self.progress().due:
+                return self._train()
+            return self._look_again()
 
     def train(self) -> CycleResult:
-        """Run a cycle now, whatever the threshold says."""
+        """Run a cycle now, whatever the threshold says.
+
+        Raises:
+            BusyError, UnavailableError: as `check`.
+        """
+        with alone(self.parts.registry):
+            self.parts.settlement.finish()
+            return self._train()
+
+    def _train(self) -> CycleResult:
         answered = self.parts.store.count_answered()
         show_progress(self.telemetry, 0, self.settings.train_min_queries)
-        result = self.run(self.parts, self.settings)
-        self._remember(_State(answered=answered, at=self.parts.now()))
+        try:
+            result = self.run(self.parts, self.settings)
+        except DivergedError:
+            # Equal data diverge again: wait for more.
+            settlement = self.parts.settlement
+            seen = {"answered": answered, "at": self.parts.now()}
+            settlement.remember(settlement.memory().model_copy(update=seen))
+            raise
+        self._tell(result)
+        return result
+
+    def _look_again(self) -> CycleResult | None:
+        """Judge the first shadow that is ripe; let those go that are old."""
+        settlement = self.parts.settlement
+        answered = self.parts.store.count_answered()
+        rules, serving = ShadowRules(), self.parts.registry.current_id()
+        for shadow, why in expired(settlement.memory().shadows, self.parts.now(), rules):
+            manifest = self.parts.registry.get(shadow.model_id).manifest
+            event = expiry_event(shadow, manifest.base_model, why, self.parts.now())
+            settlement.settle(Decision(event=event))
+        for shadow in settlement.memory().shadows:
+            if is_ripe(shadow, answered, serving, self.settings.gate_share, rules):
+                result = self.again(self.parts, self.settings, shadow)
+                self._tell(result)
+                return result
+        return None
+
+    def _tell(self, result: CycleResult) -> None:
         show_result(self.telemetry, result)
         self.show_serving()
-        return result
+        pruned = prune(
+            self.parts.registry, self.settings.vector_cache_dir, self.parts.now(),
+            PruningPolicy(self.settings.keep_models, self.settings.keep_vectors_days),
+            {each.model_id for each in self.parts.settlement.memory().shadows},
+        )  # fmt: skip
+        if pruned.models or pruned.vectors:
+            _LOG.info("pruned %d models, %d folders of vectors", *map(len, pruned))
 
     def show_last(self) -> None:
         """Show what the last gate measured, as before this process was there.
@@ -98,6 +141,8 @@ class Scheduler:
         while not stop.is_set():
             try:
                 self.check()
+            except BusyError as error:
+                _LOG.info("%s", error)
             except CycleStoppedError:
                 _LOG.info("stopped in the middle of a cycle; it starts again with the process")
             except NotEnoughDataError as error:
@@ -109,19 +154,3 @@ class Scheduler:
                 _LOG.exception("a training cycle failed; the model in service stays")
                 self.telemetry.inc(metrics.TRAIN_CYCLES, verdict="failed")
             stop.wait(self.settings.train_interval_s)
-
-    @property
-    def _state_path(self) -> Path:
-        return self.settings.model_dir / "scheduler.json"
-
-    def _state(self) -> _State:
-        try:
-            return _State.model_validate_json(self._state_path.read_bytes())
-        except FileNotFoundError:
-            return _State()
-        except ValidationError:
-            _LOG.warning("%s cannot be read; counting from the beginning", self._state_path)
-            return _State()
-
-    def _remember(self, state: _State) -> None:
-        files.replace_file(self._state_path, state.model_dump_json().encode())

@@ -45,8 +45,8 @@ class Shadow(BaseModel):
     Attributes:
         measured: what served when it was last judged; None: the base model.
         since: when it first got into the shadow.
-        looked_at: gate queries of its last judgment.
-        missing: how many more would probably settle it, by that judgment.
+        answered: queries with a relevant label when it was last judged.
+        missing: how many more gate queries would probably settle it, by that judgment.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,7 +54,7 @@ class Shadow(BaseModel):
     model_id: str
     measured: str | None
     since: datetime
-    looked_at: int
+    answered: int
     missing: int
 
 
@@ -221,7 +221,7 @@ class Settlement:
             model_id=event.model_id,
             measured=decision.measured,
             since=event.ts,
-            looked_at=len(decision.look.query_hashes) if decision.look else 0,
+            answered=decision.answered or 0,
             missing=0,
         )
         report = dict(decision.report)

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Self
 from ragwheel.backends.migrate import open_tables
 from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.backends.telemetry import Telemetry
-from ragwheel.models.registry import ModelRegistry, Promotion
+from ragwheel.models.registry import ModelRegistry, Promotion, RegistryError
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.cycle import Parts
 from ragwheel.trainers.data.store import WheelReader
+from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.judging import PublishingJudge
 from ragwheel.trainers.reporting import rollback_event
 from ragwheel.trainers.scheduler import CycleStoppedError, Scheduler
+from ragwheel.trainers.settle import Decision
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -102,18 +103,30 @@ class Trainer:
     def roll_back(self, reason: str) -> RollbackResult:
         """Let the model before the current one serve again, and tell everybody.
 
+        It stays rolled back: neither equal data nor the next few labels promote it again.
+
         Raises:
             RegistryError: nothing was ever promoted.
-            UnavailableError: the alias is changed, and Kafka did not take the event.
+            UnavailableError: the alias is changed, and Kafka did not take the event; the next
+                start of a trainer sends it.
         """
-        base_model = self._settings.base_model
-        rolled_back, serving = self.registry.rollback(reason, _now())
-        event = rollback_event(
-            rolled_back, serving or base_model, base_model=base_model, reason=reason, at=_now()
-        )
-        self._announce(event)
-        self.scheduler.show_serving()
-        return RollbackResult(rolled_back, serving or base_model)
+        base_model, registry = self._settings.base_model, self.registry
+        settlement = self.scheduler.parts.settlement
+        answered = self.scheduler.parts.store.count_answered()
+        with registry.locked():
+            settlement.finish()
+            line = [each.model_id for each in registry.promotions()]
+            if not line:
+                raise RegistryError("nothing to roll back: the base model serves")
+            serving = line[-2] if len(line) > 1 else base_model
+            event = rollback_event(
+                line[-1], serving, base_model=base_model, reason=reason, at=_now()
+            )
+            try:
+                settlement.settle(Decision(event=event, answered=answered))
+            finally:
+                self.scheduler.show_serving()
+        return RollbackResult(line[-1], serving)
 
     def _announce(self, event: ModelEvent) -> None:
         self._publisher.publish([Outgoing.of("models", event)])

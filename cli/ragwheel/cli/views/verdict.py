@@ -15,11 +15,11 @@ from rich.text import Text
 
 from ragwheel.cli.output import console, table, tell
 from ragwheel.trainers.cycle import CycleResult
-from ragwheel.trainers.proof.evaluation import Figure, System
+from ragwheel.trainers.proof.evaluation import Figure
 from ragwheel.trainers.stages import STAGES, progress_text
 
 _EVERY_S = 2.0
-_SYSTEMS: tuple[System, ...] = ("incumbent", "candidate", "delta")
+_SYSTEMS = ("incumbent", "candidate", "delta")
 _STYLES = {"promoted": "bold green", "refused": "bold yellow"}
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from tests.rigs.trainer_world import NOON
 
+from ragwheel.measuring.nearest import NO_RESULT
 from ragwheel.models.encoder import Vectors
 from ragwheel.trainers.data.records import Corpus, IndexSlice, LoggedRanking
-from ragwheel.trainers.systems.contracts import NO_RESULT, Asked, Retriever
+from ragwheel.trainers.systems.contracts import Asked, Retriever
 from ragwheel.trainers.systems.dense import EncoderSystem
 from ragwheel.trainers.systems.lexical import LexicalSystem
 from ragwheel.trainers.systems.observed import ObservedSystem

@@ -6,8 +6,9 @@ import math
 
 import pytest
 
+from ragwheel.measuring.nearest import NO_RESULT
 from ragwheel.trainers.data.records import Corpus
-from ragwheel.trainers.systems.contracts import NO_RESULT, Asked
+from ragwheel.trainers.systems.contracts import Asked
 from ragwheel.trainers.systems.lexical import K1, B, LexicalSystem
 
 TEXTS = ("Parse the JSON file", "parse_json(file)", "write a file", "write", "x y z")

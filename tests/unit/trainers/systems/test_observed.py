@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from tests.rigs.trainer_world import NOON
 
+from ragwheel.measuring.nearest import NO_RESULT
 from ragwheel.trainers.data.records import Corpus, LoggedRanking
-from ragwheel.trainers.systems.contracts import NO_RESULT, Asked, Ranking
+from ragwheel.trainers.systems.contracts import Asked, Ranking
 from ragwheel.trainers.systems.observed import (
     AgreementRules,
     ObservedSystem,

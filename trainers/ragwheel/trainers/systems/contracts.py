@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ragwheel.measuring.nearest import NO_RESULT
 from ragwheel.trainers.data.records import Corpus
 
 RankedRows = npt.NDArray[np.int64]
@@ -23,8 +24,6 @@ RankedScores = npt.NDArray[np.float32]
 """Shape (queries, depth): score at each rank, never rising; -inf where there is no result."""
 SystemKind = Literal["observed", "encoder", "lexical", "fusion", "reranker"]
 """What makes the ranking: production itself, vectors, words, or a mixture of others."""
-
-NO_RESULT = -1
 
 
 @dataclass(frozen=True, slots=True)

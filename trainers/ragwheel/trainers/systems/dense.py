@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ragwheel.measuring.nearest import nearest, ranks_of
 from ragwheel.models.encoder import Vectors
 from ragwheel.trainers.data.records import Corpus
 from ragwheel.trainers.systems.contracts import Asked, Ranking, SystemKind, rank_by_index
-from ragwheel.trainers.systems.nearest import nearest, ranks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,18 @@ class EncoderSystem:
         vectors = self.encode([each.query for each in queries])
         return rank_by_index(
             queries, self.corpus, depth,
-            lambda chosen, span: nearest(vectors[chosen], self.documents[span], depth),
+            lambda chosen, span: Ranking(*nearest(vectors[chosen], self.documents[span], depth)),
         )  # fmt: skip
+
+    def scores(
+        self, queries: Sequence[Asked], rows: Sequence[Sequence[int]]
+    ) -> list[npt.NDArray[np.float64]]:
+        """Cosines of each query with the corpus rows given for it."""
+        vectors = self.encode([each.query for each in queries])
+        return [
+            np.asarray(self.documents[list(of_query)] @ vector, np.float64)
+            for vector, of_query in zip(vectors, rows, strict=True)
+        ]
 
     def ranks(
         self, queries: Sequence[Asked], pairs: Sequence[tuple[int, int]]

@@ -7,6 +7,7 @@ tuned. Languages that write without spaces need another tokenizer to be judged f
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,8 @@ def _index(texts: Sequence[str]) -> BM25 | None:
     words = _words(texts)
     if not any(words):
         return None
+    # It asks for debug messages, whatever the process wants.
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
     index = BM25(k1=K1, b=B, method=METHOD)
     index.index(words, show_progress=False)
     return index

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ragwheel.measuring.nearest import NO_RESULT
 from ragwheel.trainers.data.records import Corpus, LoggedRanking
-from ragwheel.trainers.systems.contracts import NO_RESULT, Asked, Ranking, SystemKind
+from ragwheel.trainers.systems.contracts import Asked, Ranking, SystemKind
 
 #: The stage that a query encoder replaces, as events call it. `bm25` has no encoder, `fusion` and
 #: `rerank` order what earlier stages found.

@@ -1,0 +1,146 @@
+"""All systems of a gate on the held-out queries: what they rank, what a judge has to see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
+from ragwheel.trainers.data.examples import TrainingExample
+from ragwheel.trainers.data.records import Corpus, SampledQuery
+from ragwheel.trainers.proof import evaluation
+from ragwheel.trainers.proof.equivalence import GradedList
+from ragwheel.trainers.proof.evaluation import GateQueries, JudgedPair, Measurement, RankShift
+from ragwheel.trainers.proof.judging import Judged
+from ragwheel.trainers.systems.contracts import Asked, Ranking, Retriever
+from ragwheel.trainers.systems.dense import EncoderSystem
+
+#: The two that a verdict is about; the others stand beside them on the leaderboard.
+INCUMBENT, CANDIDATE = "incumbent", "candidate"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Rankings of the same queries by every system.
+
+    Attributes:
+        systems: by name, the incumbent and the candidate among them.
+        depth: results of incumbent and candidate that are judged; of the others, those that the
+            metrics look at.
+    """
+
+    queries: tuple[SampledQuery, ...]
+    asked: tuple[Asked, ...]
+    corpus: Corpus = field(repr=False)
+    systems: Mapping[str, Retriever]
+    rankings: Mapping[str, Ranking]
+    depth: int
+
+    def pools(self) -> list[list[int]]:
+        """Per query, the corpus rows that a judge has to see."""
+        return evaluation.pool(
+            [
+                ranking.rows[:, : self.depth if name in (INCUMBENT, CANDIDATE) else METRIC_DEPTH]
+                for name, ranking in self.rankings.items()
+            ],
+            self.depth,
+        )
+
+    def judged_pairs(self, judged: Judged) -> list[dict[int, JudgedPair]]:
+        """Per query, corpus row → what the judge said of it."""
+        position = {each.query_hash: at for at, each in enumerate(self.queries)}
+        found: list[dict[int, JudgedPair]] = [{} for _ in self.queries]
+        for each in judged.judgments:
+            at = position[each.query_hash]
+            row = self.corpus.row_of(self.queries[at].segment, each.chunk_hash)
+            if each.grade is not None and row is not None:
+                found[at][row] = JudgedPair.certain(each.grade)
+        return found
+
+    def measure(
+        self, pairs: Sequence[Mapping[int, JudgedPair]], of: GateQueries, trained: Set[int]
+    ) -> Measurement:
+        """Metrics of every system."""
+        rows = {name: ranking.rows for name, ranking in self.rankings.items()}
+        return evaluation.score(rows, pairs, of, trained)
+
+    def shifts(self, pairs: Sequence[Mapping[int, JudgedPair]]) -> tuple[RankShift, ...]:
+        """Ranks before and after, in the whole index, of every pair that was judged relevant.
+
+        Empty where one of the two is no encoder: what is not ranked has no rank.
+        """
+        before, after = self.systems[INCUMBENT], self.systems[CANDIDATE]
+        if not isinstance(before, EncoderSystem) or not isinstance(after, EncoderSystem):
+            return ()
+        relevant = [
+            (query, row)
+            for query, of_query in enumerate(pairs)
+            for row, pair in sorted(of_query.items())
+            if pair.grade >= RELEVANT_GRADE
+        ]
+        was, now = before.ranks(self.asked, relevant), after.ranks(self.asked, relevant)
+        return tuple(
+            RankShift(
+                self.queries[query].query, self.queries[query].query_hash,
+                self.corpus.chunk_hashes[row], self.queries[query].segment, int(old), int(new),
+            )
+            for (query, row), old, new in zip(relevant, was, now, strict=True)
+        )  # fmt: skip
+
+
+METRIC_DEPTH = evaluation.METRIC_DEPTH
+
+
+def compare(
+    queries: Sequence[SampledQuery], corpus: Corpus, systems: Mapping[str, Retriever], depth: int
+) -> Comparison:
+    """Let every system rank the queries."""
+    asked = tuple(asked_of(each) for each in queries)
+    depth = max(depth, METRIC_DEPTH)
+    rankings = {name: system.rank(asked, depth) for name, system in systems.items()}
+    return Comparison(tuple(queries), asked, corpus, systems, rankings, depth)
+
+
+def asked_of(query: SampledQuery | TrainingExample) -> Asked:
+    """A query as systems get it."""
+    return Asked(query.query_hash, query.query, query.segment)
+
+
+def dev_lists(
+    examples: Sequence[TrainingExample],
+    corpus: Corpus,
+    before: EncoderSystem,
+    after: EncoderSystem,
+) -> list[GradedList]:
+    """The graded chunks of each dev query, as both systems score them."""
+    known = [_graded_rows(example, corpus) for example in examples]
+    asked = [asked_of(example) for example in examples]
+    scores = [system.scores(asked, [list(rows) for rows in known]) for system in (before, after)]
+    return [
+        GradedList(list(rows.values()), old, new, cluster)
+        for cluster, (rows, old, new) in enumerate(zip(known, *scores, strict=True))
+    ]
+
+
+def _graded_rows(example: TrainingExample, corpus: Corpus) -> dict[int, JudgedPair]:
+    pairs = [*example.positives, *((chunk, 0) for chunk in example.negatives)]
+    rows = ((corpus.row_of(example.segment, chunk), grade) for chunk, grade in pairs)
+    return {row: JudgedPair.certain(grade) for row, grade in rows if row is not None}
+
+
+def trained_rows(examples: Sequence[TrainingExample], corpus: Corpus) -> frozenset[int]:
+    """Corpus rows that were positives in training: their recall is shown by itself."""
+    rows = (corpus.row_of(each.segment, chunk) for each in examples for chunk, _ in each.positives)
+    return frozenset(row for row in rows if row is not None)
+
+
+def gate_queries(queries: Sequence[SampledQuery]) -> GateQueries:
+    """What the gate knows of its queries: segments, and weights by how likely each was sampled."""
+    chances = np.array([each.inclusion_probability for each in queries], np.float64)
+    weights = 1.0 / np.clip(chances, 1e-6, 1.0)
+    return GateQueries.of(
+        [each.segment for each in queries],
+        weights=weights / weights.mean() if len(queries) else weights,
+    )

@@ -1,0 +1,46 @@
+"""The world of a cycle: everything that it reads, asks, keeps and tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from ragwheel.models.registry import ModelRegistry
+from ragwheel.models.vectors import VectorCache
+from ragwheel.schemas.events import ModelEvent
+from ragwheel.trainers.data.store import WheelStore
+from ragwheel.trainers.proof.judging import Judge
+from ragwheel.trainers.proof.looks import PastGate
+from ragwheel.trainers.settle import Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The world of a cycle.
+
+    Attributes:
+        publish: sends a ModelEvent; returns when it is durable.
+        now: UTC time.
+        progress: called with (stage, done, total); may raise to stop the cycle.
+    """
+
+    store: WheelStore
+    judge: Judge
+    registry: ModelRegistry
+    cache: VectorCache
+    publish: Callable[[ModelEvent], None]
+    now: Callable[[], datetime]
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None
+
+    @property
+    def settlement(self) -> Settlement:
+        """Makes decisions come true."""
+        return Settlement(self.registry, self.publish)
+
+    def past_gates(self) -> list[PastGate]:
+        """Gates that were decided here, oldest first."""
+        return [
+            PastGate(each.gate_id, each.promoted, frozenset(each.query_hashes))
+            for each in self.settlement.memory().looks
+        ]
