@@ -33,9 +33,9 @@ from ragwheel.trainers.data.records import LoggedRanking
 from ragwheel.trainers.data.split import part_of
 from ragwheel.trainers.lanes import query_side
 from ragwheel.trainers.lanes.query_side import TrainingSummary
-from ragwheel.trainers.material import NotEnoughDataError
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.judging import Judge, Judged
+from ragwheel.trainers.reading import NotEnoughDataError
 from ragwheel.trainers.settle import Shadow
 
 CONFIG = TrainConfig(epochs=6, learning_rate=0.1, batch_size=32, max_seq_length=64)

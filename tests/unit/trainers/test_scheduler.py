@@ -22,11 +22,11 @@ from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import CycleResult, DivergedError
 from ragwheel.trainers.data.snapshot import build_snapshot
-from ragwheel.trainers.material import NotEnoughDataError
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.evaluation import Figure
 from ragwheel.trainers.proof.gate import Verdict
 from ragwheel.trainers.proof.judging import Judge
+from ragwheel.trainers.reading import NotEnoughDataError
 from ragwheel.trainers.scheduler import CycleStoppedError, Scheduler
 from ragwheel.trainers.settle import BusyError, Memory, Shadow, alone
 

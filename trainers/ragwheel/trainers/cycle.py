@@ -20,11 +20,11 @@ from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.data.snapshot import Snapshot
 from ragwheel.trainers.lanes import query_side
-from ragwheel.trainers.material import Material, read
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.evaluation import Figure, RankShift
 from ragwheel.trainers.proof.gate import Verdict
 from ragwheel.trainers.proving import Proof, prove, timed
+from ragwheel.trainers.reading import CycleData, read
 from ragwheel.trainers.reporting import model_event, report_of
 from ragwheel.trainers.settle import Decision, Look, Shadow
 from ragwheel.trainers.systems.dense import EncoderSystem
@@ -80,18 +80,18 @@ def run_cycle(
     )
     seconds: dict[str, float] = {}
     with timed(seconds, "read"):
-        material = read(parts, settings)
+        data = read(parts, settings)
     with timed(seconds, "embed"):
-        lineup = _line_up(parts, settings, config, material)
+        lineup = _line_up(parts, settings, config, data)
     with timed(seconds, "train"):
         encoder = load_encoder(settings.base_model, config.max_seq_length, settings.prompts)
-        model = _train(parts, settings, config, material, encoder, lineup)
+        model = _train(parts, settings, config, data, encoder, lineup)
     # Not through the cache: nobody has seen these weights, and the fingerprint is of loaded ones.
     candidate = EncoderSystem(
-        model.model_id, partial(encoder.encode, side="query"), lineup.documents, material.corpus
+        model.model_id, partial(encoder.encode, side="query"), lineup.documents, data.corpus
     )
-    proof = prove(parts, settings, material, lineup, candidate, seconds)
-    return _settle(parts, settings, material, lineup, model, proof, seconds)
+    proof = prove(parts, settings, data, lineup, candidate, seconds)
+    return _settle(parts, settings, data, lineup, model, proof, seconds)
 
 
 def run_again(parts: Parts, settings: TrainerSettings, shadow: Shadow) -> CycleResult:
@@ -106,23 +106,23 @@ def run_again(parts: Parts, settings: TrainerSettings, shadow: Shadow) -> CycleR
     config = model.manifest.config
     seconds: dict[str, float] = {}
     with timed(seconds, "read"):
-        material = read(parts, settings)
+        data = read(parts, settings)
     with timed(seconds, "embed"):
-        lineup = _line_up(parts, settings, config, material)
+        lineup = _line_up(parts, settings, config, data)
         encoder = load_encoder(model.query_encoder, config.max_seq_length)
     candidate = EncoderSystem(
         model.model_id, partial(parts.cache.embed, encoder, side="query"),
-        lineup.documents, material.corpus,
+        lineup.documents, data.corpus,
     )  # fmt: skip
-    proof = prove(parts, settings, material, lineup, candidate, seconds)
-    return _settle(parts, settings, material, lineup, model, proof, seconds, shadow)
+    proof = prove(parts, settings, data, lineup, candidate, seconds)
+    return _settle(parts, settings, data, lineup, model, proof, seconds, shadow)
 
 
 def _line_up(
-    parts: Parts, settings: TrainerSettings, config: TrainConfig, material: Material
+    parts: Parts, settings: TrainerSettings, config: TrainConfig, data: CycleData
 ) -> Lineup:
     return line_up(
-        settings, config, parts.registry, parts.cache, material.corpus, material.logged,
+        settings, config, parts.registry, parts.cache, data.corpus, data.logged,
         lambda *at: parts.progress("embed", *at),
     )  # fmt: skip
 
@@ -131,13 +131,13 @@ def _train(
     parts: Parts,
     settings: TrainerSettings,
     config: TrainConfig,
-    material: Material,
+    data: CycleData,
     encoder: TextEncoder,
     lineup: Lineup,
 ) -> RegisteredModel:
-    snapshot = material.snapshot
+    snapshot = data.snapshot
     summary = query_side.train_query_side(
-        encoder, snapshot.train, material.corpus, lineup.documents, config, settings.train_seed,
+        encoder, snapshot.train, data.corpus, lineup.documents, config, settings.train_seed,
         progress=lambda *at: parts.progress("train", *at),
     )  # fmt: skip
     if not (math.isfinite(summary.first_loss) and math.isfinite(summary.last_loss)):
@@ -163,7 +163,7 @@ def _train(
 def _settle(
     parts: Parts,
     settings: TrainerSettings,
-    material: Material,
+    data: CycleData,
     lineup: Lineup,
     model: RegisteredModel,
     proof: Proof,
@@ -171,12 +171,12 @@ def _settle(
     shadow: Shadow | None = None,
 ) -> CycleResult:
     event = model_event(
-        model, proof.verdict, proof.figures, material.snapshot,
+        model, proof.verdict, proof.figures, data.snapshot,
         incumbent_id=lineup.incumbent.name, seed=settings.train_seed, at=parts.now(),
         looked_at=proof.looked_at,
     )  # fmt: skip
     report = report_of(
-        event, proof.verdict, proof.figures, proof.shifts, material.snapshot.card, seconds,
+        event, proof.verdict, proof.figures, proof.shifts, data.snapshot.card, seconds,
         agreement=proof.agreement, in_force=lineup.in_force,
     )  # fmt: skip
     kept = None
@@ -185,7 +185,7 @@ def _settle(
             model_id=model.model_id,
             measured=lineup.serving,
             since=shadow.since if shadow else event.ts,
-            answered=material.answered,
+            answered=data.answered,
             missing=proof.verdict.missing_queries,
         )
     made = parts.settlement.settle(
@@ -193,7 +193,7 @@ def _settle(
             event=event,
             report=report,
             measured=lineup.serving,
-            answered=None if shadow else material.answered,
+            answered=None if shadow else data.answered,
             shadow=kept,
             look=Look(
                 gate_id=event.event_id,
@@ -207,6 +207,6 @@ def _settle(
     verdict = replace(proof.verdict, action=made.event.action, reason=made.event.reason)  # type: ignore[arg-type] # a cycle makes no rollback
     _LOG.info("model %s: %s: %s", model.model_id, verdict.action, verdict.reason)
     return CycleResult(
-        model, verdict, made.event, material.snapshot, proof.figures, proof.shifts,
-        len(material.held_out), seconds, proof.agreement, lineup.in_force,
+        model, verdict, made.event, data.snapshot, proof.figures, proof.shifts,
+        len(data.held_out), seconds, proof.agreement, lineup.in_force,
     )  # fmt: skip

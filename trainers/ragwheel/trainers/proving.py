@@ -9,16 +9,15 @@ from dataclasses import dataclass, replace
 
 from ragwheel.models.encoder import VectorError
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.comparison import (
+from ragwheel.trainers.contest import (
     CANDIDATE,
     INCUMBENT,
-    Comparison,
+    Contest,
     compare,
     dev_lists,
     gate_queries,
     trained_rows,
 )
-from ragwheel.trainers.material import Material
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof import evaluation, gate
 from ragwheel.trainers.proof.equivalence import check_equivalence
@@ -26,6 +25,7 @@ from ragwheel.trainers.proof.evaluation import Figure, RankShift
 from ragwheel.trainers.proof.guards import GateRules
 from ragwheel.trainers.proof.judging import Judged, judge_jobs
 from ragwheel.trainers.proof.looks import alpha_left
+from ragwheel.trainers.reading import CycleData
 from ragwheel.trainers.systems.dense import EncoderSystem
 from ragwheel.trainers.systems.lineup import Lineup
 from ragwheel.trainers.systems.observed import Agreement, agreement
@@ -50,7 +50,7 @@ class Proof:
 def prove(
     parts: Parts,
     settings: TrainerSettings,
-    material: Material,
+    data: CycleData,
     lineup: Lineup,
     candidate: EncoderSystem,
     seconds: dict[str, float],
@@ -65,47 +65,47 @@ def prove(
     """
     with timed(seconds, "evaluate"):
         try:
-            loss = _why_not(material, lineup, candidate, settings.train_seed)
-            comparison = loss or compare(
-                material.held_out, material.corpus,
+            loss = _why_not(data, lineup, candidate, settings.train_seed)
+            contest = loss or compare(
+                data.held_out, data.corpus,
                 {INCUMBENT: lineup.incumbent, CANDIDATE: candidate, **lineup.others},
                 settings.judge_depth,
             )  # fmt: skip
         except VectorError as error:
-            comparison = f"a query cannot be embedded by the candidate: {error}"
-    if isinstance(comparison, str):
-        return Proof(gate.Verdict("refused", comparison, 0.0, 0.0, 0))
-    found = agreement(lineup.observed, comparison.rankings[INCUMBENT], comparison.asked)
+            contest = f"a query cannot be embedded by the candidate: {error}"
+    if isinstance(contest, str):
+        return Proof(gate.Verdict("refused", contest, 0.0, 0.0, 0))
+    found = agreement(lineup.observed, contest.rankings[INCUMBENT], contest.asked)
     with timed(seconds, "judge"):
-        jobs = judge_jobs(candidate.name, material.held_out, comparison.pools(), material.corpus)
+        jobs = judge_jobs(candidate.name, data.held_out, contest.pools(), data.corpus)
         judged = parts.judge(jobs, lambda *at: parts.progress("judge", *at))
     with timed(seconds, "gate"):
-        return _decide(parts, settings, material, comparison, judged, found)
+        return _decide(parts, settings, data, contest, judged, found)
 
 
-def _why_not(material: Material, lineup: Lineup, candidate: EncoderSystem, seed: int) -> str:
+def _why_not(data: CycleData, lineup: Lineup, candidate: EncoderSystem, seed: int) -> str:
     """Why no judge is worth its price, or nothing."""
     if candidate.name == lineup.serving:
         return "nothing new was learnt: this is the model in service, so do nothing"
-    lists = dev_lists(material.snapshot.dev, material.corpus, lineup.incumbent, candidate)
+    lists = dev_lists(data.snapshot.dev, data.corpus, lineup.incumbent, candidate)
     return check_equivalence(lists, seed=seed).refusal
 
 
 def _decide(
     parts: Parts,
     settings: TrainerSettings,
-    material: Material,
-    comparison: Comparison,
+    data: CycleData,
+    contest: Contest,
     judged: Judged,
     found: Agreement,
 ) -> Proof:
-    pairs = comparison.judged_pairs(judged)
-    snapshot = material.snapshot
-    measured = comparison.measure(
-        pairs, gate_queries(comparison.queries), trained_rows(snapshot.train, material.corpus)
+    pairs = contest.judged_pairs(judged)
+    snapshot = data.snapshot
+    measured = contest.measure(
+        pairs, gate_queries(contest.queries), trained_rows(snapshot.train, data.corpus)
     )
     rules = GateRules(min_queries=settings.gate_min_queries)
-    asked = [each.query_hash for each in comparison.queries]
+    asked = [each.query_hash for each in contest.queries]
     verdict = gate.decide(
         measured, rules, seed=settings.train_seed, incumbent=INCUMBENT, candidate=CANDIDATE,
         alpha=alpha_left(parts.past_gates(), asked, rules.alpha).alpha,
@@ -116,7 +116,7 @@ def _decide(
     figures = tuple(evaluation.figures(measured, INCUMBENT, CANDIDATE, settings.train_seed))
     # A gate that nobody judged is no look.
     looked_at = tuple(asked) if judged.judgments else ()
-    return Proof(verdict, figures, comparison.shifts(pairs), found, looked_at)
+    return Proof(verdict, figures, contest.shifts(pairs), found, looked_at)
 
 
 @contextmanager

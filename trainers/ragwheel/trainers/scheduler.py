@@ -14,8 +14,8 @@ from ragwheel.schemas.errors import RagwheelError, TransientError
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import CycleResult, DivergedError, run_again, run_cycle
 from ragwheel.trainers.gauges import show_figures, show_progress, show_result, show_serving
-from ragwheel.trainers.material import NotEnoughDataError
 from ragwheel.trainers.parts import Parts
+from ragwheel.trainers.reading import NotEnoughDataError
 from ragwheel.trainers.settle import BusyError, Decision, Shadow, alone
 from ragwheel.trainers.shadows import ShadowRules, expired, expiry_event, is_ripe
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from threading import Event
 
 import pytest
@@ -14,6 +15,7 @@ from ragwheel.schemas.events import GradingJob
 from ragwheel.trainers.data.records import Corpus, Judgment
 from ragwheel.trainers.proof.judging import PublishingJudge, judge_jobs
 
+NOW = datetime(2026, 7, 28, 12, tzinfo=UTC)
 CHUNKS = tuple(f"{number:032x}" for number in range(500))
 CORPUS = Corpus(CHUNKS, tuple(f"text {number}" for number in range(500)))
 QUESTION = query("what is it")
@@ -34,9 +36,17 @@ class LabelTable:
         return [each for each in self.seen if each.query_hash in query_hashes]
 
 
-def judgment(chunk: int, grade: int | None = 3, grader: str = "judge@1") -> Judgment:
+def judgment(
+    chunk: int,
+    grade: int | None = 3,
+    grader: str = "judge@1",
+    *,
+    rubric: str = "r1",
+    days_ago: float = 0,
+) -> Judgment:
     status = "failed" if grade is None else "graded"
-    return Judgment(QUESTION.query_hash, CHUNKS[chunk], status, grade, grader)
+    at = NOW - timedelta(days=days_ago)
+    return Judgment(QUESTION.query_hash, CHUNKS[chunk], status, grade, grader, rubric, at)
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +58,8 @@ def judge(
     table: LabelTable, *, timeout_s: float = 30, stop: Event | None = None
 ) -> PublishingJudge:
     return PublishingJudge(
-        lambda jobs: None, table, timeout_s=timeout_s, stop=stop or Event()  # type: ignore[arg-type]
+        lambda jobs: None, table, timeout_s=timeout_s, stop=stop or Event(),  # type: ignore[arg-type]
+        now=lambda: NOW,
     )  # fmt: skip
 
 
@@ -105,6 +116,38 @@ def test_grades_of_two_judges_are_never_mixed() -> None:
     judged = judge(table)(JOBS, lambda *_: None)
     assert judged.grader_id == "judge@1"
     assert {each.grader_id for each in judged.judgments} == {"judge@1"}
+
+
+def test_yesterdays_failures_decide_nothing_and_yesterdays_grades_do() -> None:
+    old = [judgment(0, days_ago=1), judgment(1, None, days_ago=1), judgment(2, None, days_ago=1)]
+    table = LabelTable([old, [], [judgment(1), judgment(2, None)]])
+    judged = judge(table)(JOBS, lambda *_: None)
+    assert sorted((each.chunk_hash, each.grade) for each in judged.judgments) == [
+        (CHUNKS[0], 3), (CHUNKS[1], 3), (CHUNKS[2], None),
+    ]  # fmt: skip
+
+
+def test_only_the_newest_rubric_counts_in_whatever_order_rows_come() -> None:
+    old = [judgment(0, 3, rubric="r1", days_ago=1), judgment(1, 3, rubric="r1", days_ago=1)]
+    new = [judgment(each, 0, rubric="r2") for each in range(3)]
+    for looks in ([old, new[:1], new[1:]], [[*new, *old]], [[*old, *new]]):
+        judged = judge(LabelTable(list(looks)))(JOBS, lambda *_: None)
+        assert [each.grade for each in judged.judgments] == [0, 0, 0]
+
+
+def test_decided_queries_are_not_read_again_until_the_end() -> None:
+    other = query("what else")
+    jobs = judge_jobs("model", [QUESTION, other], [[0], [1]], CORPUS)
+    late = replace(judgment(1), query_hash=other.query_hash)
+    asked: list[int] = []
+
+    class Counted(LabelTable):
+        def judgments(self, query_hashes: Sequence[str]) -> list[Judgment]:
+            asked.append(len(query_hashes))
+            return super().judgments(query_hashes)
+
+    judge(Counted([[judgment(0)], [], [], [late]]))(jobs, lambda *_: None)
+    assert asked == [2, 1, 1, 1, 2]
 
 
 def test_a_stop_ends_the_wait() -> None:

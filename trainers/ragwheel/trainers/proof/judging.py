@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Protocol
 
@@ -26,7 +26,10 @@ _LOG = logging.getLogger(__name__)
 
 #: Stratum of judge jobs: a census of the gate set, hence inclusion probability 1.
 GATE_STRATUM = "gate"
-_POLL_S = 1.0
+#: Between two looks: the first, and how it grows, for a judge that takes minutes.
+_POLL_S, _SLOWER, _LONGEST_POLL_S = 1.0, 1.3, 15.0
+#: By so much the grader's clock may be behind ours.
+_CLOCK_SKEW = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +98,14 @@ class PublishingJudge:
     Attributes:
         timeout_s: how long it waits for them.
         stop: ends the wait at once; what has landed by then is returned.
+        now: UTC time, as the grader's clock shows it within a minute.
     """
 
     publish: Callable[[Sequence[GradingJob]], None]
     store: WheelStore
     timeout_s: float
     stop: Event
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __call__(self, jobs: Sequence[GradingJob], progress: Progress) -> Judged:
         """Publish all jobs, then wait."""
@@ -108,12 +113,21 @@ class PublishingJudge:
             (job.query_hash, candidate.chunk_hash) for job in jobs for candidate in job.candidates
         }
         query_hashes = sorted({job.query_hash for job in jobs})
-        deadline = time.monotonic() + self.timeout_s
+        began, deadline = self.now(), time.monotonic() + self.timeout_s
         self.publish(jobs)
-        judged = Judged("", ())
+        judged, found, pause = Judged("", ()), dict[str, list[Judgment]](), _POLL_S
         while True:
             try:
-                judged = _within(wanted, self.store.judgments(query_hashes))
+                # Only queries with an open pair are read again, and all of them before the end:
+                # a changed rubric opens what was decided.
+                open_now = _open(wanted, judged) or query_hashes
+                for query_hash in open_now:
+                    found[query_hash] = []
+                for each in self.store.judgments(open_now):
+                    found[each.query_hash].append(each)
+                judged = _within(wanted, [each for rows in found.values() for each in rows], began)
+                if len(judged.judgments) == len(wanted) and len(open_now) < len(query_hashes):
+                    continue
             except UnavailableError as error:
                 # The labels are safe in Kafka; they are readable when ClickHouse is back.
                 _LOG.warning("waiting for the judge: %s", error)
@@ -129,22 +143,39 @@ class PublishingJudge:
                     self.timeout_s,
                 )
                 return judged
-            if self.stop.wait(_POLL_S):
+            if self.stop.wait(min(pause, max(0.0, deadline - time.monotonic()))):
                 progress(len(judged.judgments), len(wanted))  # ends the cycle where it may
                 return judged
+            pause = min(_LONGEST_POLL_S, pause * _SLOWER)
 
 
-def _within(wanted: set[tuple[str, str]], judgments: Sequence[Judgment]) -> Judged:
-    """The judgments of wanted pairs by the judge that decided most of them.
+def _open(wanted: set[tuple[str, str]], judged: Judged) -> list[str]:
+    """Queries with a pair that is not decided."""
+    decided = {(each.query_hash, each.chunk_hash) for each in judged.judgments}
+    return sorted({query_hash for query_hash, _ in wanted - decided})
 
-    Grades of different graders have different scales; one gate is decided by one judge.
+
+def _within(wanted: set[tuple[str, str]], judgments: Sequence[Judgment], began: datetime) -> Judged:
+    """The judgments of wanted pairs of one epoch: one judge, one rubric, the newest.
+
+    Grades of different graders, or by different rubrics, have different scales; one gate is decided
+    on one. A failure decides a pair only if it is of this gate: yesterday's budget is spent, and
+    today the pair is asked again.
     """
-    relevant = [each for each in judgments if (each.query_hash, each.chunk_hash) in wanted]
-    decided = Counter(each.grader_id for each in relevant)
-    grader_id = max(sorted(decided), key=decided.__getitem__, default="")
-    chosen = (each for each in relevant if each.grader_id == grader_id)
-    # Several rubric versions of one grader may exist; a grade is worth more than a failure.
+    since = began - _CLOCK_SKEW
+    of_epoch: dict[tuple[str, str], list[Judgment]] = {}
+    for each in judgments:
+        fresh = each.grade is not None or each.graded_at >= since
+        if fresh and (each.query_hash, each.chunk_hash) in wanted:
+            of_epoch.setdefault((each.grader_id, each.rubric_version), []).append(each)
+    if not of_epoch:
+        return Judged("", ())
+    newest = max(
+        sorted(of_epoch),
+        key=lambda epoch: (max(each.graded_at for each in of_epoch[epoch]), len(of_epoch[epoch])),
+    )
     by_pair: dict[tuple[str, str], Judgment] = {}
-    for each in sorted(chosen, key=lambda judgment: judgment.grade is not None):
+    # A grade is worth more than a failure, a later row more than an earlier one.
+    for each in sorted(of_epoch[newest], key=lambda row: (row.grade is not None, row.graded_at)):
         by_pair[each.query_hash, each.chunk_hash] = each
-    return Judged(grader_id, tuple(by_pair.values()))
+    return Judged(newest[0], tuple(by_pair.values()))

@@ -22,7 +22,7 @@ INCUMBENT, CANDIDATE = "incumbent", "candidate"
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Contest:
     """Rankings of the same queries by every system.
 
     Attributes:
@@ -95,12 +95,12 @@ METRIC_DEPTH = evaluation.METRIC_DEPTH
 
 def compare(
     queries: Sequence[SampledQuery], corpus: Corpus, systems: Mapping[str, Retriever], depth: int
-) -> Comparison:
+) -> Contest:
     """Let every system rank the queries."""
     asked = tuple(asked_of(each) for each in queries)
     depth = max(depth, METRIC_DEPTH)
     rankings = {name: system.rank(asked, depth) for name, system in systems.items()}
-    return Comparison(tuple(queries), asked, corpus, systems, rankings, depth)
+    return Contest(tuple(queries), asked, corpus, systems, rankings, depth)
 
 
 def asked_of(query: SampledQuery | TrainingExample) -> Asked:

@@ -23,7 +23,7 @@ class LeakError(TerminalError):
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class CycleData:
     """What a cycle is about.
 
     Attributes:
@@ -40,7 +40,7 @@ class Material:
     answered: int
 
 
-def read(parts: Parts, settings: TrainerSettings) -> Material:
+def read(parts: Parts, settings: TrainerSettings) -> CycleData:
     """Read everything.
 
     Raises:
@@ -72,7 +72,7 @@ def read(parts: Parts, settings: TrainerSettings) -> Material:
     order = sorted(by_hash, key=draw_order)
     chosen = freshest(parts.past_gates(), order, settings.gate_max_queries)
     held_out = tuple(by_hash[each] for each in sorted(chosen, key=draw_order))
-    return Material(corpus, snapshot, held_out, tuple(store.logged_rankings()), answered)
+    return CycleData(corpus, snapshot, held_out, tuple(store.logged_rankings()), answered)
 
 
 def _newest(grades: Sequence[Grade], role: str) -> list[Grade]:
