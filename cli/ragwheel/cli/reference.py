@@ -25,6 +25,8 @@ from ragwheel.cli.views.verdict import Training
 from ragwheel.operations.down import Stopped
 from ragwheel.operations.emit import EmitReport
 from ragwheel.operations.forget import ForgetReport
+from ragwheel.operations.leaderboard import Leaderboard
+from ragwheel.operations.models import AllowedModel, PrunedModels
 from ragwheel.operations.overview import Overview
 from ragwheel.operations.redeliver import ReplayReport
 from ragwheel.trainers.trainer import RollbackResult
@@ -39,7 +41,8 @@ REPORTS: dict[str, Any] = {
     "status": Overview,
     "emit": EmitReport,
     "train": Training,
-    "models": Models | RollbackResult,
+    "leaderboard": Leaderboard,
+    "models": Models | RollbackResult | AllowedModel | PrunedModels,
     "replay": ReplayReport,
     "forget": ForgetReport,
     "doctor": Examination,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
+
+from ragwheel.models.registry import RegistryError
+from ragwheel.schemas.settings import TrainerSettings
 
 if TYPE_CHECKING:
     from ragwheel.models.registry import ModelRegistry
@@ -30,20 +34,53 @@ class RegistryLine:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AllowedModel:
+    """A model that was rolled back and may be promoted again."""
+
+    allowed: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedModels:
+    """What was removed, or would be in a dry run."""
+
+    dry_run: bool
+    models: Sequence[str]
+    vector_folders: Sequence[str]
+
+
+def prune_models(settings: TrainerSettings, *, dry_run: bool) -> PrunedModels:
+    """Remove the models and vectors that policy no longer keeps; never one that serves."""
+    from ragwheel.models.pruning import PruningPolicy, prune
+    from ragwheel.models.registry import ModelRegistry
+    from ragwheel.trainers.settle import Settlement
+
+    registry = ModelRegistry(settings.model_dir)
+    needed = Settlement(registry, lambda _: None).needed()
+    gone = prune(
+        registry, settings.vector_cache_dir, datetime.now(UTC),
+        PruningPolicy(settings.keep_models, settings.keep_vectors_days), needed, dry_run=dry_run,
+    )  # fmt: skip
+    return PrunedModels(dry_run, gone.models, [str(each) for each in gone.vectors])
+
+
 def registry_lines(registry: ModelRegistry) -> list[RegistryLine]:
-    """All models, the latest verdict first.
+    """All models, the latest verdict first; one whose manifest cannot be read says so.
 
     Raises:
-        RegistryError: a manifest or the alias cannot be read.
+        RegistryError: the alias cannot be read.
     """
-    current = registry.current()
-    serving = current.model_id if current else ""
+    serving = registry.current_id() or ""
     lines = [_line(registry, model_id, serving=model_id == serving) for model_id in registry.ids()]
     return sorted(lines, key=lambda line: line.at, reverse=True)
 
 
 def _line(registry: ModelRegistry, model_id: str, *, serving: bool) -> RegistryLine:
-    base_model = registry.get(model_id).manifest.base_model
+    try:
+        base_model = registry.get(model_id).manifest.base_model
+    except RegistryError as error:
+        return RegistryLine(model_id, "", serving, verdict="unreadable", reason=str(error))
     report = registry.report(model_id)
     if report is None:
         return RegistryLine(model_id, base_model, serving)

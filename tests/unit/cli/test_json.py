@@ -21,6 +21,7 @@ from ragwheel.cli.reference import JSON_DIR, REPORTS
 from ragwheel.measuring.intervals import Interval
 from ragwheel.operations import forget, overview, redeliver
 from ragwheel.operations.doctor.finding import Finding, ok, warn
+from ragwheel.operations.leaderboard import Leaderboard
 from ragwheel.operations.overview import GroupState
 from ragwheel.operations.running import ProcessState, StackState
 from ragwheel.schemas.migrations import Migration, migrations
@@ -56,6 +57,7 @@ class FakeTrainer:
             model=SimpleNamespace(model_id="m1"),
             verdict=Verdict("promoted", "proven", 0.2, 0.1, 40),
             figures=(figure,),
+            said=("queries    train 7",),
             stage_seconds={"train": 1.5},
         )
 
@@ -129,6 +131,11 @@ def the_topics(*_given: object, **_options: object) -> list[str]:
     return ["labels", "feedback"]
 
 
+def the_leaderboard(*_given: object) -> Leaderboard:
+    """One system in one segment."""
+    return Leaderboard([Figure("recall", 10, "*", "bm25", Interval(0.2, 0.1, 0.3), 40)])
+
+
 def _nothing(*_given: object, **_options: object) -> SimpleNamespace:
     return SimpleNamespace(close=lambda: None)
 
@@ -146,6 +153,11 @@ CASES: dict[str, tuple[int, list[tuple[str, object]]]] = {
         [("ragwheel.operations.doctor.examine", the_findings)],
     ),
     "models --json": (0, []),
+    "models prune --dry-run --json": (0, []),
+    "models allow m1 --json": (0, [("ragwheel.models.registry.ModelRegistry.allow", _nothing)]),
+    "leaderboard --json": (
+        0, [("ragwheel.operations.leaderboard.read_leaderboard", the_leaderboard)]
+    ),
     "models rollback --json": (0, [("ragwheel.trainers.trainer.Trainer", FakeTrainer)]),
     "migrate --json": (
         0,

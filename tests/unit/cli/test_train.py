@@ -9,12 +9,14 @@ import pytest
 from rich.progress import Progress
 
 from ragwheel.cli.output import show
+from ragwheel.cli.views import leaderboard as leaderboard_view
 from ragwheel.cli.views import models as registry_view
 from ragwheel.cli.views import verdict
 from ragwheel.cli.views.verdict import stage_bar, stage_lines, stages
 from ragwheel.measuring.intervals import Interval
 from ragwheel.models.manifest import Manifest, TrainConfig
 from ragwheel.models.registry import ModelRegistry
+from ragwheel.operations.leaderboard import NothingMeasuredError, select
 from ragwheel.operations.models import registry_lines
 from ragwheel.trainers.proof.evaluation import Figure
 from ragwheel.trainers.stages import STAGES, progress_text
@@ -87,9 +89,13 @@ def test_the_verdict_is_the_figures_of_both_models_and_the_reason(
         Figure("recall", 10, "*", "incumbent", Interval(0.5, 0.4, 0.6), 40),
         Figure("recall", 10, "*", "delta", Interval(0.1, 0.05, 0.15), 40),
     ]
-    report = verdict.Training(9, 5, "abc", "promoted", "proven", figures, {"train": 1.25})
+    report = verdict.Training(
+        9, 5, "abc", "promoted", "proven", figures, ["queries    train 7"], {"train": 1.25}
+    )
     show(verdict.tables(report))
     assert capsys.readouterr().out.splitlines() == [
+        "queries    train 7",
+        "",
         "  metric     incumbent             candidate  difference",
         "  recall@10  0.500 [0.400, 0.600]  -          0.100 [0.050, 0.150]",
         "",
@@ -123,3 +129,34 @@ def test_an_empty_registry_says_what_serves(tmp_path: Path) -> None:
     assert registry_lines(ModelRegistry(tmp_path)) == []
     told = registry_view.tables(registry_view.Models("models", "the-base", None, []))
     assert told == "no model in models yet; the base model (the-base) serves"
+
+
+def test_a_model_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path)
+    good, bad = (_register(registry, seed) for seed in range(2))
+    (tmp_path / "models" / bad / "manifest.json").write_text('{"training": {"last_loss": NaN}}')
+    found = {line.model_id: line for line in registry_lines(registry)}
+    assert found[good].verdict == ""
+    assert found[bad].verdict == "unreadable"
+    assert "manifest.json cannot be read" in found[bad].reason
+
+
+def test_the_leaderboard_is_a_table_per_segment_best_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    figures = [
+        Figure("recall", 10, segment, system, Interval(value, 0.1, 0.9), 40)
+        for segment in ("*", "code")
+        for system, value in (("delta", 0.2), ("bm25", 0.3), ("incumbent", 0.4), ("candidate", 0.6))
+    ]
+    show(leaderboard_view.tables(select(figures, None)))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:6]] == [
+        "*", "system", "candidate", "incumbent", "bm25", "delta",
+    ]  # fmt: skip
+    assert "+0.200 [+0.100, +0.900]" in lines[5]
+    assert {each.segment for each in select(figures, "code").figures} == {"code"}
+    with pytest.raises(NothingMeasuredError, match=r"no segment 'docs'.*known: \*, code"):
+        select(figures, "docs")
+    with pytest.raises(NothingMeasuredError, match="no gate was judged yet"):
+        select([], None)

@@ -19,6 +19,8 @@ from ragwheel.trainers.systems.dense import EncoderSystem
 
 #: The two that a verdict is about; the others stand beside them on the leaderboard.
 INCUMBENT, CANDIDATE = "incumbent", "candidate"
+#: Results that the metrics look at.
+METRIC_DEPTH = evaluation.METRIC_DEPTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,6 @@ class Contest:
             )
             for (query, row), old, new in zip(relevant, was, now, strict=True)
         )  # fmt: skip
-
-
-METRIC_DEPTH = evaluation.METRIC_DEPTH
 
 
 def compare(

@@ -25,7 +25,7 @@ from ragwheel.trainers.proof.evaluation import Figure, RankShift
 from ragwheel.trainers.proof.gate import Verdict
 from ragwheel.trainers.proving import Proof, prove, timed
 from ragwheel.trainers.reading import CycleData, read
-from ragwheel.trainers.reporting import model_event, report_of
+from ragwheel.trainers.reporting import in_force_line, model_event, report_of
 from ragwheel.trainers.settle import Decision, Look, Shadow
 from ragwheel.trainers.systems.dense import EncoderSystem
 from ragwheel.trainers.systems.lineup import Lineup, line_up
@@ -46,6 +46,8 @@ class CycleResult:
         figures: the leaderboard: metrics of all systems and their differences to the incumbent;
             empty when no judge was asked.
         agreement: whether our reproduction of the incumbent ranks as production does.
+        in_force: prompts and length that we embed with, beside what each index declares.
+        said: what was learnt from and looked at, in lines for people.
         stage_seconds: wall time per stage, in order.
     """
 
@@ -59,6 +61,7 @@ class CycleResult:
     stage_seconds: dict[str, float]
     agreement: Agreement | None = None
     in_force: dict[str, object] | None = None
+    said: tuple[str, ...] = ()
 
 
 def run_cycle(
@@ -175,9 +178,10 @@ def _settle(
         incumbent_id=lineup.incumbent.name, seed=settings.train_seed, at=parts.now(),
         looked_at=proof.looked_at,
     )  # fmt: skip
+    said = (*data.snapshot.card.lines(), *proof.said, in_force_line(lineup.in_force))
     report = report_of(
         event, proof.verdict, proof.figures, proof.shifts, data.snapshot.card, seconds,
-        agreement=proof.agreement, in_force=lineup.in_force,
+        agreement=proof.agreement, in_force=lineup.in_force, said=said,
     )  # fmt: skip
     kept = None
     if proof.verdict.action == "shadow":
@@ -208,5 +212,5 @@ def _settle(
     _LOG.info("model %s: %s: %s", model.model_id, verdict.action, verdict.reason)
     return CycleResult(
         model, verdict, made.event, data.snapshot, proof.figures, proof.shifts,
-        len(data.held_out), seconds, proof.agreement, lineup.in_force,
+        len(data.held_out), seconds, proof.agreement, lineup.in_force, said,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.contest import (
     CANDIDATE,
     INCUMBENT,
+    METRIC_DEPTH,
     Contest,
     compare,
     dev_lists,
@@ -38,6 +39,7 @@ class Proof:
     Attributes:
         figures: the leaderboard; empty when no judge was asked.
         looked_at: gate queries that a judge decided on.
+        said: what was looked at on the way, in words.
     """
 
     verdict: gate.Verdict
@@ -45,6 +47,7 @@ class Proof:
     shifts: tuple[RankShift, ...] = ()
     agreement: Agreement | None = None
     looked_at: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
 
 
 def prove(
@@ -65,30 +68,43 @@ def prove(
     """
     with timed(seconds, "evaluate"):
         try:
-            loss = _why_not(data, lineup, candidate, settings.train_seed)
+            loss, dev = _why_not(data, lineup, candidate, settings.train_seed)
             contest = loss or compare(
                 data.held_out, data.corpus,
                 {INCUMBENT: lineup.incumbent, CANDIDATE: candidate, **lineup.others},
                 settings.judge_depth,
             )  # fmt: skip
         except VectorError as error:
-            contest = f"a query cannot be embedded by the candidate: {error}"
+            contest, dev = f"a query cannot be embedded by the candidate: {error}", ""
     if isinstance(contest, str):
-        return Proof(gate.Verdict("refused", contest, 0.0, 0.0, 0))
+        return Proof(gate.Verdict("refused", contest, 0.0, 0.0, 0), said=(dev,) if dev else ())
     found = agreement(lineup.observed, contest.rankings[INCUMBENT], contest.asked)
     with timed(seconds, "judge"):
-        jobs = judge_jobs(candidate.name, data.held_out, contest.pools(), data.corpus)
+        pools = contest.pools()
+        jobs = judge_jobs(candidate.name, data.held_out, pools, data.corpus)
         judged = parts.judge(jobs, lambda *at: parts.progress("judge", *at))
     with timed(seconds, "gate"):
-        return _decide(parts, settings, data, contest, judged, found)
+        proof = _decide(parts, settings, data, contest, judged, found)
+    size = sum(map(len, pools)) / max(1, len(pools))
+    pooled = (
+        f"pool       top {contest.depth} of {INCUMBENT} and {CANDIDATE}, top {METRIC_DEPTH} of "
+        f"{', '.join(sorted(lineup.others))}: {size:.1f} chunks a query"
+    )
+    return replace(proof, said=(dev, pooled, *proof.said))
 
 
-def _why_not(data: CycleData, lineup: Lineup, candidate: EncoderSystem, seed: int) -> str:
-    """Why no judge is worth its price, or nothing."""
+def _why_not(
+    data: CycleData, lineup: Lineup, candidate: EncoderSystem, seed: int
+) -> tuple[str, str]:
+    """Why no judge is worth its price, or nothing; and what the dev queries say."""
     if candidate.name == lineup.serving:
-        return "nothing new was learnt: this is the model in service, so do nothing"
+        return "nothing new was learnt: this is the model in service, so do nothing", ""
     lists = dev_lists(data.snapshot.dev, data.corpus, lineup.incumbent, candidate)
-    return check_equivalence(lists, seed=seed).refusal
+    checked = check_equivalence(lists, seed=seed)
+    dev = (
+        f"dev        nDCG@10 over graded chunks {checked.change:+.3f}, {checked.queries:,} queries"
+    )
+    return checked.refusal, dev
 
 
 def _decide(
@@ -116,7 +132,14 @@ def _decide(
     figures = tuple(evaluation.figures(measured, INCUMBENT, CANDIDATE, settings.train_seed))
     # A gate that nobody judged is no look.
     looked_at = tuple(asked) if judged.judgments else ()
-    return Proof(verdict, figures, contest.shifts(pairs), found, looked_at)
+    coverage = ", ".join(f"{name} {of.judged:.2f}" for name, of in measured.coverage.items())
+    said = (
+        f"judged@10  {coverage}",
+        f"answers    {measured.without_relevant:,} of {len(asked):,} gate queries have no relevant "
+        "chunk in any system's results, and are left out",
+        f"production {found}",
+    )
+    return Proof(verdict, figures, contest.shifts(pairs), found, looked_at, said)
 
 
 @contextmanager

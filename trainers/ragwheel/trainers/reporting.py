@@ -94,6 +94,20 @@ def changes(shifts: Sequence[RankShift]) -> dict[str, dict[str, object]]:
     return found
 
 
+def in_force_line(in_force: Mapping[str, object]) -> str:
+    """`embedding  length 128, prompts '' and ''; index docs declares …`."""
+    declared = in_force["declared"]
+    said = "".join(
+        f"; index {name or '(unnamed)'} declares {about}"
+        for name, about in (declared.items() if isinstance(declared, dict) else ())
+    )
+    return (
+        f"embedding  length {in_force['max_seq_length'] or 'unlimited'}, query prompt "
+        f"{in_force['query_prompt']!r}, document prompt {in_force['document_prompt']!r}"
+        f"{said or '; no index declares its own'}"
+    )
+
+
 def rollback_event(
     rolled_back: str, serving: str, *, base_model: str, reason: str, at: datetime
 ) -> ModelEvent:
@@ -124,6 +138,7 @@ def report_of(
     *,
     agreement: Agreement | None = None,
     in_force: Mapping[str, object] | None = None,
+    said: Sequence[str] = (),
 ) -> dict[str, object]:
     """Everything about a decision as JSON values, for people and for later comparisons."""
     return {
@@ -137,6 +152,7 @@ def report_of(
         "changes": changes(shifts),
         "agreement": agreement and {**asdict(agreement), "said": str(agreement)},
         "in_force": dict(in_force or {}),
+        "said": list(said),
         "data": card.as_json(),
         "stage_seconds": dict(stage_seconds),
     }

@@ -119,7 +119,7 @@ class Scheduler:
         pruned = prune(
             self.parts.registry, self.settings.vector_cache_dir, self.parts.now(),
             PruningPolicy(self.settings.keep_models, self.settings.keep_vectors_days),
-            {each.model_id for each in self.parts.settlement.memory().shadows},
+            self.parts.settlement.needed(),
         )  # fmt: skip
         if pruned.models or pruned.vectors:
             _LOG.info("pruned %d models, %d folders of vectors", *map(len, pruned))

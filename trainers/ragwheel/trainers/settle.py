@@ -162,6 +162,13 @@ class Settlement:
             _LOG.warning("%s cannot be read; counting from the beginning", self._memory)
             return Memory()
 
+    def needed(self) -> frozenset[str]:
+        """Models that must not be pruned: shadows, and what an unfinished decision is about."""
+        found = {each.model_id for each in self.memory().shadows}
+        if self._journal.exists():
+            found.add(Decision.model_validate_json(self._journal.read_bytes()).event.model_id)
+        return frozenset(found)
+
     def remember(self, memory: Memory) -> None:
         """Replace the memory."""
         files.replace_file(self._memory, memory.model_dump_json(indent=1).encode())

@@ -13,7 +13,8 @@ COMMANDS: dict[str, str] = {
     "logs": "show what the processes of the local loop wrote",
     "emit": "send events from a file to Kafka",
     "train": "run one training cycle now and print the verdict",
-    "models": "list trained models with their verdicts, or roll back",
+    "leaderboard": "show what the last gate measured of every system",
+    "models": "list trained models with their verdicts, roll back, prune",
     "replay": "send dead letters again after their cause was repaired",
     "forget": "erase a user, a search or a chunk, and keep it out",
     "doctor": "check everything ragwheel needs and say how to repair it",
@@ -37,7 +38,7 @@ COMPLETION = "_RAGWHEEL_COMPLETE"
 
 def front_page() -> str:
     """What `ragwheel --help` prints."""
-    commands = "\n".join(f"  {name:<9} {purpose}" for name, purpose in COMMANDS.items())
+    commands = "\n".join(f"  {name:<11} {purpose}" for name, purpose in COMMANDS.items())
     options = "\n".join(f"  {name:<21} {purpose}" for name, purpose in OPTIONS.items())
     return f"""\
 Usage: ragwheel [OPTIONS] COMMAND …

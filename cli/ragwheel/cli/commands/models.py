@@ -6,26 +6,36 @@ from typing import Annotated, Literal
 
 import typer
 
-from ragwheel.cli.command import Connection, JsonFlag, command, option
+from ragwheel.cli.command import Connection, DryRun, JsonFlag, command, option
 
 
 @command(
     "ragwheel models",
     'ragwheel models rollback --reason "slow on long queries"',
-    exits={1: "nothing was ever promoted, so there is nothing to roll back"},
+    "ragwheel models allow 39d406a672658e55",
+    "ragwheel models prune --dry-run",
+    exits={1: "nothing was ever promoted, so there is nothing to roll back; or no such model"},
 )
 def run(
     action: Annotated[
-        Literal["list", "rollback"],
-        typer.Argument(help="list all models, or let the one before the current serve again"),
+        Literal["list", "rollback", "allow", "prune"],
+        typer.Argument(
+            help="list all models; let the one before the current serve again; lift a rollback, so "
+            "that a gate may promote the model again; remove old models and vectors"
+        ),
     ] = "list",
+    model: Annotated[str | None, typer.Argument(help="the model that is allowed again")] = None,
     reason: Annotated[
         str, option("TEXT", "why, for the record of a rollback")
     ] = "rolled back by hand",
+    dry_run: DryRun = False,
     as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
-    """* marks the model that serves. Nothing is promoted by hand: promotion is the gate's proof."""
+    """* marks the model that serves. Nothing is promoted by hand: promotion is the gate's proof.
+    What was rolled back stays so until it is allowed again. What serves, served, or is still
+    measured is never pruned; RAGWHEEL_KEEP_MODELS and RAGWHEEL_KEEP_VECTORS_DAYS say what else.
+    """
     from ragwheel.cli.connection import connect_to
     from ragwheel.cli.output import report
     from ragwheel.operations.extras import require_extra
@@ -44,12 +54,19 @@ def run(
         report(done, text, as_json=as_json)
         return 0
 
-    from ragwheel.cli.views.models import Models, tables
+    from ragwheel.cli.views import models as views
     from ragwheel.models.registry import ModelRegistry
-    from ragwheel.operations.models import registry_lines
+    from ragwheel.operations.models import AllowedModel, prune_models, registry_lines
 
-    lines = registry_lines(ModelRegistry(settings.model_dir))
-    serving = next((line.model_id for line in lines if line.serving), None)
-    found = Models(str(settings.model_dir), settings.base_model, serving, lines)
-    report(found, tables, as_json=as_json)
+    registry = ModelRegistry(settings.model_dir)
+    if action == "allow":
+        registry.allow(model or "")
+        report(AllowedModel(model or ""), f"{model} may be promoted again", as_json=as_json)
+    elif action == "prune":
+        report(prune_models(settings, dry_run=dry_run), views.pruned, as_json=as_json)
+    else:
+        lines = registry_lines(registry)
+        serving = next((line.model_id for line in lines if line.serving), None)
+        found = views.Models(str(settings.model_dir), settings.base_model, serving, lines)
+        report(found, views.tables, as_json=as_json)
     return 0

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ragwheel.cli.output import right, table
-from ragwheel.operations.models import RegistryLine
+from ragwheel.operations.models import PrunedModels, RegistryLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +40,11 @@ def tables(report: Models) -> RenderableType:
     ]
     header = ("", "model", "verdict", "recall@10", "decided (UTC)", "reason")
     return Group(table(header, rows), "", f"serving: {serving}")
+
+
+def pruned(report: PrunedModels) -> str:
+    """What went, or would go."""
+    verb = "would remove" if report.dry_run else "removed"
+    names = [*report.models, *report.vector_folders]
+    head = f"{verb} {len(report.models)} models, {len(report.vector_folders)} folders of vectors"
+    return "\n".join([head, *(f"  {name}" for name in names)])

@@ -29,7 +29,8 @@ class Training:
 
     Attributes:
         available: answered queries that were new.
-        figures: over all segments, of both models and their difference.
+        figures: over all segments, of all systems and their differences to the incumbent.
+        said: what was learnt from and looked at, in lines.
     """
 
     available: int
@@ -38,6 +39,7 @@ class Training:
     verdict: str = ""
     reason: str = ""
     figures: Sequence[Figure] = ()
+    said: Sequence[str] = ()
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, result: CycleResult) -> Training:
@@ -48,6 +50,7 @@ class Training:
             verdict=result.verdict.action,
             reason=result.verdict.reason,
             figures=[figure for figure in result.figures if figure.segment == "*"],
+            said=result.said,
             stage_seconds=result.stage_seconds,
         )
 
@@ -91,7 +94,7 @@ def stage_bar(bars: Progress, stage: str, done: int, total: int) -> None:
 
 def tables(report: Training) -> RenderableType:
     """The verdict, with the figures of both models over all segments and 95 % intervals."""
-    parts: list[RenderableType] = []
+    parts: list[RenderableType] = [*report.said, *([""] if report.said else [])]
     if report.figures:
         found = {(one.metric, one.k, one.system): f"{one.interval:.3f}" for one in report.figures}
         rows = [

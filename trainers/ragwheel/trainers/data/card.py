@@ -34,3 +34,11 @@ class DataCard:
         """JSON values; grades become text keys, as JSON wants."""
         grades = {str(grade): count for grade, count in self.grades.items()}
         return {**asdict(self), "grades": grades, "graders": list(self.graders)}
+
+    def lines(self) -> list[str]:
+        """The card for a terminal."""
+        return [
+            f"queries    {', '.join(f'{part} {n:,}' for part, n in self.queries.items())}",
+            f"examples   {', '.join(f'{part} {n:,}' for part, n in self.examples.items())}; "
+            f"{self.triplets:,} triplets, {self.dropped_positives:,} positives dropped",
+        ]
