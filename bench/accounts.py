@@ -58,11 +58,11 @@ FROM numbers({since}, {count})
 """
 _LABELS = """
 INSERT INTO labels
-    (label_id, job_id, role, query_id, query, query_hash, segment, chunk_hash, status, grade,
-     grader_id, model, rubric_version, prompt_hash, stratum, inclusion_probability, input_tokens,
-     output_tokens, cost_usd, latency_ms, attempts, reason, ts, graded_at)
+    (label_id, job_id, role, source, query_id, query, query_hash, segment, chunk_hash, status,
+     grade, grader_id, model, rubric_version, prompt_hash, stratum, inclusion_probability,
+     input_tokens, output_tokens, cost_usd, latency_ms, attempts, reason, ts, graded_at)
 SELECT toFixedString(sipHash128(job, place, 'label'), 16),
-    toFixedString(sipHash128(job, 'job'), 16), 'label',
+    toFixedString(sipHash128(job, 'job'), 16), 'label', 'llm',
     concat('q-', toString(job)), concat('how do I do thing number ', toString(job)),
     toFixedString(sipHash128(job, 'query'), 16), 'code', toFixedString(sipHash128(job, place), 16),
     'graded', if(place = 0, 3, 0), 'm@1', 'm', '1', 'p', 'code', 0.05, 100, 5, 0.0001, 500, 1, '',

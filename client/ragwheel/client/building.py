@@ -108,7 +108,7 @@ def feedback_event(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """Where chunks are, or are no more.
 
     Attributes:
@@ -129,7 +129,7 @@ class Place:
         }
 
 
-def chunk_event(item: object, position: int, place: Place, source: str) -> Fields:
+def chunk_event(item: object, position: int, place: Placement, source: str) -> Fields:
     """A ChunkEvent of `(chunk_id, text)` or of anything that `read_hit` can read.
 
     It has no event id: the reader derives it from the content, so that sending a corpus twice
@@ -151,7 +151,7 @@ def chunk_event(item: object, position: int, place: Place, source: str) -> Field
     }
 
 
-def deleted_chunk_event(chunk_id: object, position: int, place: Place) -> Fields:
+def deleted_chunk_event(chunk_id: object, position: int, place: Placement) -> Fields:
     """The ChunkEvent of a chunk that is in the index no more."""
     return {
         "event": "chunk",
@@ -161,7 +161,7 @@ def deleted_chunk_event(chunk_id: object, position: int, place: Place) -> Fields
     }
 
 
-def index_event(place: Place, chunks: int, about: AboutIndex) -> Fields:
+def index_event(place: Placement, chunks: int, about: AboutIndex) -> Fields:
     """An IndexEvent."""
     if not place.index_version:
         raise invalid("index_version", "name the build that is declared")

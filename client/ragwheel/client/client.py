@@ -175,7 +175,7 @@ class RagwheelClient:
         Raises:
             Only what iterating over `chunks` raises: that error is the service's own.
         """
-        place = building.Place(_now(ts), index, index_version)
+        place = building.Placement(_now(ts), index, index_version)
         made = partial(building.chunk_event, place=place, source=source)
         return self._send_chunks(chunks, made, wait_s)
 
@@ -193,7 +193,7 @@ class RagwheelClient:
         Args:
             chunks: their ids, or anything with a chunk id.
         """
-        place = building.Place(_now(ts), index, index_version)
+        place = building.Placement(_now(ts), index, index_version)
         return self._send_chunks(chunks, partial(building.deleted_chunk_event, place=place), wait_s)
 
     @never_raises("chunks", lambda _: False)
@@ -220,7 +220,7 @@ class RagwheelClient:
         """
         if not self._emitter.ready("chunks"):
             return False
-        place = building.Place(_now(ts), index, index_version)
+        place = building.Placement(_now(ts), index, index_version)
         return self._emitter.send("chunks", building.index_event(place, chunks, about))
 
     def flush(self, timeout_s: float | None = None) -> int:

@@ -147,6 +147,23 @@ LABELS = _GRADER.counter(
     "status",
 )
 GRADES = _GRADER.counter("ragwheel_grades_total", "Grades given, 0-3.", "role", "segment", "grade")
+DECOYS_GRADED = _GRADER.counter(
+    "ragwheel_decoys_graded_total",
+    "Random chunks that were graded among others to measure the grader, by its role.",
+    "role",
+    "segment",
+)
+DECOYS_FLAGGED = _GRADER.counter(
+    "ragwheel_decoys_flagged_total",
+    "Of these, graded 2 or 3: their share is the grader's rate of false alarms.",
+    "role",
+    "segment",
+)
+DECOYS_MISSING = _GRADER.counter(
+    "ragwheel_decoys_missing_total",
+    "Decoys that calls went without, because no chunk of the index was known that could be one.",
+    "segment",
+)
 LABEL_CACHE_HITS = _GRADER.counter(
     "ragwheel_label_cache_hits_total", "Pairs that were not paid for again.", "source"
 )

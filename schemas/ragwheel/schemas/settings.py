@@ -269,6 +269,12 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
         0.0, ge=0, le=2, description='Sampling temperature; "none" sends no such parameter.'
     )
     llm_passages_per_call: int = Field(10, ge=1, le=50, description="Passages graded in one call.")
+    grader_decoys: int = Field(
+        1,
+        ge=0,
+        le=5,
+        description="Random chunks put into each grading call to measure the grader; 0 is none.",
+    )
     rubric_dir: Path | None = Field(
         None, description="Folder of rubric files; empty: the rubrics shipped with ragwheel."
     )

@@ -84,6 +84,10 @@ class Tombstones:
         """Whether this search is forgotten."""
         return bool(self._queries) and tombstone_hash("query", query_id) in self._queries
 
+    def chunk(self, content_hash: str) -> bool:
+        """Whether this text is forgotten."""
+        return content_hash in self._chunks
+
     def covers(self, record: Record) -> bool:
         """Whether nothing of this record may be stored."""
         if not len(self):

@@ -70,5 +70,9 @@ class SingleFlight(Generic[T]):
             if future is not None:
                 future.cancel()
 
+    def __contains__(self, key: str) -> bool:
+        """Whether its value is remembered or under way."""
+        return key in self._values or key in self._pending
+
     def __len__(self) -> int:
         return len(self._values)

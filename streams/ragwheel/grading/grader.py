@@ -10,15 +10,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from ragwheel.backends.telemetry import Telemetry
-from ragwheel.grading.asking.prompt import PackLimits, Passage, template_hash
+from ragwheel.grading.asking.prompt import PackLimits, Passage, pack, template_hash
 from ragwheel.grading.asking.rubric import Rubric, Rubrics
+from ragwheel.grading.decoys import Decoys
 from ragwheel.grading.endpoint.calls import Clock, Completer
 from ragwheel.grading.flight import SingleFlight
 from ragwheel.grading.result import PairResult, Signature, label_of
 from ragwheel.grading.rounds import Question, judge
 from ragwheel.grading.spending import Spending
 from ragwheel.schemas import identity, metrics
-from ragwheel.schemas.events import GradeValue, GradingJob, Label
+from ragwheel.schemas.events import GradeValue, GradingJob, Label, Role
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,16 +46,30 @@ class LabelStore(Protocol):
         """Texts of those chunks that are known. May wait for an unreachable store."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A job on its way to labels.
+
+    Attributes:
+        decoys: label id → chunk and result of what was asked beside the job's own chunks.
+    """
+
+    job: GradingJob
+    rubric: Rubric
+    decoys: dict[str, tuple[str, PairResult]] = field(default_factory=dict)
+
+
 @dataclass(eq=False)
 class LlmGrader:
-    """Grades jobs with one model.
+    """Grades jobs with one model, and is measured by decoys while it does.
 
     `grade` never raises (cancellation aside) and gives every distinct chunk of a job exactly one
     label with a definite status. A pair that this process graded, is grading, or finds graded in
     the store is not asked again.
 
     Attributes:
-        parameters: what besides model, prompt and packing can change a grade.
+        parameters: what besides model, prompt, packing and decoys can change a grade.
+        decoys: none are drawn where it is None.
     """
 
     completer: Completer
@@ -64,40 +79,48 @@ class LlmGrader:
     telemetry: Telemetry
     limits: PackLimits = field(kw_only=True)
     parameters: Mapping[str, object] = field(kw_only=True)
+    decoys: Decoys | None = None
     text_wait_s: float = TEXT_WAIT_S
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
         self._flight: SingleFlight[PairResult] = SingleFlight(REMEMBERED)
         self._absent: dict[str, None] = {}
-        parameters = {**self.parameters, "packing": asdict(self.limits)}
+        self._decoys_per_call = self.decoys.per_call if self.decoys else 0
+        # What stands beside a passage may colour its grade.
+        beside = {"packing": asdict(self.limits), "decoys": self._decoys_per_call}
+        parameters = {**self.parameters, **beside}
         self.prompt_hash = template_hash()
         self.grader_id = identity.grader_id(self.completer.model, parameters, self.prompt_hash)
 
     async def grade(self, job: GradingJob) -> list[Label]:
-        """One label per distinct chunk of `job`, in the job's order."""
+        """One label per distinct chunk of `job`, in the job's order; then those of its decoys."""
         rubric = self.rubrics.of(job.segment)
         chunk_of_label = {
-            identity.label_id(
-                job.query_hash, chunk_hash, rubric.version, self.grader_id, job.role
-            ): chunk_hash
+            self._label_id(job, chunk_hash, rubric, job.role): chunk_hash
             for chunk_hash in dict.fromkeys(each.chunk_hash for each in job.candidates)
         }
-        results = await self._results(job, rubric, chunk_of_label)
+        work = _Work(job, rubric)
+        results = await self._results(work, chunk_of_label)
         model = self.completer.model
         signature = Signature(
             self.grader_id, model, rubric.version, self.prompt_hash, self.spending.price_of(model)
         )
         graded_at = self.clock.now()
         self._count(job, results)
-        return [
-            label_of(job, chunk_hash, label_id, results[label_id], signature, graded_at)
+        made = [
+            label_of(job, chunk_hash, label_id, results[label_id], signature, graded_at, job.role)
             for label_id, chunk_hash in chunk_of_label.items()
         ]
+        return made + [
+            label_of(job, chunk_hash, label_id, result, signature, graded_at, "decoy")
+            for label_id, (chunk_hash, result) in work.decoys.items()
+        ]
 
-    async def _results(
-        self, job: GradingJob, rubric: Rubric, chunk_of_label: dict[str, str]
-    ) -> dict[str, PairResult]:
+    def _label_id(self, job: GradingJob, chunk_hash: str, rubric: Rubric, role: Role) -> str:
+        return identity.label_id(job.query_hash, chunk_hash, rubric.version, self.grader_id, role)
+
+    async def _results(self, work: _Work, chunk_of_label: dict[str, str]) -> dict[str, PairResult]:
         """Divide the pairs into remembered, somebody else's and ours; ours come first."""
         results: dict[str, PairResult] = {}
         while len(results) < len(chunk_of_label):
@@ -105,7 +128,7 @@ class LlmGrader:
             results |= {label_id: known.reused() for label_id, known in claim.known.items()}
             mine = {label_id: chunk_of_label[label_id] for label_id in claim.mine}
             try:
-                results |= await self._decide(job, rubric, mine)
+                results |= await self._decide(work, mine)
             finally:
                 for label_id in mine:
                     made = results.get(label_id)
@@ -124,21 +147,20 @@ class LlmGrader:
             self.telemetry.inc(metrics.LABEL_CACHE_HITS, reused, source="memory")
         return results
 
-    async def _decide(
-        self, job: GradingJob, rubric: Rubric, chunk_of_label: dict[str, str]
-    ) -> dict[str, PairResult]:
+    async def _decide(self, work: _Work, chunk_of_label: dict[str, str]) -> dict[str, PairResult]:
         if not chunk_of_label:
             return {}
         try:
-            return await self._look_up_or_ask(job, rubric, chunk_of_label)
+            return await self._look_up_or_ask(work, chunk_of_label)
         except Exception as error:  # noqa: BLE001 - process edge: a bug must not stop the stream
-            _LOG.exception("grading job %s failed", job.job_id)
+            _LOG.exception("grading job %s failed", work.job.job_id)
             failed = PairResult("failed", reason=f"internal error: {type(error).__name__}")
             return dict.fromkeys(chunk_of_label, failed)
 
     async def _look_up_or_ask(
-        self, job: GradingJob, rubric: Rubric, chunk_of_label: dict[str, str]
+        self, work: _Work, chunk_of_label: dict[str, str]
     ) -> dict[str, PairResult]:
+        job = work.job
         stored = await self.store.graded(job.query_hash, chunk_of_label)
         self.telemetry.inc(metrics.LABEL_CACHE_HITS, len(stored), source="store")
         results = {label_id: PairResult("graded", grade) for label_id, grade in stored.items()}
@@ -148,20 +170,64 @@ class LlmGrader:
             if label_id not in stored
         }
         passages = await self._passages(job, set(label_of_chunk))
-        judged = await judge(
-            self.completer,
-            Question(rubric, job.query, job.query_hash),
-            passages,
-            self.limits,
-            rounds=ROUNDS,
-            spending=self.spending,
-        )
+        judged = await self._ask(work, passages)
         no_text = PairResult(
             "failed", reason="no text: the chunk was neither in the job nor stored"
         )
         for chunk_hash, label_id in label_of_chunk.items():
             results[label_id] = judged.get(chunk_hash, no_text)
         return results
+
+    async def _ask(self, work: _Work, passages: list[Passage]) -> Mapping[str, PairResult]:
+        """Results of the passages by chunk; adds those of the decoys that were asked with them.
+
+        A decoy that the job had before (a replay) is not asked again, nor another in its place.
+        """
+        job, rubric = work.job, work.rubric
+        # A second look must not show the same neighbours in the same order again.
+        order = f"second {job.query_hash}" if job.role == "second" else job.query_hash
+        drawn = await self._draw(work, passages, order)
+        by_label = {self._label_id(job, each.chunk_hash, rubric, "decoy"): each for each in drawn}
+        claim = self._flight.claim(by_label)
+        results = {label_id: known.reused() for label_id, known in claim.known.items()}
+        try:
+            stored = await self.store.graded(job.query_hash, claim.mine) if claim.mine else {}
+            results |= {each: PairResult("graded", grade) for each, grade in stored.items()}
+            fresh = [by_label[label_id] for label_id in claim.mine if label_id not in stored]
+            judged = await judge(
+                self.completer,
+                Question(rubric, job.query, order),
+                passages,
+                self.limits,
+                rounds=ROUNDS,
+                spending=self.spending,
+                decoys=fresh,
+            )
+            asked = {label_id: judged.get(by_label[label_id].chunk_hash) for label_id in claim.mine}
+            # What no request held says nothing: no label, and nobody is owed one.
+            results |= {each: made for each, made in asked.items() if made and made.attempts}
+        finally:
+            for label_id in claim.mine:
+                done = results.get(label_id)
+                if done is not None and done.status == "graded":
+                    self._flight.settle(label_id, done, remember=True)
+            self._flight.release(claim.mine)
+        if self.decoys:
+            self.decoys.count(job, [each for each in results.values() if each.attempts])
+        for label_id, made in results.items():
+            work.decoys[label_id] = by_label[label_id].chunk_hash, made
+        return judged
+
+    async def _draw(self, work: _Work, passages: list[Passage], order: str) -> list[Passage]:
+        job = work.job
+        if self.decoys is None or not self._decoys_per_call or job.role == "second":
+            return []
+        calls = sum(1 for _ in pack(passages, self.limits, order, 1))
+
+        def under_way(chunk_hash: str) -> bool:
+            return self._label_id(job, chunk_hash, work.rubric, job.role) in self._flight
+
+        return await self.decoys.draw(job, calls * self._decoys_per_call, under_way)
 
     async def _passages(self, job: GradingJob, wanted: set[str]) -> list[Passage]:
         texts = {each.chunk_hash: each.text for each in job.candidates if each.text is not None}

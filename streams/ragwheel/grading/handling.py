@@ -11,7 +11,7 @@ from ragwheel.backends.publish import Outgoing
 from ragwheel.schemas import wire
 from ragwheel.schemas.deadletters import dead_letter, to_headers
 from ragwheel.schemas.errors import InvalidEventError
-from ragwheel.schemas.events import DeadLetterReason, GradingJob, Label, Role
+from ragwheel.schemas.events import DeadLetterReason, GradingJob, JobRole, Label
 from ragwheel.schemas.limits import MAX_MESSAGE_BYTES
 from ragwheel.schemas.tombstones import Tombstones
 from ragwheel.schemas.topics import TOPICS
@@ -27,7 +27,7 @@ class Grader(Protocol):
     """Whoever turns a job into labels. Never raises."""
 
     async def grade(self, job: GradingJob) -> list[Label]:
-        """One label per distinct chunk of the job."""
+        """One label per distinct chunk of the job, and those of decoys."""
 
 
 class Results(Protocol):
@@ -50,7 +50,7 @@ class GradingWorker:
             acknowledged and not graded.
     """
 
-    graders: Mapping[Role, Grader]
+    graders: Mapping[JobRole, Grader]
     results: Results
     forgotten: Callable[[], Awaitable[Tombstones]] = _nothing
 

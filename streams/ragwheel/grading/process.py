@@ -23,6 +23,7 @@ from ragwheel.grading import cost
 from ragwheel.grading.app import create_app
 from ragwheel.grading.asking import rubric
 from ragwheel.grading.asking.prompt import PackLimits
+from ragwheel.grading.decoys import Decoys
 from ragwheel.grading.endpoint.calls import ChatCaller
 from ragwheel.grading.endpoint.probe import open_client, require_models
 from ragwheel.grading.endpoint.request import RequestShape
@@ -35,7 +36,7 @@ from ragwheel.grading.store import LabelReader
 from ragwheel.grading.window import OrderedWindow
 from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.errors import ConfigError, TransientError, UnavailableError
-from ragwheel.schemas.events import Role
+from ragwheel.schemas.events import JobRole
 from ragwheel.schemas.settings import GraderSettings
 
 _LOG = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         spent_today_usd = await store.spent_today_usd()
         spending = Spending(prices, telemetry, limit_usd=limit_usd, spent_today_usd=spent_today_usd)
         slots = asyncio.Semaphore(settings.llm_concurrency)
+        decoys = Decoys(store, settings.grader_decoys, telemetry)
 
         def grader(model: str) -> LlmGrader:
             shape = RequestShape(temperature=settings.llm_temperature)
@@ -105,11 +107,14 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
                 telemetry,
                 limits=PackLimits(passages=settings.llm_passages_per_call),
                 parameters={"temperature": settings.llm_temperature},
+                decoys=decoys if settings.grader_decoys else None,
             )
 
-        graders: dict[Role, LlmGrader] = {
-            "label": grader(settings.llm_model),
+        labeler = grader(settings.llm_model)
+        graders: dict[JobRole, LlmGrader] = {
+            "label": labeler,
             "judge": grader(settings.judge_model),
+            "second": labeler,
         }
         worker = GradingWorker(graders, results, store.forgotten)
         window = OrderedWindow(settings.grader_window, time.monotonic)
@@ -141,7 +146,7 @@ async def _wait_unconfigured(
             await asyncio.wait_for(stop.wait(), _GAUGE_INTERVAL_S)
 
 
-def _tell_who_grades(models: Mapping[Role, str], telemetry: Telemetry) -> None:
+def _tell_who_grades(models: Mapping[JobRole, str], telemetry: Telemetry) -> None:
     for role, model in models.items():
         stand_in = identity.is_stand_in(model)
         telemetry.set(metrics.STAND_IN, stand_in, role=role, model=model)

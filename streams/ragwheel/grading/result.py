@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from ragwheel.grading.cost import Price
-from ragwheel.schemas.events import GradeValue, GradingJob, Label, LabelStatus
+from ragwheel.schemas.events import GradeValue, GradingJob, Label, LabelStatus, Role
 
 _MAX_REASON_CHARS = 500
 #: Fields of a label that are those of its job, and of its signature.
-_OF_JOB = tuple(Label.model_fields.keys() & GradingJob.model_fields.keys() - {"event"})
+_OF_JOB = tuple(Label.model_fields.keys() & GradingJob.model_fields.keys() - {"event", "role"})
 _OF_SIGNATURE = ("grader_id", "model", "rubric_version", "prompt_hash")
 
 
@@ -57,12 +57,14 @@ def label_of(
     result: PairResult,
     signature: Signature,
     graded_at: datetime,
+    role: Role,
 ) -> Label:
     """The record for Kafka. `ts` is the job's, so that a replay lands where its first copy did."""
     price = signature.price
     return Label(
         label_id=label_id,
         chunk_hash=chunk_hash,
+        role=role,
         **{name: getattr(job, name) for name in _OF_JOB},
         **asdict(replace(result, reason=result.reason[:_MAX_REASON_CHARS])),
         **{name: getattr(signature, name) for name in _OF_SIGNATURE},

@@ -27,11 +27,11 @@ from ragwheel.schemas.events import GradeValue, LabelStatus
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked about a set of passages."""
+    """What is asked about a set of passages, and in which `order` (see `prompt.pack`)."""
 
     rubric: Rubric
     query: str
-    query_hash: str
+    order: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,50 +62,64 @@ async def judge(
     *,
     rounds: int,
     spending: Spending,
+    decoys: Sequence[Passage] = (),
 ) -> dict[str, PairResult]:
     """A result for every passage, by chunk hash.
 
     Args:
         rounds: how often a pair is asked for at most, repeats of a failed request not counted.
+        decoys: asked for together with the passages, hence once: alone they are worth no call.
     """
     results: dict[str, PairResult] = {}
     pending = {
         each.chunk_hash: _Pair(each, limits.passages, PairResult("failed")) for each in passages
     }
+    extra = {each.chunk_hash: _Pair(each, limits.passages, PairResult("failed")) for each in decoys}
     for attempt in range(1, rounds + 1):
         async with asyncio.TaskGroup() as group:
-            for batch in _batches(pending.values(), limits, question.query_hash, attempt):
+            for batch in _batches(pending.values(), limits, question.order, attempt, extra):
                 group.create_task(
                     _ask(completer, question, batch, limits, attempt, spending, results)
                 )
-        last = attempt == rounds
+        for chunk_hash, pair in extra.items():
+            if chunk_hash not in results and pair.trouble:
+                results[chunk_hash] = _ended(pair, pair.trouble)
+        extra, last = {}, attempt == rounds
         for chunk_hash, pair in list(pending.items()):
             if chunk_hash in results:
                 del pending[chunk_hash]
             elif pair.trouble and (last or pair.trouble.final):
                 del pending[chunk_hash]
-                status, reason = pair.trouble.status, pair.trouble.reason
-                results[chunk_hash] = replace(pair.result, status=status, reason=reason)
+                results[chunk_hash] = _ended(pair, pair.trouble)
         if not pending:
             break
     return results
 
 
+def _ended(pair: _Pair, trouble: Trouble) -> PairResult:
+    return replace(pair.result, status=trouble.status, reason=trouble.reason)
+
+
 def _batches(
-    pairs: Iterable[_Pair], limits: PackLimits, query_hash: str, attempt: int
+    pairs: Iterable[_Pair],
+    limits: PackLimits,
+    order: str,
+    attempt: int,
+    extra: Mapping[str, _Pair],
 ) -> Iterator[list[_Pair]]:
     """Pack pairs that want the same batch size together."""
     size = attrgetter("batch_size")
     for batch_size, group in groupby(sorted(pairs, key=size), key=size):
         by_hash = {pair.passage.chunk_hash: pair for pair in group}
         packed = pack(
-            (pair.passage for pair in by_hash.values()),
+            [pair.passage for pair in by_hash.values()],
             replace(limits, passages=batch_size),
-            query_hash,
+            order,
             attempt,
+            [pair.passage for pair in extra.values()],
         )
         for batch in packed:
-            yield [by_hash[passage.chunk_hash] for passage in batch]
+            yield [(by_hash.get(each.chunk_hash) or extra[each.chunk_hash]) for each in batch]
 
 
 async def _ask(

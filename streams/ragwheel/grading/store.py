@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ragwheel.backends.forgotten import REFRESH_S, ForgottenReader
 from ragwheel.backends.migrate import open_tables
+from ragwheel.grading.sample import read_sample
 from ragwheel.schemas.errors import ConfigError, RagwheelError
 from ragwheel.schemas.events import GradeValue
 from ragwheel.schemas.settings import ClickHouseSettings
@@ -33,6 +34,9 @@ T = TypeVar("T")
 _MAX_KEYS = 2_000
 #: Texts kept in memory, characters: the rarely asked are forgotten first.
 _CHARS_KEPT = 32 * 1024 * 1024
+#: Indexes that decoys are drawn from at a time, and how long a sample is good, seconds.
+_SAMPLED_INDEXES = 16
+_SAMPLE_S = 600.0
 #: After a failed query ClickHouse is left alone for this long.
 _SLEEP_S = 5.0
 
@@ -56,6 +60,14 @@ SELECT
     text
 FROM chunks FINAL
 WHERE chunk_hash IN (SELECT toFixedString(unhex(arrayJoin(%(keys)s)), 16))
+"""
+_GRADED_CHUNKS_SQL = """
+SELECT
+    lower(hex(query_hash)),
+    groupUniqArray(lower(hex(chunk_hash)))
+FROM labels
+WHERE query_hash IN (SELECT toFixedString(unhex(arrayJoin(%(keys)s)), 16)) AND role != 'decoy'
+GROUP BY query_hash
 """
 _SPENT_SQL = """
 SELECT sum(cost_usd)
@@ -124,6 +136,11 @@ class LabelReader:
             partial(self._pairs, _GRADED_SQL), self._executor
         )
         self._texts: Gatherer[str] = Gatherer(partial(self._pairs, _TEXTS_SQL), self._executor)
+        self._graded_chunks: Gatherer[list[str]] = Gatherer(
+            partial(self._pairs, _GRADED_CHUNKS_SQL), self._executor
+        )
+        self._samples: OrderedDict[str, tuple[float, Mapping[str, str]]] = OrderedDict()
+        self._sampling = asyncio.Lock()
         self._kept: OrderedDict[str, str] = OrderedDict()
         self._kept_chars = 0
         self._tombstones = Tombstones()
@@ -165,6 +182,33 @@ class LabelReader:
         while self._kept_chars > _CHARS_KEPT:
             self._kept_chars -= len(self._kept.popitem(last=False)[1])
         return known | fetched
+
+    async def sample(self, index: str) -> Mapping[str, str]:
+        """Some chunks of an index, hash → text, always the same ones while the index is.
+
+        At most ten minutes old; older while ClickHouse is away, which is never waited for.
+        """
+        async with self._sampling:
+            read_at, known = self._samples.get(index, (float("-inf"), {}))
+            if time.monotonic() >= read_at + _SAMPLE_S and self._reachable():
+                loop = asyncio.get_running_loop()
+                ask = partial(self._trying, partial(read_sample, index=index), None)
+                found = await loop.run_in_executor(self._executor, ask)
+                if found is not None:
+                    known = found
+                    self._samples[index] = time.monotonic(), known
+            if index in self._samples:
+                self._samples.move_to_end(index)
+            while len(self._samples) > _SAMPLED_INDEXES:
+                self._samples.popitem(last=False)
+        return {each: text for each, text in known.items() if not self._tombstones.chunk(each)}
+
+    async def graded_chunks(self, query_hash: str) -> Collection[str] | None:
+        """Chunks that were graded for this query, decoys apart; None while nobody can be asked."""
+        if not self._reachable():
+            return None
+        found = await self._graded_chunks.get([query_hash])
+        return found.get(query_hash, []) if self._reachable() else None
 
     async def spent_today_usd(self) -> float:
         """What all workers spent since midnight UTC, as far as it has landed; 0 if unknown.

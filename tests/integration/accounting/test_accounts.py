@@ -70,8 +70,15 @@ def test_jobs_that_were_acknowledged_without_labels_are_unaccounted(rig: IntakeR
     before = rig.accounts()["grading"]
     assert (before.pending_jobs, before.unaccounted) == (4, 0)
 
-    # A grader that acknowledges everything and does the work of one job and a half.
+    # A grader that acknowledges everything and does the work of one job and a half. What a person
+    # says of the others, a decoy and a second look are not what these jobs are owed.
     rig.emit("labels", [*labels_of(rig, "q-0"), *labels_of(rig, "q-1")[:1]])
+    for said in ({"source": "person"}, {"role": "decoy"}, {"role": "second"}):
+        others = [
+            each.model_copy(update={**said, "label_id": identity.digest(str(said), each.label_id)})
+            for each in labels_of(rig, "q-3")
+        ]
+        rig.emit("labels", others)
     acknowledge_all_jobs(rig)
     account = rig.settle()["grading"]
     assert (account.pending_jobs, account.ungraded_jobs, account.unaccounted) == (0, 3, 3)

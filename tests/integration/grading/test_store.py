@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -16,8 +17,16 @@ from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.forgotten import REFRESH_S
 from ragwheel.backends.migrate import migrate
 from ragwheel.grading.store import LabelReader
-from ragwheel.schemas import tables
-from ragwheel.schemas.events import GradingJob, Label
+from ragwheel.schemas import identity, tables
+from ragwheel.schemas.events import (
+    Candidate,
+    ChunkEvent,
+    GradingJob,
+    Label,
+    Record,
+    RetrievalEvent,
+)
+from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.schemas.tombstones import tombstone_hash
 from ragwheel.schemas.topics import Position
@@ -131,6 +140,80 @@ async def test_what_is_forgotten_is_known_soon_and_kept_while_clickhouse_is_away
         client.command("DROP TABLE forgotten")
         await asyncio.sleep(REFRESH_S)
         assert (await store.forgotten()).query("q-1")
+
+
+async def test_decoys_are_drawn_from_the_chunks_of_an_index_that_are_there(
+    client: Client, clickhouse_settings: ClickHouseSettings
+) -> None:
+    def chunk(number: int, index: str, **said: Any) -> ChunkEvent:
+        return ChunkEvent(
+            chunk_id=f"c{number}", text=f"text {number}", index=index, ts=datetime.now(UTC), **said
+        )
+
+    def hashes(*numbers: int) -> set[str]:
+        return {identity.content_hash(f"text {number}") for number in numbers}
+
+    found = Candidate(chunk_id="x", rank=1, score=1.0, text="text 9")
+    searched = RetrievalEvent(
+        query_id="q", query="q", ts=datetime.now(UTC), index="logged", candidates=(found,)
+    )
+    _land(client, [*(chunk(number, "docs") for number in range(4)), chunk(7, "other"), searched])
+    _land(client, [chunk(3, "docs", deleted=True)])
+    with LabelReader(clickhouse_settings) as store:
+        sampled = await store.sample("docs")
+        assert set(sampled) == hashes(0, 1, 2)
+        assert set(sampled.values()) == {"text 0", "text 1", "text 2"}
+        assert set(await store.sample("logged")) == hashes(9)
+        assert await store.sample("unknown") == {}
+        forgotten = tombstone_hash("chunk", min(hashes(0)))
+        row = ("chunk", forgotten, datetime.now(UTC))
+        client.insert("forgotten", [row], column_names=tables.FORGOTTEN.columns)
+        await store.forgotten()
+        assert set(await store.sample("docs")) == hashes(1, 2)
+
+
+async def test_a_large_index_gives_a_sample_that_is_always_the_same(
+    client: Client, clickhouse_settings: ClickHouseSettings
+) -> None:
+    rows = [
+        row
+        for number in range(2_000)
+        for row in tables.rows_of(
+            ChunkEvent(chunk_id=f"c{number}", text=f"text {number}", ts=datetime.now(UTC)),
+            Position("chunks", 0, 0),
+        )
+    ]
+    for table in (tables.CHUNKS, tables.INDEX_ENTRIES):
+        of_table = [row for made, row in rows if made is table]
+        client.insert(table.name, of_table, column_names=table.columns)
+    samples = []
+    for _ in range(2):
+        with LabelReader(clickhouse_settings) as store:
+            samples.append(await store.sample(""))
+    assert samples[0] == samples[1]
+    assert len(samples[0]) == 512
+
+
+async def test_what_was_graded_for_a_query_is_known_decoys_apart(
+    client: Client, clickhouse_settings: ClickHouseSettings
+) -> None:
+    label = _label_of_now()
+    decoy = label.model_copy(update={"role": "decoy", "chunk_hash": "d" * 32, "label_id": "e" * 32})
+    _land_labels(client, [label, decoy])
+    with LabelReader(clickhouse_settings) as store:
+        assert await store.graded_chunks(label.query_hash) == [label.chunk_hash]
+        assert await store.graded_chunks("0" * 32) == []
+        assert await store.spent_today_usd() == pytest.approx(0.5)  # a decoy costs as well
+    away = load(ClickHouseSettings, clickhouse_url="http://default:@127.0.0.1:1/ragwheel")
+    with LabelReader(away) as store:
+        assert await store.graded_chunks(label.query_hash) is None
+        assert await store.sample("") == {}
+
+
+def _land(client: Client, records: list[Record]) -> None:
+    for record in records:
+        for table, row in tables.rows_of(record, Position("chunks", 0, 0)):
+            client.insert(table.name, [row], column_names=table.columns)
 
 
 def _label_of_now() -> Label:

@@ -24,6 +24,7 @@ from ragwheel.schemas.events import (
     Candidate,
     ChunkEvent,
     FeedbackEvent,
+    IndexEvent,
     Label,
     Record,
 )

@@ -113,6 +113,9 @@ class MemoryStore:
         """Holds what it is given; mutable by its owner."""
         self.grades: dict[str, GradeValue] = dict(grades or {})
         self.chunks: dict[str, str] = dict(texts or {})
+        #: What decoys are drawn from, by index, and what was graded, by query.
+        self.indexes: dict[str, dict[str, str]] = {}
+        self.graded_of: dict[str, set[str]] | None = {}
 
     async def graded(self, query_hash: str, label_ids: Collection[str]) -> Mapping[str, GradeValue]:
         """Grades of those labels that are held."""
@@ -121,6 +124,14 @@ class MemoryStore:
     async def texts(self, chunk_hashes: Collection[str]) -> Mapping[str, str]:
         """Texts of those chunks that are held."""
         return {each: self.chunks[each] for each in chunk_hashes if each in self.chunks}
+
+    async def sample(self, index: str) -> Mapping[str, str]:
+        """Chunks of an index."""
+        return self.indexes.get(index, {})
+
+    async def graded_chunks(self, query_hash: str) -> Collection[str] | None:
+        """What was graded for this query."""
+        return None if self.graded_of is None else self.graded_of.get(query_hash, set())
 
 
 def text_of(number: int) -> str:

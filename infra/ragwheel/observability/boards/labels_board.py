@@ -168,6 +168,24 @@ _LABELS = PanelRow(
         unit="percentunit",
         maximum=1,
     ),
+    series(
+        "Decoys flagged",
+        "Share of random chunks that were graded 2 or 3, by the grader's role and segment: its "
+        "rate of false alarms. A step is a change of the grader, not of the traffic. Where "
+        "dozens of chunks answer a query, a little of it is true.",
+        query(
+            f"{total_rate(m.DECOYS_FLAGGED, 'role', 'segment')} / on (role, segment) "
+            f"({total_rate(m.DECOYS_GRADED, 'role', 'segment')} > 0)",
+            "{{role}} {{segment}}",
+        ),
+        unit="percentunit",
+        maximum=1,
+    ),
+    flow(
+        "Decoys missing per second",
+        "Calls went without them: no chunk of the index is known that could be one.",
+        zeroed(total_rate(m.DECOYS_MISSING, "segment"), "grader", segment="segments"),
+    ),
     flow(
         "Pairs not paid for again per second",
         "By where the answer was found.",

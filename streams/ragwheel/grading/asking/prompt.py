@@ -86,24 +86,41 @@ class Prompt:
 
 
 def pack(
-    passages: Iterable[Passage], limits: PackLimits, query_hash: str, attempt: int
+    passages: Iterable[Passage],
+    limits: PackLimits,
+    order: str,
+    attempt: int,
+    decoys: Sequence[Passage] = (),
 ) -> Iterator[tuple[Passage, ...]]:
-    """Shuffle by (query, attempt) and split into calls. Every passage is in exactly one."""
+    """Shuffle and split into calls. Every passage is in exactly one.
+
+    Args:
+        order: what, with the attempt, decides the order: the query's hash, or a name that is made
+            of it where the same passages shall be seen in another order.
+        decoys: dealt out to the calls one after the other, beyond the limits, each in its place of
+            the order: nothing tells them from the others.
+    """
 
     def place(passage: Passage) -> str:
-        return identity.digest("shuffle", query_hash, str(attempt), passage.chunk_hash)
+        return identity.digest("shuffle", order, str(attempt), passage.chunk_hash)
 
+    batches = list(_split(sorted(passages, key=place), limits))
+    for number, batch in enumerate(batches):
+        yield tuple(sorted((*batch, *decoys[number :: len(batches)]), key=place))
+
+
+def _split(passages: Iterable[Passage], limits: PackLimits) -> Iterator[list[Passage]]:
     batch: list[Passage] = []
     chars = 0
-    for passage in sorted(passages, key=place):
+    for passage in passages:
         size = min(len(passage.text), limits.passage_chars)
         if batch and (len(batch) >= limits.passages or chars + size > limits.chars):
-            yield tuple(batch)
+            yield batch
             batch, chars = [], 0
         batch.append(passage)
         chars += size
     if batch:
-        yield tuple(batch)
+        yield batch
 
 
 def build(
