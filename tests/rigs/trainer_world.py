@@ -26,6 +26,7 @@ from ragwheel.schemas import identity
 from ragwheel.schemas.events import GradingJob, Role
 from ragwheel.trainers.data.records import (
     Corpus,
+    GateLook,
     Grade,
     Judgment,
     LoggedRanking,
@@ -93,8 +94,8 @@ class World:
     def logged_rankings(self) -> list[LoggedRanking]:
         return []
 
-    def used_gate_queries(self) -> dict[str, int]:
-        return {}
+    def used_gate_queries(self) -> list[GateLook]:
+        return []
 
     def corpus(self) -> Corpus:
         return Corpus(tuple(sorted(self.chunks)), tuple(map(self.chunks.get, sorted(self.chunks))))  # type: ignore[arg-type]

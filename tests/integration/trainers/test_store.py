@@ -11,7 +11,7 @@ from tests.rigs.examples import examples
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
-from ragwheel.schemas import identity
+from ragwheel.schemas import identity, wire
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import (
     Candidate,
@@ -24,14 +24,16 @@ from ragwheel.schemas.events import (
     Record,
     RetrievalEvent,
 )
+from ragwheel.schemas.limits import MAX_EVENT_BYTES, MAX_GATE_QUERIES
 from ragwheel.schemas.settings import ClickHouseSettings
-from ragwheel.schemas.tables import rows_of
+from ragwheel.schemas.tables import GATE_QUERIES, rows_of
 from ragwheel.schemas.topics import Position
-from ragwheel.trainers.data.records import Corpus, DeclaredIndex
+from ragwheel.trainers.data.records import Corpus, DeclaredIndex, GateLook
 from ragwheel.trainers.data.store import WheelReader
 
 pytestmark = pytest.mark.integration
 
+AT = Position("queries", 0, 0)
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 
 
@@ -45,7 +47,7 @@ class Database:
 
     def land(self, records: Iterable[Record]) -> None:
         for record in records:
-            for table, row in rows_of(record, Position("queries", 0, 0)):
+            for table, row in rows_of(record, AT):
                 self.client.insert(table.name, [row], column_names=table.columns)
 
 
@@ -114,7 +116,7 @@ def test_an_empty_database_is_no_data(database_of_test: Database) -> None:
     assert store.grades() == []
     assert store.logged_rankings() == []
     assert store.corpus() == Corpus((), ())
-    assert store.used_gate_queries() == {}
+    assert store.used_gate_queries() == []
     assert store.judgments([identity.query_hash("anything")]) == []
 
 
@@ -367,14 +369,41 @@ def test_the_newest_ranking_of_each_stage_is_read_for_sampled_queries(
     assert (dense.segment, dense.ts) == ("code", NOW + timedelta(minutes=4))
 
 
-def test_gate_queries_count_once_per_verdict(database_of_test: Database) -> None:
+def test_every_verdict_that_looked_at_gate_queries_is_read_once_oldest_first(
+    database_of_test: Database,
+) -> None:
     event = examples()["models"]
     assert isinstance(event, ModelEvent)
-    other = {"event_id": "e" * 32, "gate_query_hashes": (*event.gate_query_hashes, "f" * 32)}
-    database_of_test.land([event, event, event.model_copy(update=other)])
-    assert database_of_test.store.used_gate_queries() == {
-        event.gate_query_hashes[0]: 2, "f" * 32: 1,
+    (first,) = event.gate_query_hashes
+    hour = timedelta(hours=1)
+    other = {
+        "event_id": "a" * 32, "gate_query_hashes": (first, "f" * 32), "action": "refused",
+        "ts": event.ts + hour,
     }  # fmt: skip
+    unjudged = {"event_id": "b" * 32, "gate_query_hashes": (), "action": "refused"}
+    database_of_test.land(
+        [event.model_copy(update=other), event, event, event.model_copy(update=unjudged)]
+    )
+    assert database_of_test.store.used_gate_queries() == [
+        GateLook(event.event_id, "promoted", event.ts, frozenset({first})),
+        GateLook("a" * 32, "refused", event.ts + hour, frozenset({first, "f" * 32})),
+    ]
+
+
+def test_the_hashes_of_the_largest_gate_fit_into_one_event_and_are_read_in_time(
+    database_of_test: Database,
+) -> None:
+    event = examples()["models"]
+    assert isinstance(event, ModelEvent)
+    hashes = tuple(identity.query_hash(str(each)) for each in range(MAX_GATE_QUERIES))
+    event = event.model_copy(update={"gate_query_hashes": hashes})
+    assert len(wire.encode(event)) < MAX_EVENT_BYTES * 0.75  # the rest is for its metrics
+    rows = [row for table, row in rows_of(event, AT) if table is GATE_QUERIES]
+    client = database_of_test.client
+    client.insert(GATE_QUERIES.name, rows, column_names=GATE_QUERIES.columns)
+    database_of_test.land([event.model_copy(update={"gate_query_hashes": ()})])
+    (look,) = database_of_test.store.used_gate_queries()
+    assert look.query_hashes == set(hashes)
 
 
 def test_judgments_are_read_for_many_queries_with_every_status(database_of_test: Database) -> None:

@@ -94,6 +94,21 @@ class LoggedRanking:
 
 
 @dataclass(frozen=True, slots=True)
+class GateLook:
+    """A verdict that looked at held-out queries, and thereby used them up a little.
+
+    Attributes:
+        event_id: of the verdict's event.
+        action: what it came to: promoted, shadow or refused.
+    """
+
+    event_id: str
+    action: str
+    ts: datetime
+    query_hashes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class DeclaredIndex:
     """What a service says of a build of an index; empty or 0 where it does not say."""
 

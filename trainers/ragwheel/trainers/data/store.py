@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from importlib import resources
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ragwheel.measuring.intervals import Interval
@@ -26,6 +26,7 @@ from ragwheel.trainers.data.indexes import (
 from ragwheel.trainers.data.records import (
     Corpus,
     DeclaredIndex,
+    GateLook,
     Grade,
     IndexSlice,
     Judgment,
@@ -71,8 +72,8 @@ class WheelStore(Protocol):
     def last_figures(self) -> list[Figure]:
         """What the last gate measured; empty before the first."""
 
-    def used_gate_queries(self) -> dict[str, int]:
-        """How many verdicts looked at a held-out query, by its hash; only those that any did."""
+    def used_gate_queries(self) -> list[GateLook]:
+        """Verdicts that looked at held-out queries, oldest first."""
 
 
 class WheelReader:
@@ -93,8 +94,8 @@ class WheelReader:
         """Queries that were sampled for labels, one per hash, in order of their hash."""
         return [
             SampledQuery(
-                query_hash, query, query_id, segment, _utc(ts), stratum, probability, searches,
-                tuple(shown), _utc(first_ts),
+                query_hash, query, query_id, segment, ts, stratum, probability, searches,
+                tuple(shown), first_ts,
             )
             for query_hash, query, query_id, segment, ts, stratum, probability, searches, shown,
             first_ts in self._blocks("sampled_queries", grader=GRADER_SERVICE)
@@ -102,19 +103,14 @@ class WheelReader:
 
     def grades(self) -> list[Grade]:
         """Every graded row of every role, in order of query, chunk and time."""
-        return [
-            Grade(query, chunk, grade, role, grader, rubric, source, _utc(graded_at))
-            for query, chunk, grade, role, grader, rubric, source, graded_at in (
-                self._blocks("grades")
-            )
-        ]
+        return list(starmap(Grade, self._blocks("grades")))
 
     def logged_rankings(self) -> list[LoggedRanking]:
         """What production returned for sampled queries, the newest of each query and stage."""
         return [
             LoggedRanking(
                 query_hash, segment, stage, index, version, model, tuple(hashes), tuple(scores),
-                _utc(ts),
+                ts,
             )
             for query_hash, segment, stage, index, version, model, hashes, scores, ts in (
                 self._blocks("logged_rankings", grader=GRADER_SERVICE)
@@ -127,7 +123,7 @@ class WheelReader:
         `indexes` has the rule by which the build is chosen.
         """
         named = [
-            Named(segment, index, version, int(count), _utc(newest))
+            Named(segment, index, version, int(count), newest)
             for segment, index, version, count, newest in self._rows(
                 "named_indexes", newest=_NEWEST
             )
@@ -163,9 +159,9 @@ class WheelReader:
     def judgments(self, query_hashes: Sequence[str]) -> list[Judgment]:
         """What judges said so far about these queries, by any grader and with any status."""
         return [
-            Judgment(query_hash, chunk_hash, status, grade, grader_id, rubric_version, _utc(at))
+            Judgment(*row)
             for start in range(0, len(query_hashes), _HASHES_AT_ONCE)
-            for query_hash, chunk_hash, status, grade, grader_id, rubric_version, at in self._rows(
+            for row in self._rows(
                 "judgments", hashes=list(query_hashes[start : start + _HASHES_AT_ONCE])
             )
         ]
@@ -177,21 +173,24 @@ class WheelReader:
             for metric, k, segment, system, value, low, high, queries in self._rows("last_figures")
         ]
 
-    def used_gate_queries(self) -> dict[str, int]:
-        """How many verdicts looked at a held-out query, by its hash; only those that any did."""
-        return {row[0]: int(row[1]) for row in self._rows("used_gate_queries")}
+    def used_gate_queries(self) -> list[GateLook]:
+        """Verdicts that looked at held-out queries, oldest first."""
+        return [
+            GateLook(event_id, action, ts, frozenset(hashes))
+            for event_id, action, ts, hashes in self._blocks("used_gate_queries")
+        ]
 
     def _builds(self) -> Iterator[Build]:
         said = {
             (index, version): Declaration(
-                _utc(ts), complete, int(chunks), DeclaredIndex(model, fingerprint, prompt, length)
+                ts, complete, int(chunks), DeclaredIndex(model, fingerprint, prompt, length)
             )
             for index, version, ts, complete, chunks, model, fingerprint, prompt, length in (
                 self._rows("declarations")
             )
         }
         for index, version, came, newest in self._rows("index_builds"):
-            yield Build(index, version, int(came), _utc(newest), said.get((index, version)))
+            yield Build(index, version, int(came), newest, said.get((index, version)))
 
     def _rows(self, query: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         """All rows of the query in `sql/<query>.sql`."""
@@ -202,7 +201,9 @@ class WheelReader:
         sql = _SQL.joinpath(f"{query}.sql").read_text("utf-8")
         with (
             _answering(),
-            self._client.query_column_block_stream(sql, parameters=parameters) as blocks,
+            self._client.query_column_block_stream(
+                sql, parameters=parameters, tz_mode="aware"
+            ) as blocks,
         ):
             for columns in blocks:
                 yield from zip(*columns, strict=True)
@@ -224,7 +225,3 @@ def _answering() -> Iterator[None]:
             f"ClickHouse cannot be read ({said.strip()[:200]}): check that it runs and "
             "RAGWHEEL_CLICKHOUSE_URL; `ragwheel migrate` makes the tables"
         ) from None
-
-
-def _utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
