@@ -155,11 +155,14 @@ class _Forgetting:
         marked, waiting = self._look(), 0
         self._erase(marked)
         complete = self.dry_run
-        while not complete and not waiting and not intake.overdue():
+        overdue = False
+        # Once in any case: what intake has in hand is told, however long erasing took.
+        while not complete and not waiting and not overdue:
             waiting = intake.caught_up()
             known, marked = marked, _joined(marked, self._look())
             self._erase(marked)
             complete = known == marked and not waiting
+            overdue = intake.overdue()
         if not self.dry_run:
             purge(self.client, sorted(self._erased.deleted), self.tell)
         tables = sorted({*self._erased.deleted, *self._erased.changed})
