@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.rigs.examples import NOW, examples, message, query, records_of, retrieval
+from tests.rigs.examples import HASH, NOW, examples, message, query, records_of, retrieval
 
 from ragwheel.intake.prepare import Acceptance, prepare, reject
 from ragwheel.intake.sampling import SamplingPolicy
@@ -16,7 +16,8 @@ from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.acceptance import BACKFILL_HEADER, Times
 from ragwheel.schemas.events import DeadLetter
 from ragwheel.schemas.settings import IntakeSettings
-from ragwheel.schemas.tables import TABLES_OF_TOPIC, UNFINISHED_LABELS
+from ragwheel.schemas.tables import INDEX_ENTRIES, TABLES_OF_TOPIC, UNFINISHED_LABELS
+from ragwheel.schemas.tombstones import Tombstones, tombstone_hash
 from ragwheel.schemas.topics import TOPICS, TopicName
 from ragwheel.schemas.wire import Received
 
@@ -171,3 +172,18 @@ def test_no_event_is_accepted_that_its_table_would_forget_at_once() -> None:
     assert oldest_days < min(
         TOPICS[t].table_ttl_days for t in ("queries", "retrievals", "feedback")
     )
+
+
+def test_a_forgotten_chunk_leaves_that_its_build_had_one_and_nothing_of_its_own() -> None:
+    """Otherwise a build that is sent with it again would never be complete."""
+    tombstones = Tombstones()
+    tombstones.add("chunk", tombstone_hash("chunk", HASH), NOW)
+    rules = replace(RULES, forgotten=tombstones)
+    prepared = prepare(message("chunks", examples()["chunks"]), rules, NOW)
+    assert (prepared.forgotten, prepared.records) == (True, ())
+    ((table, row),) = prepared.rows
+    assert table is INDEX_ENTRIES
+    entry = dict(zip(table.columns, row, strict=True))
+    assert (entry["index"], entry["index_version"], entry["deleted"]) == ("stdlib", "i-1", True)
+    assert entry["chunk_id"] == tombstone_hash("chunk_id", "io.open").hex()
+    assert (entry["chunk_hash"], entry["source"]) == (bytes(16), "")

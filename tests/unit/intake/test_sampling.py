@@ -60,7 +60,7 @@ def test_the_job_carries_what_the_grader_and_every_estimate_need() -> None:
     assert (job.role, job.query_id, job.query) == ("label", "q-1", event.query)
     assert job.query_hash == identity.query_hash(event.query)
     assert (job.segment, job.stratum, job.inclusion_probability) == ("code", "code", 1.0)
-    assert job.ts == NOW
+    assert (job.index, job.ts) == ("stdlib", NOW)
     assert [(c.chunk_hash, c.text) for c in job.candidates] == [
         (identity.content_hash(TEXT), TEXT),
         ("a" * 32, None),

@@ -10,7 +10,14 @@ from pydantic import ValidationError
 from tests.rigs.examples import NOW, examples
 
 from ragwheel.schemas import identity
-from ragwheel.schemas.events import Candidate, Event, Record, RetrievalEvent
+from ragwheel.schemas.events import (
+    Candidate,
+    Event,
+    IndexEvent,
+    Label,
+    Record,
+    RetrievalEvent,
+)
 from ragwheel.schemas.topics import TOPICS, TopicName
 
 QUERY = {"query_id": "q-1", "ts": NOW, "text": "how?"}
@@ -140,8 +147,45 @@ def test_an_event_without_id_gets_the_same_one_each_time_and_another_content_ano
 def test_a_chunk_event_is_the_same_whenever_it_is_sent() -> None:
     first = build("chunks", CHUNK)
     assert build("chunks", CHUNK, ts=NOW + timedelta(days=1)).event_id == first.event_id
-    for change in ({"text": "other"}, {"chunk_id": "c-2"}, {"index_version": "2"}):
+    changes: tuple[dict[str, Any], ...] = (
+        {"text": "other"}, {"chunk_id": "c-2"}, {"index_version": "2"}, {"index": "docs"},
+        {"deleted": True},
+    )  # fmt: skip
+    for change in changes:
         assert build("chunks", CHUNK, **change).event_id != first.event_id
+
+
+def test_only_a_chunk_that_is_deleted_has_no_text() -> None:
+    bare = {name: value for name, value in CHUNK.items() if name != "text"}
+    gone = build("chunks", bare, deleted=True)
+    assert (gone.text, gone.content_hash) == (None, "")
+    assert build("chunks", bare, deleted=True, content_hash="").event_id == gone.event_id
+    assert build("chunks", CHUNK, deleted=True).content_hash == identity.content_hash("answer")
+    with pytest.raises(ValidationError, match="send `text`, or `deleted`"):
+        build("chunks", bare)
+
+
+def test_what_is_said_of_a_build_names_it_and_has_an_id_of_its_content() -> None:
+    said = {"index_version": "7", "ts": NOW, "complete": True, "chunks": 3}
+    made = IndexEvent.model_validate(said)
+    assert made.event_id == IndexEvent.model_validate(said | {"event_id": ""}).event_id
+    assert made.event_id != IndexEvent.model_validate(said | {"chunks": 4}).event_id
+    for wrong in ({"index_version": ""}, {"chunks": -1}, {"max_seq_length": -1}):
+        with pytest.raises(ValidationError):
+            IndexEvent.model_validate(said | wrong)
+
+
+def test_a_job_asks_for_labels_and_never_for_decoys() -> None:
+    job = examples()["grading"].model_dump()
+    model = TOPICS["grading"].model
+    for role in ("label", "judge", "second"):
+        assert model.model_validate(job | {"role": role})
+    with pytest.raises(ValidationError):
+        model.model_validate(job | {"role": "decoy"})
+    label = examples()["labels"].model_dump()
+    for said in ({"role": "decoy"}, {"source": "person"}, {"source": "synthetic"}):
+        assert TOPICS["labels"].model.model_validate(label | said)
+    assert "source" not in Label.model_json_schema()["required"]
 
 
 @pytest.mark.parametrize("topic", TOPICS)
