@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,6 +111,32 @@ def test_a_chunk_that_lands_after_its_job_is_waited_for(rig: Rig, client: Client
         wait_until(lambda: reader.label_count() == 20, "20 labels")
         assert grader.terminate() == 0
         assert {label.status for label in reader.labels()} == {"graded"}
+
+
+def test_a_grader_puts_decoys_of_the_index_among_what_it_grades(rig: Rig, client: Client) -> None:
+    texts = [f"something else {number}" for number in range(30)]
+    index = [
+        ChunkEvent(chunk_id=text, text=text, index="docs", ts=datetime.now(UTC)) for text in texts
+    ]
+    _land(client, [*index])
+    asked = job(1).model_copy(update={"index": "docs"})
+    again = asked.model_copy(update={"role": "second", "job_id": "f" * 32})
+    rig.send([asked, again, asked])
+    grader = rig.grader()
+    grader.start()
+    with rig.reading("labels") as reader:
+        wait_until(lambda: reader.label_count() == 42, "labels, second looks and decoys")
+        wait_until(lambda: rig.lag() == 0, "all jobs acknowledged")
+        assert grader.terminate() == 0
+        reader.poll()
+        labels = {label.label_id: label for label in reader.labels()}.values()
+    by_role = Counter(label.role for label in labels)
+    assert by_role == {"label": 20, "second": 20, "decoy": 2}
+    hashes = {identity.content_hash(text) for text in texts}
+    decoys = [label for label in labels if label.role == "decoy"]
+    assert {each.chunk_hash for each in decoys} <= hashes
+    assert {each.job_id for each in decoys} == {asked.job_id}
+    assert rig.llm.ledger()["pairs_asked_again"] == 20  # the second look, and no decoy
 
 
 async def test_spending_of_the_day_is_read_back(
