@@ -34,8 +34,8 @@ from ragwheel.models.manifest import TrainConfig
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas import identity
 from ragwheel.trainers.data.records import Corpus, Grade, SampledQuery
-from ragwheel.trainers.data.snapshot import Snapshot, build_snapshot
-from ragwheel.trainers.data.split import draw_order, part_of
+from ragwheel.trainers.data.snapshot import Recipe, Snapshot, build_snapshot
+from ragwheel.trainers.data.split import Side, Sides, draw_order, part_of
 from ragwheel.trainers.lanes.query_side import train_query_side
 from ragwheel.trainers.systems.contracts import RankedRows
 
@@ -131,12 +131,14 @@ def make_snapshot(task: Task, shown: RankedRows, error_rate: float, queries: int
     trained = [each for each in sampled if part_of(each.query_hash, GATE_SHARE) == "train"]
     trained.sort(key=lambda each: draw_order(each.query_hash))
     dropped = {each.query_hash for each in trained[queries:]}
-    return build_snapshot(
-        [each for each in sampled if each.query_hash not in dropped],
-        [each for each in labels(task, shown, error_rate) if each.query_hash not in dropped],
-        gate_share=GATE_SHARE,
-        known_chunks=task.corpus.chunk_hashes,
-    )
+    kept = [each for each in sampled if each.query_hash not in dropped]
+    sides = {
+        each.query_hash: Side(each.query_hash, part_of(each.query_hash, GATE_SHARE))
+        for each in kept
+    }
+    grades = [each for each in labels(task, shown, error_rate) if each.query_hash in sides]
+    recipe = Recipe(str(MODEL_DIR), "", TrainConfig(), SEED, GATE_SHARE)
+    return build_snapshot(kept, Sides(sides), grades, None, task.corpus, recipe)
 
 
 def measure(task: Task, encoder: TextEncoder, documents: Vectors, rows: Sequence[int]) -> Figures:

@@ -22,6 +22,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from ragwheel.measuring.nearest import rank
 from ragwheel.models.encoder import Progress, load_encoder
+from ragwheel.models.manifest import TrainConfig
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import GradingJob, Role
 from ragwheel.trainers.data.records import (
@@ -32,6 +33,7 @@ from ragwheel.trainers.data.records import (
     LoggedRanking,
     SampledQuery,
 )
+from ragwheel.trainers.data.snapshot import Recipe
 from ragwheel.trainers.proof.evaluation import Figure
 from ragwheel.trainers.proof.judging import Judged
 
@@ -162,3 +164,9 @@ class TruthfulJudge:
         ]  # fmt: skip
         progress(len(found), len(found))
         return Judged(self.grader_id, tuple(found))
+
+
+def recipe(base_model: str = "base", fingerprint: str = "f") -> Recipe:
+    """How a model of the world is made."""
+    config = TrainConfig(epochs=6, learning_rate=0.1, batch_size=32, max_seq_length=64)
+    return Recipe(base_model, fingerprint, config, 17, 0.3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,13 +29,16 @@ from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.events import GradingJob, ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import CycleResult, DivergedError, run_again, run_cycle
+from ragwheel.trainers.data import folder
 from ragwheel.trainers.data.records import LoggedRanking
-from ragwheel.trainers.data.split import part_of
+from ragwheel.trainers.data.sides import SIDES_FILE, write_sides
+from ragwheel.trainers.data.split import Side, Sides
 from ragwheel.trainers.lanes import query_side
 from ragwheel.trainers.lanes.query_side import TrainingSummary
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.judging import Judge, Judged
 from ragwheel.trainers.reading import NotEnoughDataError
+from ragwheel.trainers.remake import remake
 from ragwheel.trainers.settle import Shadow
 
 CONFIG = TrainConfig(epochs=6, learning_rate=0.1, batch_size=32, max_seq_length=64)
@@ -163,9 +166,9 @@ def test_the_promoted_folder_is_the_model_that_was_measured(promoted: Promoted) 
 
 def test_the_judge_sees_only_held_out_queries_and_both_systems_results(promoted: Promoted) -> None:
     judge, result = promoted.judge, promoted.result
-    share = promoted.bench.settings.gate_share
     assert len(judge.asked) == result.gate_queries > 200
-    assert {part_of(job.query_hash, share) for job in judge.asked} == {"gate"}
+    sides = result.snapshot.sides
+    assert {sides.part(job.query_hash) for job in judge.asked} == {"gate"}
     assert all(job.role == "judge" for job in judge.asked)
     assert all(10 <= len(job.candidates) <= 20 for job in judge.asked)
     assert any(len(job.candidates) > 10 for job in judge.asked)
@@ -177,6 +180,40 @@ def test_equal_data_config_and_seed_make_the_same_model(promoted: Promoted, benc
     first, second = promoted.result, bench.run()
     assert second.model.model_id == first.model.model_id
     assert second.snapshot.snapshot_id == first.snapshot.snapshot_id
+
+
+def test_the_same_model_is_made_again_from_the_folder_of_its_snapshot_alone(
+    promoted: Promoted, tmp_path: Path
+) -> None:
+    # T14: snapshot and corpus were not stored, and nothing could be made again.
+    result = promoted.result
+    root = promoted.bench.settings.model_dir / folder.SNAPSHOTS
+    read = folder.read(folder.find(root, result.snapshot.snapshot_id[:8]))
+    assert read == result.snapshot
+    encoder, _ = remake(read, VectorCache(tmp_path / "vectors"))
+    encoder.save(tmp_path / "again")
+    for path in result.model.query_encoder.rglob("*"):
+        if path.is_file():
+            again = tmp_path / "again" / path.relative_to(result.model.query_encoder)
+            assert again.read_bytes() == path.read_bytes(), path.name
+
+
+def test_another_base_model_makes_no_second_copy_of_a_model(
+    promoted: Promoted, tmp_path: Path
+) -> None:
+    other = save_base_model(tmp_path / "other", seed=1)
+    snapshot = promoted.result.snapshot
+    moved = replace(snapshot, recipe=snapshot.recipe._replace(base_model=other))
+    with pytest.raises(folder.SnapshotError, match="made with other weights"):
+        remake(moved, VectorCache(tmp_path / "vectors"))
+
+
+def test_a_query_keeps_its_side_in_the_next_cycle_whatever_arrives(
+    promoted: Promoted, bench: Bench
+) -> None:
+    sides = promoted.result.snapshot.sides
+    write_sides(bench.settings.model_dir / SIDES_FILE, Sides({"gone": Side("gone", "gate")}))
+    assert bench.run().snapshot.sides.of == {**sides.of, "gone": Side("gone", "gate")}
 
 
 def test_a_second_cycle_competes_with_the_promoted_model(promoted: Promoted, bench: Bench) -> None:

@@ -9,7 +9,7 @@ from threading import Event
 from typing import cast
 
 import pytest
-from tests.rigs.trainer_world import NOON, World
+from tests.rigs.trainer_world import NOON, World, recipe
 from tests.unit.models.test_registry import add
 
 from ragwheel.backends.telemetry import Telemetry
@@ -21,7 +21,9 @@ from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import CycleResult, DivergedError
+from ragwheel.trainers.data.records import Corpus
 from ragwheel.trainers.data.snapshot import build_snapshot
+from ragwheel.trainers.data.split import Sides
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.evaluation import Figure
 from ragwheel.trainers.proof.gate import Verdict
@@ -46,7 +48,7 @@ RESULT = CycleResult(
     model=None,  # type: ignore[arg-type] # the scheduler does not look at it
     verdict=Verdict("promoted", "proven", 0.1, 0.05, 300),
     event=None,  # type: ignore[arg-type]
-    snapshot=build_snapshot([], [], gate_share=0.2, known_chunks=()),
+    snapshot=build_snapshot([], Sides(), [], None, Corpus((), ()), recipe()),
     figures=(
         Figure("recall", 1, "*", "delta", Interval(0.1, 0.05, 0.15), 300),
         Figure("recall", 10, "code", "candidate", Interval(0.7, 0.6, 0.8), 120),

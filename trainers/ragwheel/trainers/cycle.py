@@ -24,7 +24,7 @@ from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.evaluation import Figure, RankShift
 from ragwheel.trainers.proof.gate import Verdict
 from ragwheel.trainers.proving import Proof, prove, timed
-from ragwheel.trainers.reading import CycleData, read
+from ragwheel.trainers.reading import CycleData, read, read_corpus
 from ragwheel.trainers.reporting import in_force_line, model_event, report_of
 from ragwheel.trainers.settle import Decision, Look, Shadow
 from ragwheel.trainers.systems.dense import EncoderSystem
@@ -82,10 +82,7 @@ def run_cycle(
         epochs=settings.train_epochs, max_seq_length=settings.max_seq_length
     )
     seconds: dict[str, float] = {}
-    with timed(seconds, "read"):
-        data = read(parts, settings)
-    with timed(seconds, "embed"):
-        lineup = _line_up(parts, settings, config, data)
+    data, lineup = _begin(parts, settings, config, seconds)
     with timed(seconds, "train"):
         encoder = load_encoder(settings.base_model, config.max_seq_length, settings.prompts)
         model = _train(parts, settings, config, data, encoder, lineup)
@@ -108,10 +105,8 @@ def run_again(parts: Parts, settings: TrainerSettings, shadow: Shadow) -> CycleR
     parts.registry.verify(shadow.model_id)
     config = model.manifest.config
     seconds: dict[str, float] = {}
-    with timed(seconds, "read"):
-        data = read(parts, settings)
-    with timed(seconds, "embed"):
-        lineup = _line_up(parts, settings, config, data)
+    data, lineup = _begin(parts, settings, config, seconds)
+    with timed(seconds, "load"):
         encoder = load_encoder(model.query_encoder, config.max_seq_length)
     candidate = EncoderSystem(
         model.model_id, partial(parts.cache.embed, encoder, side="query"),
@@ -121,13 +116,21 @@ def run_again(parts: Parts, settings: TrainerSettings, shadow: Shadow) -> CycleR
     return _settle(parts, settings, data, lineup, model, proof, seconds, shadow)
 
 
-def _line_up(
-    parts: Parts, settings: TrainerSettings, config: TrainConfig, data: CycleData
-) -> Lineup:
-    return line_up(
-        settings, config, parts.registry, parts.cache, data.corpus, data.logged,
-        lambda *at: parts.progress("embed", *at),
-    )  # fmt: skip
+def _begin(
+    parts: Parts, settings: TrainerSettings, config: TrainConfig, seconds: dict[str, float]
+) -> tuple[CycleData, Lineup]:
+    """Read and embed everything that a cycle needs besides its candidate."""
+    with timed(seconds, "read"):
+        corpus = read_corpus(parts.store)
+        logged = parts.store.logged_rankings()
+    with timed(seconds, "embed"):
+        lineup = line_up(
+            settings, config, parts.registry, parts.cache, corpus, logged,
+            lambda *at: parts.progress("embed", *at),
+        )  # fmt: skip
+    with timed(seconds, "snapshot"):
+        data = read(parts, settings, config, corpus, logged, lineup.base)
+    return data, lineup
 
 
 def _train(

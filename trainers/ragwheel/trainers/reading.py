@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from ragwheel.models.encoder import TextEncoder
+from ragwheel.models.manifest import TrainConfig
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.data.records import Corpus, Grade, LoggedRanking, SampledQuery
-from ragwheel.trainers.data.snapshot import Snapshot, build_snapshot, leaks
+from ragwheel.trainers.data.records import Corpus, LoggedRanking, SampledQuery
+from ragwheel.trainers.data.snapshot import Recipe, Snapshot, leaks
 from ragwheel.trainers.data.split import draw_order
+from ragwheel.trainers.data.store import WheelStore
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.looks import freshest
+from ragwheel.trainers.taking import take_snapshot
 
 
 class NotEnoughDataError(TerminalError):
@@ -40,43 +45,53 @@ class CycleData:
     answered: int
 
 
-def read(parts: Parts, settings: TrainerSettings) -> CycleData:
-    """Read everything.
+def read_corpus(store: WheelStore) -> Corpus:
+    """Every chunk that can be retrieved.
 
     Raises:
-        NotEnoughDataError: no corpus, no training example or no held-out query.
+        NotEnoughDataError: there is none.
         UnavailableError: ClickHouse does not answer.
     """
-    store = parts.store
-    answered = store.count_answered()
     corpus = store.corpus()
     if not corpus.chunk_hashes:
         raise NotEnoughDataError(
             "no chunk is known: send the corpus as ChunkEvents, or candidates with their text"
         )
-    grades = store.grades()
-    pairs, judged = _newest(grades, "label"), _newest(grades, "judge")
-    snapshot = build_snapshot(
-        store.sampled_queries(), pairs,
-        gate_share=settings.gate_share, known_chunks=corpus.chunk_hashes, judged=judged,
-    )  # fmt: skip
-    card = snapshot.card
+    return corpus
+
+
+def read(
+    parts: Parts,
+    settings: TrainerSettings,
+    config: TrainConfig,
+    corpus: Corpus,
+    logged: Sequence[LoggedRanking],
+    base: TextEncoder,
+) -> CycleData:
+    """Take the snapshot of a cycle, and choose the gate queries.
+
+    Args:
+        base: the encoder of documents and the beginning of training.
+
+    Raises:
+        NotEnoughDataError: no training example or no held-out query.
+        UnavailableError: ClickHouse does not answer.
+    """
+    answered = parts.store.count_answered()
+    recipe = Recipe(
+        settings.base_model, base.fingerprint, config, settings.train_seed, settings.gate_share
+    )
+    embed = partial(parts.cache.embed, base, side="query")
+    snapshot = take_snapshot(parts.store, corpus, recipe, settings.model_dir, embed)
     if not snapshot.train or not snapshot.gate:
         raise NotEnoughDataError(
             f"{len(snapshot.train)} training examples and {len(snapshot.gate)} held-out queries "
-            f"from {sum(card.queries.values())} sampled queries: more labels are needed"
+            f"from {len(snapshot.queries)} sampled queries: more labels are needed"
         )
-    if found := leaks(snapshot, [*pairs, *judged]):
+    if found := leaks(snapshot):
         raise LeakError(f"{len(found)} leaks from the held-out queries, first: {found[0]}")
     by_hash = {each.query_hash: each for each in snapshot.gate}
     order = sorted(by_hash, key=draw_order)
     chosen = freshest(parts.past_gates(), order, settings.gate_max_queries)
     held_out = tuple(by_hash[each] for each in sorted(chosen, key=draw_order))
-    return CycleData(corpus, snapshot, held_out, tuple(store.logged_rankings()), answered)
-
-
-def _newest(grades: Sequence[Grade], role: str) -> list[Grade]:
-    """One grade per (query, chunk): the newest where graders differ."""
-    of_role = (each for each in grades if each.role == role)
-    by_pair = {(each.query_hash, each.chunk_hash): each for each in of_role}
-    return list(by_pair.values())
+    return CycleData(corpus, snapshot, held_out, tuple(logged), answered)

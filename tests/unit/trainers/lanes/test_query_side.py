@@ -11,7 +11,7 @@ from tests.rigs.trainer_world import save_base_model
 
 from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
 from ragwheel.models.manifest import TrainConfig
-from ragwheel.trainers.data.examples import TrainingExample
+from ragwheel.trainers.data.examples import Positive, TrainingExample
 from ragwheel.trainers.data.records import Corpus
 from ragwheel.trainers.lanes import query_side
 from ragwheel.trainers.lanes.query_side import TrainingSummary, train_query_side
@@ -31,10 +31,12 @@ def example(
     positives: dict[int, int],
     negatives: Sequence[int] = (),
     ignored: Sequence[int] = (),
+    weight: float = 1.0,
+    belief: float = 1.0,
 ) -> TrainingExample:
     return TrainingExample(
-        f"q{number}", f"ask{number}", "all",
-        tuple((f"c{chunk:02d}", grade) for chunk, grade in positives.items()),
+        f"q{number}", f"ask{number}", "all", f"q{number}", weight,
+        tuple(Positive(f"c{chunk:02d}", grade, belief) for chunk, grade in positives.items()),
         tuple(f"c{chunk:02d}" for chunk in negatives),
         tuple(f"c{chunk:02d}" for chunk in ignored),
     )  # fmt: skip

@@ -55,7 +55,7 @@ def digest(table: pa.Table) -> str:
     """
     hasher = blake2b(digest_size=16, person=b"table")
     for name in table.column_names:
-        hasher.update(f"{name}:{table.column(name).type}:{len(table)}|".encode())
+        hasher.update(f"{name}:{len(table)}|".encode())
         for chunk in _buffers(pa.concat_arrays(table.column(name).chunks or [_empty(table, name)])):
             hasher.update(len(chunk).to_bytes(8, "big"))
             hasher.update(chunk)
@@ -121,9 +121,14 @@ def _buffers(array: pa.Array) -> Iterable[bytes | memoryview]:
         yield pc.list_value_length(array).fill_null(0).to_numpy().astype("<i8").tobytes()
         yield from _buffers(array.flatten())
     elif pa.types.is_string(array.type):
-        yield pc.binary_length(array).fill_null(0).to_numpy().astype("<i8").tobytes()
-        yield "".join(array.fill_null("").to_pylist()).encode("utf-8", "surrogatepass")
+        array = array.fill_null("") if array.null_count else array
+        yield pc.binary_length(array).to_numpy().astype("<i8").tobytes()
+        if len(array):
+            _, ends, texts = array.buffers()
+            at = memoryview(ends).cast("i")[array.offset : array.offset + len(array) + 1]
+            yield memoryview(texts)[at[0] : at[-1]] if texts else b""
     else:
+        yield str(array.type).encode()
         if pa.types.is_timestamp(array.type):
             array = pc.cast(array, pa.int64())
         elif pa.types.is_boolean(array.type):

@@ -1,17 +1,54 @@
-"""The data of one training cycle, and whether what is held out can be seen in it. Pure."""
+"""The data of one training cycle: all that a model can be made from again. Pure."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
+import orjson
+import pyarrow as pa
+from pydantic import TypeAdapter
+
+from ragwheel.models.manifest import TrainConfig
 from ragwheel.schemas import identity
-from ragwheel.trainers.data.card import DataCard
-from ragwheel.trainers.data.examples import TrainingExample, examples_of
-from ragwheel.trainers.data.records import Grade, SampledQuery
-from ragwheel.trainers.data.split import Part, part_of
+from ragwheel.trainers.data import arrow
+from ragwheel.trainers.data.card import DataCard, card_of
+from ragwheel.trainers.data.clusters import normal_form
+from ragwheel.trainers.data.evidence import Evidence, graders_of
+from ragwheel.trainers.data.evidence import evidence as evidence_of
+from ragwheel.trainers.data.examples import TrainingExample, build_examples
+from ragwheel.trainers.data.records import Corpus, Grade, SampledQuery
+from ragwheel.trainers.data.sides import table_of_sides
+from ragwheel.trainers.data.split import Part, Sides
+
+
+class Recipe(NamedTuple):
+    """What makes a model of the data, besides the code.
+
+    Attributes:
+        base_model: as the setting names it; `base_fingerprint` says which weights that were.
+    """
+
+    base_model: str
+    base_fingerprint: str
+    config: TrainConfig
+    seed: int
+    gate_share: float
+
+
+class Row(NamedTuple):
+    """A chunk of the corpus, in the order of its rows."""
+
+    chunk_hash: str
+
+
+class Held(NamedTuple):
+    """Evidence, and what is believed of the pair."""
+
+    said: Evidence
+    belief: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,89 +56,141 @@ class Snapshot:
     """The data of one training cycle.
 
     Attributes:
-        snapshot_id: digest of everything below; equal data, equal id.
+        snapshot_id: digest of everything below but the card; equal data, equal id.
+        queries: all that were sampled, sorted by hash.
+        sides: of every query that was ever seen.
+        grades: all that count, second looks and decoys included.
+        evidence: one per pair, with the belief that the pair is truly relevant.
         train: examples to learn from.
         dev: examples that check a finished model; never learnt from.
-        gate: held-out queries, all that were sampled and not only those with a known positive:
-            keeping only the latter would hide what the incumbent never finds.
+        corpus: every chunk that could be retrieved, with its text.
     """
 
     snapshot_id: str
+    queries: tuple[SampledQuery, ...]
+    sides: Sides
+    grades: tuple[Grade, ...]
+    evidence: tuple[Held, ...]
     train: tuple[TrainingExample, ...]
     dev: tuple[TrainingExample, ...]
-    gate: tuple[SampledQuery, ...]
+    corpus: Corpus = field(repr=False)
+    recipe: Recipe
     card: DataCard
+
+    @property
+    def gate(self) -> tuple[SampledQuery, ...]:
+        """Held-out queries: all that were sampled and not only those with a known positive.
+
+        Keeping only the latter would hide what the incumbent never finds.
+        """
+        return self.of_part("gate")
+
+    def of_part(self, part: Part) -> tuple[SampledQuery, ...]:
+        """The sampled queries of a part."""
+        return tuple(each for each in self.queries if self.sides.part(each.query_hash) == part)
 
 
 def build_snapshot(
     queries: Sequence[SampledQuery],
-    pairs: Sequence[Grade],
+    sides: Sides,
+    grades: Sequence[Grade],
+    believed: Callable[[str, str], float] | None,
+    corpus: Corpus,
+    recipe: Recipe,
     *,
-    gate_share: float,
-    known_chunks: Iterable[str],
-    judged: Sequence[Grade] = (),
+    dropped: Mapping[str, int] | None = None,
+    noise: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Snapshot:
-    """Split the queries and turn their grades into examples.
+    """Turn what was read into what is learnt and what is held out.
 
     Args:
-        pairs: at most one grade per (query, chunk) by the labeling graders; never the judge's.
-        known_chunks: the corpus; chunks outside it (deleted since) are left out.
-        judged: the judge's grades of earlier gates; they only keep answers of held-out queries
-            out of the training set.
+        sides: of all queries.
+        grades: those of `current_grades`; never a judge's.
+        believed: (query hash, chunk hash) → how likely the pair is relevant. None: grades are
+            taken at their word.
+        dropped: why grades were left out before.
+        noise: see `DataCard`.
     """
-    known = frozenset(known_chunks)
-    grades: dict[str, dict[str, int]] = defaultdict(dict)
-    for pair in pairs:
-        if pair.chunk_hash in known:
-            grades[pair.query_hash][pair.chunk_hash] = pair.grade
-    parts: dict[Part, list[SampledQuery]] = {"train": [], "dev": [], "gate": []}
-    for query in sorted(queries, key=lambda each: each.query_hash):
-        parts[part_of(query.query_hash, gate_share)].append(query)
-    held_out = {query.query_hash for query in (*parts["dev"], *parts["gate"])}
-    answers = frozenset(
-        pair.chunk_hash
-        for pair in (*pairs, *judged)
-        if pair.query_hash in held_out and pair.grade >= RELEVANT_GRADE
-    )
-    train, dropped = examples_of(parts["train"], grades, known, answers)
-    dev, _ = examples_of(parts["dev"], grades, known, frozenset())
-    graded = Counter(grade for by_chunk in grades.values() for grade in by_chunk.values())
-    card = DataCard(
-        queries={part: len(members) for part, members in parts.items()},
-        examples={"train": len(train), "dev": len(dev)},
-        grades=dict(sorted(graded.items())),
-        ungraded_pairs=sum(
-            chunk not in grades[query.query_hash] for query in queries for chunk in query.shown
-        ),
-        triplets=sum(len(each.positives) * len(each.negatives) for each in train),
-        dropped_positives=dropped,
-        graders=tuple(sorted({pair.grader_id for pair in pairs})),
-        segments=dict(sorted(Counter(each.segment for each in train).items())),
-    )
-    snapshot_id = identity.digest(
-        "snapshot",
-        *(repr(each) for each in (*train, *dev)),
-        *(each.query_hash for each in parts["gate"]),
-    )
-    return Snapshot(snapshot_id, train, dev, tuple(parts["gate"]), card)
+    queries = tuple(sorted(queries, key=lambda each: each.query_hash))
+    found = evidence_of(grades)
+    if believed is None:
+        flagged = {(each.query_hash, each.chunk_hash): float(each.grade >= 2) for each in found}
+        believed = lambda *pair: flagged.get(pair, 0.0)  # noqa: E731
+    reasons = Counter(dropped or {})
+    made = []
+    for part in ("train", "dev"):
+        members = [each for each in queries if sides.part(each.query_hash) == part]
+        examples, why = build_examples(members, found, believed, corpus, sides.leader)
+        made.append(examples)
+        if part == "train":
+            reasons += why
+    train, dev = made
+    held = tuple(Held(each, believed(each.query_hash, each.chunk_hash)) for each in found)
+    rows = tuple(sorted(grades, key=_order))
+    card = card_of(
+        queries, sides, found, train, dev,
+        graders=graders_of(grades), dropped=reasons, noise=noise or {},
+    )  # fmt: skip
+    made_of = tables(queries, sides, rows, held, train, dev, corpus)
+    snapshot_id = snapshot_digest(made_of, corpus, recipe)
+    return Snapshot(snapshot_id, queries, sides, rows, held, train, dev, corpus, recipe, card)
 
 
-def leaks(snapshot: Snapshot, pairs: Iterable[Grade]) -> list[str]:
-    """What of the held-out part can be seen in the training part; empty when all is well.
+def tables(
+    queries: Sequence[SampledQuery],
+    sides: Sides,
+    grades: Sequence[Grade],
+    evidence: Sequence[Held],
+    train: Sequence[TrainingExample],
+    dev: Sequence[TrainingExample],
+    corpus: Corpus,
+) -> dict[str, pa.Table]:
+    """Name → table of everything in a snapshot that has rows; texts are not repeated."""
+    return {
+        "queries": arrow.table_of(queries, SampledQuery),
+        "sides": table_of_sides(sides),
+        "grades": arrow.table_of(grades, Grade),
+        "evidence": arrow.table_of(evidence, Held),
+        "train": arrow.table_of(train, TrainingExample),
+        "dev": arrow.table_of(dev, TrainingExample),
+        "corpus": pa.table({"chunk_hash": pa.array(corpus.chunk_hashes, pa.string())}),
+    }
 
-    Args:
-        pairs: every grade there is, the judge's included.
-    """
+
+def snapshot_digest(made_of: Mapping[str, pa.Table], corpus: Corpus, recipe: Recipe) -> str:
+    """The id of a snapshot; a chunk's hash stands for its text."""
+    digests = [f"{name}:{arrow.digest(table)}" for name, table in sorted(made_of.items())]
+    head = {**recipe._asdict(), "config": recipe.config.model_dump(), **corpus_head(corpus)}
+    return identity.digest("snapshot", *digests, orjson.dumps(head, option=orjson.OPT_SORT_KEYS))
+
+
+def corpus_head(corpus: Corpus) -> dict[str, Any]:
+    """JSON values of what a corpus is besides its rows."""
+    return {
+        "indexes": [TypeAdapter(type(each)).dump_python(each) for each in corpus.indexes],
+        "index_of_segment": dict(corpus.index_of_segment),
+    }
+
+
+def leaks(snapshot: Snapshot) -> list[str]:
+    """What of the held-out part can be seen in the training part; empty when all is well."""
     held_out = {each.query_hash for each in snapshot.gate}
     held_out |= {each.query_hash for each in snapshot.dev}
     trained = {each.query_hash for each in snapshot.train}
     found = [f"query {query_hash} is trained and held out" for query_hash in trained & held_out]
-    positives = {chunk for each in snapshot.train for chunk, _ in each.positives}
-    found += [
-        f"chunk {pair.chunk_hash} is a training positive and answers held-out {pair.query_hash}"
-        for pair in pairs
-        if pair.query_hash in held_out
-        and pair.grade >= RELEVANT_GRADE
-        and pair.chunk_hash in positives
-    ]
+    text_of = {each.query_hash: each.query for each in snapshot.queries}
+    clusters = {snapshot.sides.leader(each) for each in trained}
+    forms = {normal_form(text_of[each]) for each in trained}
+    for other in held_out - trained:
+        if (leader := snapshot.sides.leader(other)) in clusters:
+            found.append(f"held-out query {other} is of cluster {leader}, which is trained")
+        elif normal_form(text_of[other]) in forms:
+            found.append(f"held-out query {other} is trained in another spelling")
     return sorted(found)
+
+
+def _order(grade: Grade) -> tuple[str, ...]:
+    return (
+        grade.query_hash, grade.chunk_hash, grade.role, grade.source, grade.grader_id,
+        grade.rubric_version, grade.graded_at.isoformat(),
+    )  # fmt: skip

@@ -124,7 +124,7 @@ def _softmax_columns(
     rows = np.arange(len(corpus.chunk_hashes))
     if len(rows) <= limit:
         return rows
-    named = {chunk for each in examples for chunk, _ in each.positives}
+    named = {chunk for each in examples for chunk, *_ in each.positives}
     named |= {chunk for each in examples for chunk in (*each.negatives, *each.ignored)}
     is_named = np.array([chunk in named for chunk in corpus.chunk_hashes])
     background = rows[~is_named]
@@ -157,7 +157,7 @@ def _targets(
     weights = torch.zeros(len(batch), columns)
     bias = torch.zeros(len(batch), columns)
     for row, example in enumerate(batch):
-        for chunk, grade in example.positives:
+        for chunk, grade, _ in example.positives:
             weights[row, position[chunk]] = 2.0**grade - 1.0
         bias[row, [position[chunk] for chunk in example.negatives]] = math.log(hard_weight)
         bias[row, [position[chunk] for chunk in example.ignored]] = _EXCLUDED
