@@ -59,6 +59,13 @@ class Looks:
     true_rate: Values
     known: Values
 
+    def part(self, chosen: npt.NDArray[np.bool_]) -> Looks:
+        """The looks at some of the pairs."""
+        return Looks(
+            self.flags[chosen], self.looks[chosen], self.false_rate[chosen],
+            self.true_rate[chosen], self.known[chosen],
+        )  # fmt: skip
+
     def ratio(self, repeats: float = 0.0) -> Values:
         """log P(what was said | relevant) − log P(what was said | irrelevant).
 

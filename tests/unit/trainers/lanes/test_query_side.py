@@ -12,9 +12,11 @@ from tests.rigs.trainer_world import save_base_model
 from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.trainers.data.examples import Positive, TrainingExample
-from ragwheel.trainers.data.records import Corpus
+from ragwheel.trainers.data.records import Corpus, IndexSlice
 from ragwheel.trainers.lanes import query_side
-from ragwheel.trainers.lanes.query_side import TrainingSummary, train_query_side
+from ragwheel.trainers.lanes.contracts import TrainingFailedError, TrainingSummary
+from ragwheel.trainers.lanes.query_side import train_query_side
+from ragwheel.trainers.lanes.targets import SoftmaxTargets
 
 CHUNKS = [f"code{word} code{word + 1}" for word in range(40)]
 CORPUS = Corpus(tuple(f"c{number:02d}" for number in range(40)), tuple(CHUNKS))
@@ -31,12 +33,10 @@ def example(
     positives: dict[int, int],
     negatives: Sequence[int] = (),
     ignored: Sequence[int] = (),
-    weight: float = 1.0,
-    belief: float = 1.0,
 ) -> TrainingExample:
     return TrainingExample(
-        f"q{number}", f"ask{number}", "all", f"q{number}", weight,
-        tuple(Positive(f"c{chunk:02d}", grade, belief) for chunk, grade in positives.items()),
+        f"q{number}", f"ask{number}", "all", f"q{number}", 1.0,
+        tuple(Positive(f"c{chunk:02d}", grade, 1.0) for chunk, grade in positives.items()),
         tuple(f"c{chunk:02d}" for chunk in negatives),
         tuple(f"c{chunk:02d}" for chunk in ignored),
     )  # fmt: skip
@@ -78,17 +78,42 @@ def test_the_documents_are_not_touched(base_model: str) -> None:
 
 
 def test_each_kind_of_chunk_has_its_place_in_the_loss() -> None:
-    position = {chunk: column for column, chunk in enumerate(CORPUS.chunk_hashes)}
     batch = [example(1, {4: 3, 9: 2}, negatives=[5, 6], ignored=[7]), example(2, {0: 2})]
-    weights, bias = query_side._targets(batch, position, 40, hard_weight=4.0)
-    assert weights.sum(dim=1).tolist() == pytest.approx([1, 1])
-    assert weights[0, [4, 9]].tolist() == pytest.approx([7 / 10, 3 / 10])
+    weights, bias = SoftmaxTargets(batch, CORPUS, CONFIG, np.random.default_rng(0)).of(batch)
+    assert weights.sum(axis=1) == pytest.approx([1, 1])
+    assert weights[0, [4, 9]] == pytest.approx([7 / 10, 3 / 10])
     assert weights[1, 0] == 1
-    share = torch.softmax(bias, dim=1)[0]
+    share = torch.softmax(torch.from_numpy(bias), dim=1)[0]
     # An irrelevant result weighs four chunks of the background; an ignored one nothing.
     assert float(share[5] / share[20]) == pytest.approx(4)
     assert float(share[7]) == 0
     assert float(share[4] / share[20]) == pytest.approx(1)
+
+
+def test_a_belief_pulls_as_strongly_as_it_is_sure_and_a_query_as_its_weight() -> None:
+    of_two = TrainingExample(
+        "q1", "ask1", "all", "q1", 0.5, (Positive("c04", 3, 0.9), Positive("c09", 3, 0.3)), (), ()
+    )
+    weights, _ = SoftmaxTargets([of_two], CORPUS, CONFIG, np.random.default_rng(0)).of([of_two])
+    assert weights[0, [4, 9]] == pytest.approx([0.5 * 0.75, 0.5 * 0.25])
+
+
+def test_chunks_of_another_index_take_no_part() -> None:
+    slices = IndexSlice("left", "1", 0, 10), IndexSlice("right", "1", 10, 40)
+    corpus = Corpus(CORPUS.chunk_hashes, CORPUS.texts, slices, {"all": "right"})
+    batch = [example(1, {20: 3})]
+    _, bias = SoftmaxTargets(batch, corpus, CONFIG, np.random.default_rng(0)).of(batch)
+    assert (bias[0, :10] < -1_000).all()
+    assert (bias[0, 10:] == 0).all()
+    with pytest.raises(ValueError, match=r"c03 is not in the index of segment 'all'"):
+        SoftmaxTargets(batch, corpus, CONFIG, np.random.default_rng(0)).of([example(1, {3: 3})])
+
+
+def test_a_loss_that_is_no_number_ends_the_training_and_names_the_setting(base_model: str) -> None:
+    encoder = load_encoder(base_model, 64)
+    documents = np.full((len(CHUNKS), encoder.dimension), np.nan, np.float32)
+    with pytest.raises(TrainingFailedError, match="step 1 of 40 is nan: lower the learning rate"):
+        train_query_side(encoder, [example(1, {2: 3})], CORPUS, documents, CONFIG, 0)
 
 
 def test_a_higher_grade_pulls_harder(base_model: str) -> None:

@@ -28,7 +28,7 @@ from ragwheel.trainers.data.records import Corpus, SampledQuery
 
 #: A flag is learnt from this belief on; below it, it is ignored.
 BELIEVED = 0.3
-#: The weight of a query is at most this many times the mean: one rare segment must not be all.
+#: The weight of a query is at most this many times the median: one rare segment must not be all.
 _HEAVIEST = 10.0
 
 
@@ -154,7 +154,7 @@ def _with_mean_weight_one(examples: Sequence[TrainingExample]) -> tuple[Training
     if not examples:
         return ()
     weights = np.array([each.weight for each in examples])
-    weights = np.minimum(weights / weights.mean(), _HEAVIEST)
+    weights = np.minimum(weights, _HEAVIEST * np.median(weights))
     weights /= weights.mean()
     return tuple(
         replace(each, weight=float(weight)) for each, weight in zip(examples, weights, strict=True)
