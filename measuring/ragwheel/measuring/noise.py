@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Values = npt.NDArray[np.float64]
+PairValues = npt.NDArray[np.float64]
 """Shape (pairs,) unless said otherwise."""
 
 #: Pull of the weights towards 0, in units of one pair; features have spread 1.
@@ -36,9 +36,9 @@ _STRENGTHS: Final = np.geomspace(5.0, 5_000.0, 31)
 class Rates:
     """Shares per group with their 95 % intervals; all of shape (groups,)."""
 
-    value: Values
-    low: Values
-    high: Values
+    value: PairValues
+    low: PairValues
+    high: PairValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,11 @@ class Looks:
         known: 1 or 0 where the relevance is known, NaN elsewhere.
     """
 
-    flags: Values
-    looks: Values
-    false_rate: Values
-    true_rate: Values
-    known: Values
+    flags: PairValues
+    looks: PairValues
+    false_rate: PairValues
+    true_rate: PairValues
+    known: PairValues
 
     def part(self, chosen: npt.NDArray[np.bool_]) -> Looks:
         """The looks at some of the pairs."""
@@ -66,7 +66,7 @@ class Looks:
             self.true_rate[chosen], self.known[chosen],
         )  # fmt: skip
 
-    def ratio(self, repeats: float = 0.0) -> Values:
+    def ratio(self, repeats: float = 0.0) -> PairValues:
         """log P(what was said | relevant) − log P(what was said | irrelevant).
 
         Args:
@@ -78,7 +78,7 @@ class Looks:
         return relevant - _said(self.flags, missed, self.false_rate, repeats)
 
 
-def _said(flags: Values, missed: Values, rate: Values, repeats: float) -> Values:
+def _said(flags: PairValues, missed: PairValues, rate: PairValues, repeats: float) -> PairValues:
     """log P(looks), a mixture of independent looks and looks that all repeat the first."""
     rate = np.clip(rate, 1e-4, 1.0 - 1e-4)
     apart = np.exp(flags * np.log(rate) + missed * np.log1p(-rate))
@@ -89,7 +89,7 @@ def _said(flags: Values, missed: Values, rate: Values, repeats: float) -> Values
 
 
 def shared_rates(
-    hits: Values, tried: Values, prior_mean: float = 0.0, prior_pairs: float = 0.0
+    hits: PairValues, tried: PairValues, prior_mean: float = 0.0, prior_pairs: float = 0.0
 ) -> Rates:
     """Share of hits per group, small groups drawn towards the share of all.
 
@@ -118,21 +118,21 @@ def shared_rates(
     return Rates(value, _sigmoid(at - spread), _sigmoid(at + spread))
 
 
-def _beta_binomial(hits: Values, tried: Values, mean: float, strength: float) -> float:
+def _beta_binomial(hits: PairValues, tried: PairValues, mean: float, strength: float) -> float:
     """log-likelihood of the groups' counts under Beta(strength · mean, strength · (1 − mean))."""
     a, b = strength * mean, strength * (1.0 - mean)
     rising = (_log_rising(a, hits), _log_rising(b, tried - hits), _log_rising(a + b, tried))
     return float((rising[0] + rising[1] - rising[2]).sum())
 
 
-def _log_rising(start: float, counts: Values) -> Values:
+def _log_rising(start: float, counts: PairValues) -> PairValues:
     """log of start · (start + 1) · … · (start + count − 1), per count."""
     longest = int(counts.max(initial=0))
     table = np.concatenate([[0.0], np.cumsum(np.log(start + np.arange(longest)))])
     return np.asarray(table[counts.astype(np.int64)], np.float64)
 
 
-def tail_rate(features: Values, flagged: Values, share: float = 0.2) -> float:
+def tail_rate(features: PairValues, flagged: PairValues, share: float = 0.2) -> float:
     """Share flagged among the pairs that are least likely to be: f where nobody measured it.
 
     A trap where many of the graded pairs are relevant: then the tail is relevant as well, and what
@@ -149,7 +149,7 @@ def tail_rate(features: Values, flagged: Values, share: float = 0.2) -> float:
     return float((flagged[tail].sum() + 0.5) / (len(tail) + 1.0))
 
 
-def fit_prior(features: Values, said: Looks, repeats: float = 0.0) -> Values:
+def fit_prior(features: PairValues, said: Looks, repeats: float = 0.0) -> PairValues:
     """Weights w of π = sigmoid(w·x), by expectation maximization.
 
     Each round takes the posterior of every pair for its relevance and makes one Newton step of the
@@ -180,12 +180,12 @@ def fit_prior(features: Values, said: Looks, repeats: float = 0.0) -> Values:
     return weights
 
 
-def prior_of(features: Values, weights: Values) -> Values:
+def prior_of(features: PairValues, weights: PairValues) -> PairValues:
     """π of each pair: how likely it is to be relevant before the grader spoke."""
     return _sigmoid(np.clip(features @ weights, -_LOGIT_LIMIT, _LOGIT_LIMIT))
 
 
-def posterior(prior: Values, ratio: Values, known: Values) -> Values:
+def posterior(prior: PairValues, ratio: PairValues, known: PairValues) -> PairValues:
     """How likely each pair is to be relevant after the grader spoke; what is known stays known."""
     believed = _sigmoid(_logit(np.clip(prior, 1e-9, 1.0 - 1e-9)) + ratio)
     return np.where(np.isnan(known), believed, known)
@@ -200,7 +200,9 @@ class ReliabilityBin:
     pairs: int
 
 
-def reliability(predicted: Values, came_true: Values, bins: int = 10) -> tuple[ReliabilityBin, ...]:
+def reliability(
+    predicted: PairValues, came_true: PairValues, bins: int = 10
+) -> tuple[ReliabilityBin, ...]:
     """Bins of equal size for a reliability diagram (A. Niculescu-Mizil, R. Caruana, ICML 2005)."""
     order = np.argsort(predicted, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
@@ -216,9 +218,9 @@ def calibration_error(found: tuple[ReliabilityBin, ...]) -> float:
     return sum(each.pairs * abs(each.predicted - each.observed) for each in found) / max(1, total)
 
 
-def _sigmoid(values: Values) -> Values:
+def _sigmoid(values: PairValues) -> PairValues:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)), np.float64)
 
 
-def _logit(share: Values | float) -> Values:
+def _logit(share: PairValues | float) -> PairValues:
     return np.asarray(np.log(share) - np.log1p(-np.asarray(share)), np.float64)

@@ -57,6 +57,6 @@ class Manifest(BaseModel):
     versions: dict[str, str]
     data: dict[str, Any] = Field(description="The data card of the snapshot.")
     training: dict[str, FiniteFloat] = Field(
-        description="Steps and mean loss of the first and the last epoch. A training that "
-        "diverged has no manifest: NaN cannot be read back from JSON."
+        description="Steps, mean loss of the first and the last epoch, and the share that was "
+        "kept. A training that diverged has no manifest: NaN cannot be read back from JSON."
     )

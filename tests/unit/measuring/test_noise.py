@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ragwheel.measuring import noise
-from ragwheel.measuring.noise import Looks, Values
+from ragwheel.measuring.noise import Looks, PairValues
 
 QUERIES, DEPTH = 1_500, 20
 
@@ -30,7 +30,7 @@ class Graded:
         self.said = self._asked(rate)
 
     @staticmethod
-    def _excess(slope: Values, share: float) -> Values:
+    def _excess(slope: PairValues, share: float) -> PairValues:
         starts = np.linspace(-9, 9, 181)
         found = [abs((1 / (1 + np.exp(-slope - each))).mean() - share) for each in starts]
         return np.array(found)
@@ -44,7 +44,7 @@ class Graded:
             flags.astype(float), same, rate * same, (1 - rate) * same, np.full(len(flags), np.nan)
         )
 
-    def believed(self, said: Looks, repeats: float = 0.0) -> Values:
+    def believed(self, said: Looks, repeats: float = 0.0) -> PairValues:
         prior = noise.prior_of(self.features, noise.fit_prior(self.features, said, repeats))
         return noise.posterior(prior, said.ratio(repeats), said.known)
 

@@ -144,7 +144,7 @@ def _train(
     snapshot = data.snapshot
     summary = query_side.train_query_side(
         encoder, snapshot.train, data.corpus, lineup.documents, config, settings.train_seed,
-        progress=lambda *at: parts.progress("train", *at),
+        progress=lambda *at: parts.progress("train", *at), dev=snapshot.dev,
     )  # fmt: skip
     if not (math.isfinite(summary.first_loss) and math.isfinite(summary.last_loss)):
         raise DivergedError(

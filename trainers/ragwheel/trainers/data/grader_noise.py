@@ -110,6 +110,18 @@ class NoiseReport:
     reliability: tuple[noise.ReliabilityBin, ...]
     calibration_error: float
 
+    def figures(self) -> dict[str, dict[str, float]]:
+        """Per segment and epoch, as `segment epoch`: f, t, flags and the share that is false."""
+        return {
+            f"{each.segment} {each.epoch}": {
+                "false_rate": each.used,
+                "true_rate": each.true_rate[0],
+                "flags": float(each.flags),
+                "false_share": 1.0 - each.true_flags / max(1, each.flags),
+            }
+            for each in self.groups
+        }
+
 
 class GraderModel:
     """f and t per group of (segment, epoch), and the prior that goes with them."""
@@ -128,11 +140,11 @@ class GraderModel:
 
     def run(
         self,
-        features: noise.Values,
+        features: noise.PairValues,
         kept: Sequence[GradedEvidence],
-        flagged: noise.Values,
+        flagged: noise.PairValues,
         query: npt.NDArray[np.intp],
-    ) -> tuple[noise.Values, NoiseReport]:
+    ) -> tuple[noise.PairValues, NoiseReport]:
         has_decoys = bool(self.tried[0].sum() >= _ENOUGH_DECOYS)
         before = (0.0, 0.0) if has_decoys else (noise.tail_rate(features, flagged), _TAIL_PAIRS)
         measured = noise.shared_rates(self.hits[0], self.tried[0], *before)
@@ -156,10 +168,10 @@ class GraderModel:
     def _report(
         self,
         measured: noise.Rates,
-        used: noise.Values,
+        used: noise.PairValues,
         true: noise.Rates,
-        flagged: noise.Values,
-        belief: noise.Values,
+        flagged: noise.PairValues,
+        belief: noise.PairValues,
     ) -> tuple[GraderNoise, ...]:
         flags = np.bincount(self.group, flagged, len(self.groups))
         believed = np.bincount(self.group, flagged * belief, len(self.groups))
@@ -174,7 +186,7 @@ class GraderModel:
 
 
 def _looks(
-    kept: Sequence[GradedEvidence], flagged: noise.Values, true_rate: noise.Values
+    kept: Sequence[GradedEvidence], flagged: noise.PairValues, true_rate: noise.PairValues
 ) -> noise.Looks:
     looks = np.array([each.looks for each in kept], np.float64)
     agreed = np.round(looks * np.array([each.agreement for each in kept]))
@@ -188,14 +200,14 @@ def _looks(
     )
 
 
-def _below(false_rate: noise.Values, true_rate: noise.Values) -> noise.Values:
+def _below(false_rate: noise.PairValues, true_rate: noise.PairValues) -> noise.PairValues:
     """A flag never speaks against relevance, however bad the grader."""
     return np.asarray(np.minimum(false_rate, 0.95 * true_rate), np.float64)
 
 
 def _flags_foreseen(
-    features: noise.Values, said: noise.Looks, query: npt.NDArray[np.intp]
-) -> noise.Values:
+    features: noise.PairValues, said: noise.Looks, query: npt.NDArray[np.intp]
+) -> noise.PairValues:
     """P(flagged) of each pair by a prior that was fitted on the other half of the queries."""
     of_half = np.unique(query, return_inverse=True)[1] % 2
     prior = np.empty(len(query))

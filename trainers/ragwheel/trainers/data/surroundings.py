@@ -19,11 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ragwheel.measuring.noise import PairValues
 from ragwheel.models.encoder import Vectors
 
-Values = npt.NDArray[np.float64]
-"""Shape (pairs,)."""
-Rows = npt.NDArray[np.intp]
+PairRows = npt.NDArray[np.intp]
 """Shape (pairs,)."""
 
 _SHARPNESS = (8.0, 20.0)
@@ -51,12 +50,12 @@ class GradedPairs:
         chunk_vectors: shape (chunks, dimension), unit rows.
     """
 
-    query: Rows
-    chunk: Rows
-    flagged: Values
-    score: Values
-    top: Values
-    rank: Values
+    query: PairRows
+    chunk: PairRows
+    flagged: PairValues
+    score: PairValues
+    top: PairValues
+    rank: PairValues
     query_vectors: Vectors
     chunk_vectors: Vectors
 
@@ -84,7 +83,9 @@ def features_of(pairs: GradedPairs) -> npt.NDArray[np.float64]:
     return np.hstack([np.ones((len(table), 1)), table])
 
 
-def votes(group: Rows, item: Rows, vectors: Vectors, surplus: Values) -> npt.NDArray[np.float64]:
+def votes(
+    group: PairRows, item: PairRows, vectors: Vectors, surplus: PairValues
+) -> npt.NDArray[np.float64]:
     """What the other pairs of a pair's group say, the nearer the louder.
 
     Args:
@@ -110,7 +111,7 @@ def votes(group: Rows, item: Rows, vectors: Vectors, surplus: Values) -> npt.NDA
     return result
 
 
-def _flagged_above(pairs: GradedPairs) -> Values:
+def _flagged_above(pairs: GradedPairs) -> PairValues:
     """Share flagged of the query's chunks that stand above each; 0 at the top."""
     order = np.lexsort((pairs.rank, pairs.query))
     flagged, query = pairs.flagged[order], pairs.query[order]
@@ -123,11 +124,11 @@ def _flagged_above(pairs: GradedPairs) -> Values:
     return result
 
 
-def _counts(group: Rows) -> Values:
+def _counts(group: PairRows) -> PairValues:
     return np.bincount(group)[group].astype(np.float64)
 
 
-def _groups(group: Rows) -> Iterator[Rows]:
+def _groups(group: PairRows) -> Iterator[PairRows]:
     """Indices of the pairs of each group that has more than one."""
     order = np.argsort(group, kind="stable")
     borders = np.flatnonzero(np.diff(group[order])) + 1

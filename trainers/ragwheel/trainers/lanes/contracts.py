@@ -55,12 +55,15 @@ class Lane(Protocol):
         config: TrainConfig,
         seed: int,
         progress: Progress | None = None,
+        dev: Sequence[TrainingExample] = (),
     ) -> TrainingSummary:
         """Train `encoder`, freshly loaded from the base model, in place.
 
         Args:
             examples: at least one; positives must be in `corpus`.
             documents: vectors of `corpus.texts` by the encoder that serves the documents.
+            dev: examples that decide how much of the training is kept; never learnt from. Without
+                them all is kept.
 
         Raises:
             TrainingFailedError: the loss became NaN or infinite; names step and learning rate.

@@ -27,6 +27,7 @@ from ragwheel.models.manifest import TrainConfig
 from ragwheel.trainers.data.examples import TrainingExample
 from ragwheel.trainers.data.records import Corpus
 from ragwheel.trainers.lanes.contracts import TrainingFailedError, TrainingSummary
+from ragwheel.trainers.lanes.restraint import keep_what_dev_bears_out, weights_of
 from ragwheel.trainers.lanes.targets import SoftmaxTargets
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def train_query_side(
     config: TrainConfig,
     seed: int,
     progress: Progress | None = None,
+    dev: Sequence[TrainingExample] = (),
 ) -> TrainingSummary:
     """Train `encoder` in place, as `Lane.train` says."""
     import torch
@@ -54,6 +56,7 @@ def train_query_side(
     targets = SoftmaxTargets(examples, corpus, config, random)
     device = encoder.model.device
     table = torch.from_numpy(documents[targets.columns]).to(device)
+    base = weights_of(encoder) if dev else {}
     parameters = [each for each in encoder.model.parameters() if each.requires_grad]
     encoder.model.eval()
     # Fused: one pass over the weights instead of a dozen, which matters as much as the forward pass
@@ -82,7 +85,8 @@ def train_query_side(
                 progress(len(losses), steps)
     per_epoch = max(1, len(losses) // config.epochs)
     first, last = np.mean(losses[:per_epoch]), np.mean(losses[-per_epoch:])
-    return TrainingSummary(len(losses), float(first), float(last))
+    kept = keep_what_dev_bears_out(encoder, base, dev, corpus, documents) if dev else 1.0
+    return TrainingSummary(len(losses), float(first), float(last), kept)
 
 
 def library_versions() -> dict[str, str]:

@@ -13,7 +13,7 @@ from ragwheel.trainers.data.examples import TrainingExample
 from ragwheel.trainers.data.records import Corpus
 
 _EXCLUDED = -1e4
-Table = npt.NDArray[np.float32]
+BatchTable = npt.NDArray[np.float32]
 """Shape (queries of a batch, columns)."""
 
 
@@ -43,7 +43,7 @@ class SoftmaxTargets:
         self.columns = rows
         self._hard = math.log(config.hard_negative_weight)
 
-    def of(self, batch: Sequence[TrainingExample]) -> tuple[Table, Table]:
+    def of(self, batch: Sequence[TrainingExample]) -> tuple[BatchTable, BatchTable]:
         """Shares and bias of a batch: a row of shares sums to the weight of its query."""
         shares = np.zeros((len(batch), len(self.columns)), np.float32)
         bias = np.zeros_like(shares)
