@@ -429,7 +429,12 @@ def test_the_figures_of_the_last_gate_are_read_back(database_of_test: Database) 
                 "ts": last.ts + timedelta(days=1)}
     )  # fmt: skip
     other = older.metrics[0].model_copy(update={"value": 0.7})
-    database_of_test.land([last, older.model_copy(update={"metrics": (other,)}), rolled_back])
+    unjudged = rolled_back.model_copy(
+        update={"event_id": "d" * 32, "action": "refused", "ts": last.ts + timedelta(days=2)}
+    )
+    database_of_test.land(
+        [last, older.model_copy(update={"metrics": (other,)}), rolled_back, unjudged]
+    )
     (figure,) = database_of_test.store.last_figures()
     assert (figure.metric, figure.k, figure.segment, figure.system) == ("recall", 10, "*", "delta")
     assert (figure.interval.value, figure.interval.low, figure.queries) == (0.1, 0.05, 300)

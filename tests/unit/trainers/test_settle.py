@@ -185,8 +185,9 @@ def test_what_a_person_took_back_is_not_promoted_again_on_equal_data(tmp_path: P
     registry = life.settlement.registry
     model_id = add(registry)
     life.settlement.settle(decision(model_id))
-    life.settlement.settle(Decision(event=event(model_id, "rolled_back")))
+    life.settlement.settle(Decision(event=event(model_id, "rolled_back"), answered=950))
     assert registry.current_id() is None
+    assert life.settlement.memory().answered == 950, "the next training waits for new labels"
     made = life.settlement.settle(decision(model_id))
     assert made.event.action == "shadow"
     assert "models allow" in made.event.reason

@@ -15,7 +15,7 @@ _NOT_DUE = 75  # EX_TEMPFAIL of sysexits.h
     exits={
         0: "a cycle was finished, whatever its verdict",
         1: "there is nothing to train on or to prove with",
-        _NOT_DUE: "too little is new; nothing was done",
+        _NOT_DUE: "too little is new, or another trainer is in a cycle; nothing was done",
     },
 )
 def run(
