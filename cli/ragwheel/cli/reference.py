@@ -21,6 +21,7 @@ from ragwheel.cli.commands.version import Version
 from ragwheel.cli.views.announcement import Announcement
 from ragwheel.cli.views.findings import Examination
 from ragwheel.cli.views.models import Models
+from ragwheel.cli.views.snapshots import Snapshots
 from ragwheel.cli.views.verdict import Training
 from ragwheel.operations.down import Stopped
 from ragwheel.operations.emit import EmitReport
@@ -29,6 +30,7 @@ from ragwheel.operations.leaderboard import Leaderboard
 from ragwheel.operations.models import AllowedModel, PrunedModels
 from ragwheel.operations.overview import Overview
 from ragwheel.operations.redeliver import ReplayReport
+from ragwheel.trainers.data.exports.formats import Exported
 from ragwheel.trainers.trainer import RollbackResult
 
 PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
@@ -41,8 +43,13 @@ REPORTS: dict[str, Any] = {
     "status": Overview,
     "emit": EmitReport,
     "train": Training,
+<<<<<<< HEAD
     "leaderboard": Leaderboard,
     "models": Models | RollbackResult | AllowedModel | PrunedModels,
+=======
+    "models": Models | RollbackResult,
+    "export": Snapshots | Exported,
+>>>>>>> da0059b (Export snapshots for sentence-transformers, BEIR and TREC)
     "replay": ReplayReport,
     "forget": ForgetReport,
     "doctor": Examination,

@@ -12,7 +12,7 @@ the Parquet writer makes other files and the same id.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
@@ -108,11 +109,8 @@ def read(folder: Path) -> Snapshot:
     """
     manifest = _manifest(folder)
     try:
-        made_of = {
-            name.removesuffix(".parquet"): _verified_table(folder / name, digest)
-            for name, digest in manifest["files"].items()
-        }
-        corpus = _corpus(manifest, made_of["corpus"], folder.parent / _TEXTS)
+        made_of = _tables(folder, manifest)
+        corpus = _corpus(folder, manifest, made_of["corpus"])
         recipe = Recipe(**{**manifest["recipe"], "config": _config(manifest)})
         snapshot = Snapshot(
             manifest["snapshot_id"],
@@ -131,6 +129,18 @@ def read(folder: Path) -> Snapshot:
     if snapshot_digest(made_of, corpus, recipe) != folder.name:
         raise _damaged(folder / MANIFEST_FILE, "the id is not that of the content")
     return snapshot
+
+
+def read_tables(folder: Path) -> dict[str, pa.Table]:
+    """The tables in a folder as they are, and `texts`: chunk_hash and text of each chunk, once.
+
+    Raises:
+        SnapshotError: there is none, or a file is missing or damaged.
+    """
+    manifest = _manifest(folder)
+    found = _tables(folder, manifest)
+    wanted = found["corpus"].column("chunk_hash").unique()
+    return {**found, "texts": pa.concat_tables(_packs(folder, manifest, wanted))}
 
 
 def find(root: Path, snapshot_id: str) -> Path:
@@ -185,18 +195,29 @@ def _config(manifest: Mapping[str, Any]) -> TrainConfig:
     return TrainConfig.model_validate(manifest["recipe"]["config"])
 
 
-def _corpus(manifest: Mapping[str, Any], rows: pa.Table, packs: Path) -> Corpus:
-    text_of: dict[str, str] = {}
-    hashes = rows.column("chunk_hash").to_pylist()
-    wanted = pa.array(sorted(set(hashes)), pa.string())
+def _tables(folder: Path, manifest: Mapping[str, Any]) -> dict[str, pa.Table]:
+    return {
+        name.removesuffix(".parquet"): _verified_table(folder / name, digest)
+        for name, digest in manifest["files"].items()
+    }
+
+
+def _packs(folder: Path, manifest: Mapping[str, Any], wanted: pa.Array) -> Iterator[pa.Table]:
+    """Hashes and texts of the wanted chunks."""
+    yield pa.table({"chunk_hash": pa.array([], pa.string()), "text": pa.array([], pa.string())})
     for name in manifest["texts"]:
-        pack = _verified_table(packs / name, Path(name).stem)
-        pack = pack.filter(pa.compute.is_in(pack.column("chunk_hash"), wanted))
-        text_of.update(
-            zip(*(pack.column(each).to_pylist() for each in pack.column_names), strict=True)
-        )
-    if missing := len(wanted) - len(text_of):
-        raise ValueError(f"{missing} texts of chunks are in none of its packs")
+        pack = _verified_table(folder.parent / _TEXTS / name, Path(name).stem)
+        yield pack.filter(pc.is_in(pack.column("chunk_hash"), wanted))
+
+
+def _corpus(folder: Path, manifest: Mapping[str, Any], rows: pa.Table) -> Corpus:
+    hashes = rows.column("chunk_hash").to_pylist()
+    text_of: dict[str, str] = {}
+    for pack in _packs(folder, manifest, rows.column("chunk_hash").unique()):
+        hash_and_text = (pack.column(name).to_pylist() for name in ("chunk_hash", "text"))
+        text_of.update(zip(*hash_and_text, strict=True))
+    if missing := set(hashes) - text_of.keys():
+        raise ValueError(f"{len(missing)} texts of chunks are in none of its packs")
     head = manifest["corpus"]
     return Corpus(
         tuple(hashes),

@@ -1,0 +1,1 @@
+"""A snapshot in the formats of others, by Arrow: one file each."""
