@@ -32,11 +32,11 @@ from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas import identity
-from ragwheel.trainers.datasets import Snapshot, build_snapshot
-from ragwheel.trainers.evaluation import Ranking, rank, ranks_of
-from ragwheel.trainers.records import Corpus, GradedPair, SampledQuery
-from ragwheel.trainers.split import draw_order, part_of
-from ragwheel.trainers.training import train_query_side
+from ragwheel.trainers.data.examples import Snapshot, build_snapshot
+from ragwheel.trainers.data.records import Corpus, GradedPair, SampledQuery
+from ragwheel.trainers.data.split import draw_order, part_of
+from ragwheel.trainers.lanes.query_side import train_query_side
+from ragwheel.trainers.proof.evaluation import Ranking, rank, ranks_of
 
 Figures = npt.NDArray[np.float64]
 """One row per held-out question, one column per metric."""

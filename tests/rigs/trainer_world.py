@@ -23,9 +23,9 @@ from tokenizers.pre_tokenizers import Whitespace
 from ragwheel.models.encoder import Progress, load_encoder
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import GradingJob
-from ragwheel.trainers.evaluation import Figure, rank
-from ragwheel.trainers.judging import Judged
-from ragwheel.trainers.records import Corpus, GradedPair, Judgment, SampledQuery
+from ragwheel.trainers.data.records import Corpus, GradedPair, Judgment, SampledQuery
+from ragwheel.trainers.proof.evaluation import Figure, rank
+from ragwheel.trainers.proof.judging import Judged
 
 WORDS = 150
 DIMENSION = 64

@@ -29,7 +29,7 @@ from ragwheel.models.registry import ModelRegistry
 from ragwheel.schemas import metrics
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.evaluation import ALL_SEGMENTS, RankShift
+from ragwheel.trainers.proof.evaluation import ALL_SEGMENTS, RankShift
 
 _CARD_TRAINED, _CARD_HELD_OUT = ("examples", "train"), ("queries", "gate")
 #: Of texts that are embedded, as the trainer has it.

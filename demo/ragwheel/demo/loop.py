@@ -40,7 +40,7 @@ from ragwheel.schemas.settings import (
 )
 from ragwheel.stack import DemoLlm, ExternalLlm, LocalStack
 from ragwheel.stack.composition import choose_llm, ragwheel_settings
-from ragwheel.trainers.store import WheelReader
+from ragwheel.trainers.data.store import WheelReader
 
 #: The trainer looks at its threshold this often, seconds: a person is waiting.
 _LOOK_EVERY_S = 2

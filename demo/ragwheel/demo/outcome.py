@@ -12,7 +12,7 @@ from ragwheel.accounting.accounts import TopicAccount
 from ragwheel.measuring.intervals import Interval
 from ragwheel.schemas.events import ModelEvent, Role
 from ragwheel.schemas.topics import TopicName
-from ragwheel.trainers.evaluation import ALL_SEGMENTS, RankShift
+from ragwheel.trainers.proof.evaluation import ALL_SEGMENTS, RankShift
 
 #: What is shown of the quality, in its order.
 METRICS = (("recall", 1), ("recall", 5), ("recall", 10), ("mrr", 10))

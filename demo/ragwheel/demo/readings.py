@@ -13,7 +13,7 @@ from ragwheel.demo.outcome import METRICS, Comparison, DeadLetterSample, LabelSu
 from ragwheel.measuring.intervals import Interval
 from ragwheel.schemas.events import ModelEvent, Role
 from ragwheel.schemas.topics import SERVICE_TOPICS, TopicName
-from ragwheel.trainers.evaluation import System
+from ragwheel.trainers.proof.evaluation import System
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

@@ -16,8 +16,8 @@ from ragwheel.demo.searches import CorpusQuestion
 from ragwheel.measuring.intervals import intervals
 from ragwheel.models.encoder import Vectors
 from ragwheel.schemas.identity import query_hash
-from ragwheel.trainers.evaluation import ALL_SEGMENTS, RankShift
-from ragwheel.trainers.split import part_of
+from ragwheel.trainers.data.split import part_of
+from ragwheel.trainers.proof.evaluation import ALL_SEGMENTS, RankShift
 
 
 def ranks_of(queries: Vectors, chunks: Vectors, answers: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from ragwheel.schemas.events import ChunkEvent, GradingJob, JobCandidate, Label,
 from ragwheel.schemas.settings import ClickHouseSettings
 from ragwheel.schemas.tables import rows_of
 from ragwheel.schemas.topics import Position
-from ragwheel.trainers.store import WheelReader
+from ragwheel.trainers.data.store import WheelReader
 
 pytestmark = pytest.mark.integration
 

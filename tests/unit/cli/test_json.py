@@ -24,8 +24,8 @@ from ragwheel.operations.doctor.finding import Finding, ok, warn
 from ragwheel.operations.overview import GroupState
 from ragwheel.operations.running import ProcessState, StackState
 from ragwheel.schemas.migrations import Migration, migrations
-from ragwheel.trainers.evaluation import Figure
-from ragwheel.trainers.gate import Verdict
+from ragwheel.trainers.proof.evaluation import Figure
+from ragwheel.trainers.proof.gate import Verdict
 from ragwheel.trainers.trainer import RollbackResult
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

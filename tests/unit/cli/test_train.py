@@ -16,7 +16,7 @@ from ragwheel.measuring.intervals import Interval
 from ragwheel.models.manifest import Manifest, TrainConfig
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.operations.models import registry_lines
-from ragwheel.trainers.evaluation import Figure
+from ragwheel.trainers.proof.evaluation import Figure
 from ragwheel.trainers.stages import STAGES, progress_text
 
 

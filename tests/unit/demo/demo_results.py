@@ -16,7 +16,7 @@ from ragwheel.demo.outcome import (
 from ragwheel.measuring.intervals import Interval
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.identity import content_hash, query_hash
-from ragwheel.trainers.evaluation import RankShift
+from ragwheel.trainers.proof.evaluation import RankShift
 
 
 def comparison(metric: str, k: int, segment: str, before: float, delta: float) -> Comparison:

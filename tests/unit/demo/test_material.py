@@ -17,7 +17,7 @@ from ragwheel.demo.watching import last_message, threshold
 from ragwheel.schemas import metrics
 from ragwheel.schemas.identity import query_hash
 from ragwheel.stack.llm import GoldGrader, load_gold
-from ragwheel.trainers.split import part_of
+from ragwheel.trainers.data.split import part_of
 
 CORPUS = tuple(
     CorpusChunk(

@@ -42,7 +42,7 @@ def test_a_wheel_holds_every_file_of_every_room_and_nothing_else(wheel: dict[str
      "observability/provisioning/*/*.yml", "observability/alertmanager/*.sh",
      "grading/asking/rubrics/*.toml", "grading/*.toml",
      "schemas/migrations/*.sql", "schemas/json/*.json", "schemas/examples/*/*/*.json",
-     "trainers/sql/*.sql", "demo/library.toml",
+     "trainers/data/sql/*.sql", "demo/library.toml",
      "stack/kafka/*.lock", "stack/kafka/*.properties", "demo/report/*.css", "*/py.typed"],
 )  # fmt: skip
 def test_what_a_process_reads_beside_its_code_is_in_the_wheel(

@@ -27,8 +27,8 @@ from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.events import GradingJob, ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import CycleResult, NotEnoughDataError, Parts, run_cycle
-from ragwheel.trainers.judging import Judge, Judged
-from ragwheel.trainers.split import part_of
+from ragwheel.trainers.data.split import part_of
+from ragwheel.trainers.proof.judging import Judge, Judged
 
 CONFIG = TrainConfig(epochs=6, learning_rate=0.1, batch_size=32, max_seq_length=64)
 

@@ -17,10 +17,10 @@ from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import CycleResult, NotEnoughDataError, Parts
-from ragwheel.trainers.datasets import build_snapshot
-from ragwheel.trainers.evaluation import Figure
-from ragwheel.trainers.gate import Verdict
-from ragwheel.trainers.judging import Judge
+from ragwheel.trainers.data.examples import build_snapshot
+from ragwheel.trainers.proof.evaluation import Figure
+from ragwheel.trainers.proof.gate import Verdict
+from ragwheel.trainers.proof.judging import Judge
 from ragwheel.trainers.scheduler import CycleStoppedError, Scheduler
 
 

@@ -22,15 +22,16 @@ from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers import evaluation, gate, training
-from ragwheel.trainers.datasets import Snapshot, build_snapshot, leaks
-from ragwheel.trainers.devcheck import dev_check
-from ragwheel.trainers.evaluation import Figure, RankShift
-from ragwheel.trainers.judging import Judge, Judged, judge_jobs
-from ragwheel.trainers.records import Corpus, SampledQuery
+from ragwheel.trainers.data.examples import Snapshot, build_snapshot, leaks
+from ragwheel.trainers.data.records import Corpus, SampledQuery
+from ragwheel.trainers.data.split import draw_order
+from ragwheel.trainers.data.store import WheelStore
+from ragwheel.trainers.lanes import query_side
+from ragwheel.trainers.proof import evaluation, gate
+from ragwheel.trainers.proof.devcheck import dev_check
+from ragwheel.trainers.proof.evaluation import Figure, RankShift
+from ragwheel.trainers.proof.judging import Judge, Judged, judge_jobs
 from ragwheel.trainers.reporting import model_event, report_of
-from ragwheel.trainers.split import draw_order
-from ragwheel.trainers.store import WheelStore
 
 _LOG = logging.getLogger(__name__)
 
@@ -248,19 +249,19 @@ def _train(
     base: TextEncoder,
     documents: Vectors,
 ) -> RegisteredModel:
-    summary = training.train_query_side(
+    summary = query_side.train_query_side(
         encoder, snapshot.train, corpus, documents, config, settings.train_seed,
         progress=lambda *at: parts.progress("train", *at),
     )  # fmt: skip
     manifest = Manifest(
-        lane=training.LANE,
+        lane=query_side.LANE,
         base_model=settings.base_model,
         base_fingerprint=base.fingerprint,
         document_fingerprint=base.fingerprint,
         snapshot_id=snapshot.snapshot_id,
         config=config,
         seed=settings.train_seed,
-        versions=training.library_versions(),
+        versions=query_side.library_versions(),
         data=snapshot.card.as_json(),
         training=asdict(summary),
     )

@@ -8,7 +8,7 @@ from ragwheel.backends.telemetry import Telemetry
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.schemas import metrics
 from ragwheel.trainers.cycle import CycleResult
-from ragwheel.trainers.evaluation import METRICS, Figure
+from ragwheel.trainers.proof.evaluation import METRICS, Figure
 
 
 def show_progress(telemetry: Telemetry, available: int, threshold: int) -> None:

@@ -9,9 +9,9 @@ from datetime import datetime
 from ragwheel.models.registry import RegisteredModel
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import MetricValue, ModelEvent
-from ragwheel.trainers.datasets import DataCard, Snapshot
-from ragwheel.trainers.evaluation import Figure, RankShift
-from ragwheel.trainers.gate import Verdict
+from ragwheel.trainers.data.examples import DataCard, Snapshot
+from ragwheel.trainers.proof.evaluation import Figure, RankShift
+from ragwheel.trainers.proof.gate import Verdict
 
 
 def model_event(

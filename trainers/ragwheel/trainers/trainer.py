@@ -16,10 +16,10 @@ from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import Parts
-from ragwheel.trainers.judging import PublishingJudge
+from ragwheel.trainers.data.store import WheelReader
+from ragwheel.trainers.proof.judging import PublishingJudge
 from ragwheel.trainers.reporting import rollback_event
 from ragwheel.trainers.scheduler import CycleStoppedError, Scheduler
-from ragwheel.trainers.store import WheelReader
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ragwheel.cli.output import console, table, tell
 from ragwheel.trainers.cycle import CycleResult
-from ragwheel.trainers.evaluation import Figure, System
+from ragwheel.trainers.proof.evaluation import Figure, System
 from ragwheel.trainers.stages import STAGES, progress_text
 
 _EVERY_S = 2.0

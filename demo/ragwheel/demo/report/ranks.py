@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-from ragwheel.trainers.evaluation import RankShift
+from ragwheel.trainers.proof.evaluation import RankShift
 
 
 def jittered(shifts: Sequence[RankShift]) -> list[tuple[float, float, RankShift]]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ragwheel.models.encoder import Vectors
-from ragwheel.trainers import evaluation
-from ragwheel.trainers.evaluation import METRICS, RECALL_AT_10
+from ragwheel.trainers.proof import evaluation
+from ragwheel.trainers.proof.evaluation import METRICS, RECALL_AT_10
 
 
 def unit(rng: np.random.Generator, rows: int, dimension: int = 16) -> Vectors:

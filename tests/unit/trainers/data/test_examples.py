@@ -8,9 +8,9 @@ import pytest
 from tests.rigs.trainer_world import NOON
 
 from ragwheel.schemas import identity
-from ragwheel.trainers.datasets import Snapshot, build_snapshot, leaks
-from ragwheel.trainers.records import GradedPair, SampledQuery
-from ragwheel.trainers.split import draw_order, part_of
+from ragwheel.trainers.data.examples import Snapshot, build_snapshot, leaks
+from ragwheel.trainers.data.records import GradedPair, SampledQuery
+from ragwheel.trainers.data.split import draw_order, part_of
 
 SHARE = 0.25
 

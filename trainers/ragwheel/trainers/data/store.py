@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ragwheel.measuring.intervals import Interval
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
 from ragwheel.schemas.errors import UnavailableError
-from ragwheel.trainers.evaluation import Figure
-from ragwheel.trainers.records import Corpus, GradedPair, Judgment, SampledQuery
+from ragwheel.trainers.data.records import Corpus, GradedPair, Judgment, SampledQuery
+from ragwheel.trainers.proof.evaluation import Figure
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-_SQL = resources.files("ragwheel.trainers") / "sql"
+_SQL = resources.files("ragwheel.trainers.data") / "sql"
 #: Query hashes bound into one statement: they travel in the URL, about 41 bytes each, and proxies
 #: cut request lines at 8 KiB.
 _HASHES_AT_ONCE = 150

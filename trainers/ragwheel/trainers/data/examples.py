@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
 from ragwheel.schemas import identity
-from ragwheel.trainers.records import GradedPair, SampledQuery
-from ragwheel.trainers.split import Part, part_of
+from ragwheel.trainers.data.records import GradedPair, SampledQuery
+from ragwheel.trainers.data.split import Part, part_of
 
 
 @dataclass(frozen=True, slots=True)

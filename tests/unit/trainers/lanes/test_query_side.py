@@ -11,10 +11,10 @@ from tests.rigs.trainer_world import save_base_model
 
 from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
 from ragwheel.models.manifest import TrainConfig
-from ragwheel.trainers import training
-from ragwheel.trainers.datasets import TrainingExample
-from ragwheel.trainers.records import Corpus
-from ragwheel.trainers.training import TrainingSummary, train_query_side
+from ragwheel.trainers.data.examples import TrainingExample
+from ragwheel.trainers.data.records import Corpus
+from ragwheel.trainers.lanes import query_side
+from ragwheel.trainers.lanes.query_side import TrainingSummary, train_query_side
 
 CHUNKS = [f"code{word} code{word + 1}" for word in range(40)]
 CORPUS = Corpus(tuple(f"c{number:02d}" for number in range(40)), tuple(CHUNKS))
@@ -76,7 +76,7 @@ def test_the_documents_are_not_touched(base_model: str) -> None:
 def test_each_kind_of_chunk_has_its_place_in_the_loss() -> None:
     position = {chunk: column for column, chunk in enumerate(CORPUS.chunk_hashes)}
     batch = [example(1, {4: 3, 9: 2}, negatives=[5, 6], ignored=[7]), example(2, {0: 2})]
-    weights, bias = training._targets(batch, position, 40, hard_weight=4.0)
+    weights, bias = query_side._targets(batch, position, 40, hard_weight=4.0)
     assert weights.sum(dim=1).tolist() == pytest.approx([1, 1])
     assert weights[0, [4, 9]].tolist() == pytest.approx([7 / 10, 3 / 10])
     assert weights[1, 0] == 1
@@ -129,7 +129,7 @@ def test_progress_counts_steps_and_may_stop_the_training(base_model: str) -> Non
 
 
 def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
-    factor = training._linear(10, 0.2)
+    factor = query_side._linear(10, 0.2)
     assert [round(factor(step), 3) for step in range(10)] == [
         0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125,
     ]  # fmt: skip

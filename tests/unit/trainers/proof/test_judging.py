@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from threading import Event
 
 import pytest
-from tests.unit.trainers.test_datasets import query
+from tests.unit.trainers.data.test_examples import query
 
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import GradingJob
-from ragwheel.trainers.judging import PublishingJudge, judge_jobs
-from ragwheel.trainers.records import Corpus, Judgment
+from ragwheel.trainers.data.records import Corpus, Judgment
+from ragwheel.trainers.proof.judging import PublishingJudge, judge_jobs
 
 CHUNKS = tuple(f"{number:032x}" for number in range(500))
 CORPUS = Corpus(CHUNKS, tuple(f"text {number}" for number in range(500)))
@@ -41,7 +41,7 @@ def judgment(chunk: int, grade: int | None = 3, grader: str = "judge@1") -> Judg
 
 @pytest.fixture(autouse=True)
 def fast_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ragwheel.trainers.judging._POLL_S", 0.01)
+    monkeypatch.setattr("ragwheel.trainers.proof.judging._POLL_S", 0.01)
 
 
 def judge(

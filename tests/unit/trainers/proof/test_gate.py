@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ragwheel.trainers.evaluation import METRICS, RECALL_AT_10, PerQuery
-from ragwheel.trainers.gate import GateRules, Verdict, decide
+from ragwheel.trainers.proof.evaluation import METRICS, RECALL_AT_10, PerQuery
+from ragwheel.trainers.proof.gate import GateRules, Verdict, decide
 
 RULES = GateRules(min_queries=200)
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragwheel.measuring.intervals import RESAMPLES, resampled_means
-from ragwheel.trainers.evaluation import RECALL_AT_10, PerQuery
+from ragwheel.trainers.proof.evaluation import RECALL_AT_10, PerQuery
 
 Action = Literal["promoted", "shadow", "refused"]
 

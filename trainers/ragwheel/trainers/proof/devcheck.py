@@ -8,9 +8,9 @@ import numpy as np
 
 from ragwheel.measuring.intervals import intervals
 from ragwheel.models.encoder import Vectors
-from ragwheel.trainers.datasets import TrainingExample
-from ragwheel.trainers.evaluation import ranks_of
-from ragwheel.trainers.records import Corpus
+from ragwheel.trainers.data.examples import TrainingExample
+from ragwheel.trainers.data.records import Corpus
+from ragwheel.trainers.proof.evaluation import ranks_of
 
 _K = 10
 

@@ -19,8 +19,8 @@ from ragwheel.schemas import identity
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import GradingJob, JobCandidate
 from ragwheel.schemas.limits import MAX_CANDIDATES
-from ragwheel.trainers.records import Corpus, Judgment, SampledQuery
-from ragwheel.trainers.store import WheelStore
+from ragwheel.trainers.data.records import Corpus, Judgment, SampledQuery
+from ragwheel.trainers.data.store import WheelStore
 
 _LOG = logging.getLogger(__name__)
 

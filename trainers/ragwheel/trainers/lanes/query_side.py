@@ -26,8 +26,8 @@ import numpy.typing as npt
 
 from ragwheel.models.encoder import Progress, TextEncoder, Vectors, mixed_precision
 from ragwheel.models.manifest import TrainConfig
-from ragwheel.trainers.datasets import TrainingExample
-from ragwheel.trainers.records import Corpus
+from ragwheel.trainers.data.examples import TrainingExample
+from ragwheel.trainers.data.records import Corpus
 
 if TYPE_CHECKING:
     import torch

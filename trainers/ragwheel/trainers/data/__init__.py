@@ -1,0 +1,1 @@
+"""From rows to what may be learnt: reading, splitting, believing, examples, snapshots."""

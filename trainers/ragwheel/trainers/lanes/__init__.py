@@ -1,0 +1,1 @@
+"""Ways to make a candidate out of a snapshot, one file each."""

@@ -1,0 +1,1 @@
+"""Is the candidate better? Pools, judgments, figures, and the gate that decides."""
