@@ -25,6 +25,7 @@ from ragwheel.cli.views.verdict import Training
 from ragwheel.operations.down import Stopped
 from ragwheel.operations.emit import EmitReport
 from ragwheel.operations.forget import ForgetReport
+from ragwheel.operations.goals import Waited
 from ragwheel.operations.overview import Overview
 from ragwheel.operations.redeliver import ReplayReport
 from ragwheel.trainers.trainer import RollbackResult
@@ -38,6 +39,7 @@ REPORTS: dict[str, Any] = {
     "down": Stopped,
     "status": Overview,
     "emit": EmitReport,
+    "wait": Waited,
     "train": Training,
     "models": Models | RollbackResult,
     "replay": ReplayReport,

@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "status": "show topics, rows, labels, models, workers, and whether anything is lost",
     "logs": "show what the processes of the local loop wrote",
     "emit": "send events from a file to Kafka",
+    "wait": "wait until what was sent is landed or graded, or a verdict is in",
     "train": "run one training cycle now and print the verdict",
     "models": "list trained models with their verdicts, or roll back",
     "replay": "send dead letters again after their cause was repaired",
