@@ -36,7 +36,8 @@ from ragwheel.trainers.data.examples import Snapshot, build_snapshot
 from ragwheel.trainers.data.records import Corpus, GradedPair, SampledQuery
 from ragwheel.trainers.data.split import draw_order, part_of
 from ragwheel.trainers.lanes.query_side import train_query_side
-from ragwheel.trainers.proof.evaluation import Ranking, rank, ranks_of
+from ragwheel.trainers.proof.evaluation import rank, ranks_of
+from ragwheel.trainers.systems.contracts import RankedRows
 
 Figures = npt.NDArray[np.float64]
 """One row per held-out question, one column per metric."""
@@ -89,7 +90,7 @@ def make_task(chunks: int) -> Task:
     )
 
 
-def labels(task: Task, shown: Ranking, error_rate: float) -> list[GradedPair]:
+def labels(task: Task, shown: RankedRows, error_rate: float) -> list[GradedPair]:
     """Grades of everything shown; wrong ones land anywhere else on the scale."""
     rng = random.Random(SEED)
     pairs = []
@@ -103,7 +104,7 @@ def labels(task: Task, shown: Ranking, error_rate: float) -> list[GradedPair]:
     return pairs
 
 
-def make_snapshot(task: Task, shown: Ranking, error_rate: float, queries: int) -> Snapshot:
+def make_snapshot(task: Task, shown: RankedRows, error_rate: float, queries: int) -> Snapshot:
     """Training data from at most `queries` labeled training questions."""
     now = datetime.now(UTC)
     sampled = []
@@ -128,7 +129,7 @@ def make_snapshot(task: Task, shown: Ranking, error_rate: float, queries: int) -
 
 def measure(task: Task, encoder: TextEncoder, documents: Vectors, rows: Sequence[int]) -> Figures:
     """Per held-out question: hit@1, hit@5, hit@10, reciprocal rank within 10."""
-    vectors = encoder.encode([task.questions[row] for row in rows])
+    vectors = encoder.encode([task.questions[row] for row in rows], "query")
     ranks = ranks_of(vectors, documents, [(at, task.answers[row]) for at, row in enumerate(rows)])
     hits = [(ranks <= k).astype(float) for k in (1, 5, 10)]
     return np.stack([*hits, np.where(ranks <= 10, 1.0 / ranks, 0.0)], axis=1)
@@ -219,7 +220,7 @@ def main() -> int:
         f"{len(task.corpus.texts)} chunks, {len(task.questions)} questions; corpus embedded in "
         f"{spent.wall_s:.0f} s wall, {spent.cpu_s:.0f} cpu s"
     )
-    shown = rank(base.encode(task.questions), documents, SHOWN)
+    shown = rank(base.encode(task.questions, "query"), documents, SHOWN)
     held_out = [
         row
         for row, question in enumerate(task.questions)

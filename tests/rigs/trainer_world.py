@@ -105,9 +105,10 @@ def make_world(base_model: str, *, questions: int = 900, chunks: int = 700, seed
         text = " ".join(word.replace("code", "ask") for word in words)
         asked.setdefault(identity.query_hash(text), (text, answer))
     encoder = load_encoder(base_model, 64)
-    documents = encoder.encode([by_hash[each] for each in corpus_hashes])
+    documents = encoder.encode([by_hash[each] for each in corpus_hashes], "document")
     query_hashes = sorted(asked)
-    shown = rank(encoder.encode([asked[each][0] for each in query_hashes]), documents, SHOWN)
+    asked_texts = [asked[each][0] for each in query_hashes]
+    shown = rank(encoder.encode(asked_texts, "query"), documents, SHOWN)
     sampled, pairs = [], []
     for index, query_hash in enumerate(query_hashes):
         text, answer = asked[query_hash]

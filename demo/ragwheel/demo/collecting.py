@@ -109,7 +109,7 @@ def _shifts(told: Told, model: str) -> tuple[RankShift, ...]:
     chosen = held_out(told.material.questions, SCALES[told.options.scale].gate_share)
     texts = [question.text for question in chosen]
     before = np.stack([told.embedded.query[text] for text in texts])
-    after = load_encoder(model, MAX_SEQ_LENGTH).encode(texts)
+    after = load_encoder(model, MAX_SEQ_LENGTH).encode(texts, "query")
     return rank_shifts(chosen, before, after, told.embedded.chunks, told.material.index)
 
 

@@ -1,19 +1,24 @@
-"""Texts to unit vectors with a sentence-transformers model, at the speed of the machine."""
+"""Texts to unit vectors with a sentence-transformers model, at the speed of the machine.
+
+A text is a query or a document, and whoever encodes one says which: many models (E5, BGE …) want
+another prompt before each, and embed wrongly, without a word, when it is missing.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ragwheel.models.packaged import at_hub
-from ragwheel.schemas.errors import ConfigError, DependencyError
+from ragwheel.schemas import identity
+from ragwheel.schemas.errors import ConfigError, DependencyError, TerminalError
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +30,15 @@ Tokens = npt.NDArray[np.int64]
 """Shape (texts,): the estimated length of each text for the model, at least 1."""
 Progress = Callable[[int, int], None]
 """Called with (done, total); must be quick and must not raise."""
+Side = Literal["query", "document"]
+"""What a text is to the model."""
+
+#: Names under which a model's configuration keeps the prompt of a side; those that
+#: sentence-transformers' `encode_query` and `encode_document` look for, in their order.
+_PROMPT_NAMES: Mapping[Side, tuple[str, ...]] = {
+    "query": ("query",),
+    "document": ("document", "passage", "corpus"),
+}
 
 #: Tokens of one forward pass: large enough to fill the cores, small enough to stay in cache.
 _TOKENS_PER_BATCH = 4_096
@@ -33,12 +47,19 @@ _MAX_BATCH = 256
 _CHARS_PER_TOKEN = 3
 
 
+class VectorError(TerminalError):
+    """A text has no usable vector: one with NaN would be the nearest of everything."""
+
+
 class Encoder(Protocol):
     """What the vector cache asks of a model."""
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the vectors of some text change: weights, length limit, precision."""
+        """Changes when the vectors of some text change: weights, prompts, length, precision."""
+
+    def prompt(self, side: Side) -> str:
+        """What is put before each text of that side; empty: nothing."""
 
     @property
     def dimension(self) -> int:
@@ -47,10 +68,12 @@ class Encoder(Protocol):
     def tokens(self, texts: Sequence[str]) -> Tokens:
         """About how much work each text is; progress is counted in it."""
 
-    def encode(
-        self, texts: Sequence[str], prompt: str = "", progress: Progress | None = None
-    ) -> Vectors:
-        """Unit vectors of `texts`, in their order. `prompt` is put before each text."""
+    def encode(self, texts: Sequence[str], side: Side, progress: Progress | None = None) -> Vectors:
+        """Unit vectors of `texts`, in their order.
+
+        Raises:
+            VectorError: a text has none.
+        """
 
 
 class TextEncoder:
@@ -66,7 +89,7 @@ class TextEncoder:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of all weights, module types, the length limit and the precision in use."""
+        """Digest of all weights, module types, prompts, length limit and precision in use."""
         if self._fingerprint is None:
             self._fingerprint = _fingerprint(self.model)
         return self._fingerprint
@@ -76,13 +99,26 @@ class TextEncoder:
         """Length of a vector."""
         return int(self.model.get_embedding_dimension() or 0)
 
-    def encode(
-        self, texts: Sequence[str], prompt: str = "", progress: Progress | None = None
-    ) -> Vectors:
+    @property
+    def max_seq_length(self) -> int | None:
+        """Tokens that are read of a text; None: all of them."""
+        limit = self.model.get_max_seq_length()
+        return int(limit) if limit is not None and math.isfinite(limit) else None
+
+    def prompt(self, side: Side) -> str:
+        """The model's own prompt of that side, else its default prompt, else nothing."""
+        prompts = self.model.prompts
+        own = next((prompts[name] for name in _PROMPT_NAMES[side] if prompts.get(name)), None)
+        return own or prompts.get(self.model.default_prompt_name or "") or ""
+
+    def encode(self, texts: Sequence[str], side: Side, progress: Progress | None = None) -> Vectors:
         """Unit vectors of `texts`, in their order.
 
         Texts are batched by length: padding is the largest avoidable cost on a CPU. For the same
         reason `progress` counts tokens: the first batch holds a tenth of the texts of the last.
+
+        Raises:
+            VectorError: a vector holds NaN or is zero; names the text by its hash.
         """
         import torch
 
@@ -91,8 +127,9 @@ class TextEncoder:
         tokens, done = self.tokens(texts), 0
         with torch.inference_mode():
             for batch in batches_by_length(texts, self._longest()):
-                vectors = self.embed([texts[index] for index in batch], prompt)
+                vectors = self.embed([texts[index] for index in batch], side)
                 result[batch] = vectors.cpu().numpy()
+                _refuse_unusable(result[batch], [texts[index] for index in batch])
                 done += int(tokens[batch].sum())
                 if progress is not None:
                     progress(done, int(tokens.sum()))
@@ -102,11 +139,11 @@ class TextEncoder:
         """Estimated tokens of each text, as far as the model reads it."""
         return _tokens(texts, self._longest())
 
-    def embed(self, texts: Sequence[str], prompt: str = "") -> torch.Tensor:
+    def embed(self, texts: Sequence[str], side: Side) -> torch.Tensor:
         """One batch as a tensor of unit vectors; keeps gradients when they are enabled."""
         import torch
 
-        features = self.model.preprocess(list(texts), prompt=prompt or None)
+        features = self.model.preprocess(list(texts), prompt=self.prompt(side) or None)
         device = self.model.device
         features = {
             key: value.to(device) if isinstance(value, torch.Tensor) else value
@@ -118,16 +155,23 @@ class TextEncoder:
 
     def _longest(self) -> int:
         """Tokens of the longest text that the model distinguishes from longer ones."""
-        limit = self.model.get_max_seq_length()
-        return int(limit) if limit is not None and math.isfinite(limit) else _TOKENS_PER_BATCH
+        return self.max_seq_length or _TOKENS_PER_BATCH
 
     def save(self, folder: Path) -> None:
         """Write the model so that sentence-transformers loads it from `folder`."""
         self.model.save_pretrained(str(folder), create_model_card=False)
 
 
-def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
+def load_encoder(
+    name_or_path: str | Path,
+    max_seq_length: int,
+    prompts: Mapping[Side, str] | None = None,
+) -> TextEncoder:
     """Load a model by Hugging Face id (`id@revision`) or folder; limit texts to `max_seq_length`.
+
+    Args:
+        prompts: instead of what the model's configuration says; saved with the model. Models such
+            as E5 have prompts that only their documentation tells.
 
     Raises:
         ConfigError: there is no such model, or it is no text embedding model. Names the setting.
@@ -163,7 +207,26 @@ def load_encoder(name_or_path: str | Path, max_seq_length: int) -> TextEncoder:
     # None or infinite: a bag of words, whose cost grows with nothing worth limiting.
     if limit is not None and math.isfinite(limit) and limit > max_seq_length:
         model.max_seq_length = max_seq_length
+    for side, prompt in (prompts or {}).items():
+        model.prompts = {
+            **{k: v for k, v in model.prompts.items() if k not in _PROMPT_NAMES[side]},
+            side: prompt,
+        }
     return TextEncoder(model)
+
+
+def _refuse_unusable(vectors: Vectors, texts: Sequence[str]) -> None:
+    # A sum of squares is NaN or infinite when any of its parts is, and zero when all are.
+    squares = np.einsum("ij,ij->i", vectors, vectors)
+    bad = np.flatnonzero(~(np.isfinite(squares) & (squares > 0)))
+    if len(bad):
+        first = int(bad[0])
+        what = "is zero" if squares[first] == 0 else "holds NaN or infinity"
+        raise VectorError(
+            f"the vector of text {identity.content_hash(texts[first])} {what} ({len(bad)} of "
+            f"{len(texts)} in its batch): the model cannot embed it; remove the text from the "
+            "index, or choose another model"
+        )
 
 
 def _not_a_model(name: str, reason: str) -> ConfigError:
@@ -230,6 +293,8 @@ def _fingerprint(model: SentenceTransformer) -> str:
         hasher.update(type(module).__qualname__.encode())
     precision = "bf16" if _has_bfloat16(model.device.type) else "fp32"
     hasher.update(f"|{model.get_max_seq_length()}|{precision}|".encode())
+    prompts = sorted((name, prompt) for name, prompt in model.prompts.items() if prompt)
+    hasher.update(f"{prompts}|{model.default_prompt_name}|".encode())
     for name, tensor in sorted(model.state_dict().items()):
         hasher.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)

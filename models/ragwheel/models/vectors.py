@@ -1,9 +1,9 @@
 """Embeddings on disk, so that no text is embedded twice by the same model.
 
-One folder per (model fingerprint, side, prompt); in it shards that are written once, under the
-digest of their own bytes, by a durable rename. Two processes may fill one cache at the same time:
-the worst case is a text embedded by both. A shard whose bytes do not match its name is set aside
-and its texts are embedded again.
+One folder per (model fingerprint, side, prompt of that side); in it shards that are written once,
+under the digest of their own bytes, by a durable rename. Two processes may fill one cache at
+the same time: the worst case is a text embedded by both. A shard whose bytes do not match its name
+is set aside and its texts are embedded again.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import logging
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from ragwheel.backends import files
-from ragwheel.models.encoder import Encoder, Progress, Vectors
+from ragwheel.models.encoder import Encoder, Progress, Side, Vectors
 from ragwheel.schemas import identity
 
 _LOG = logging.getLogger(__name__)
@@ -25,9 +24,6 @@ _LOG = logging.getLogger(__name__)
 #: Texts per shard: what a crash loses at most, about 15 s of work on two cores.
 _SHARD_TEXTS = 1_024
 _KEY_BYTES = 16
-
-Side = Literal["document", "query"]
-"""What a text is: a few queries are found without reading the vectors of a whole corpus."""
 
 
 class VectorCache:
@@ -47,7 +43,6 @@ class VectorCache:
         texts: Sequence[str],
         *,
         side: Side = "document",
-        prompt: str = "",
         progress: Progress | None = None,
     ) -> Vectors:
         """Unit vectors of `texts`, in their order; only unknown texts are embedded.
@@ -56,6 +51,7 @@ class VectorCache:
             progress: called with (tokens known, tokens wanted), cached texts included; what it
                 raises ends the work, and full shards are kept.
         """
+        prompt = encoder.prompt(side)
         keys = [bytes.fromhex(identity.content_hash(text)) for text in texts]
         folder = self._folder / identity.digest("vectors", encoder.fingerprint, side, prompt)
         result = np.zeros((len(texts), encoder.dimension), np.float32)
@@ -75,7 +71,7 @@ class VectorCache:
         for at in range(0, len(missing), _SHARD_TEXTS):
             part = missing[at : at + _SHARD_TEXTS]
             vectors = encoder.encode(
-                [texts[row] for row in part], prompt, progress=_shifted(progress, done, total)
+                [texts[row] for row in part], side, progress=_shifted(progress, done, total)
             )
             _write(folder, [keys[row] for row in part], vectors)
             for row, vector in zip(part, vectors, strict=True):

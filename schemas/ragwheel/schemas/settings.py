@@ -325,6 +325,16 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
     train_epochs: int = Field(3, ge=1, le=100, description="Passes over the triplets.")
     train_seed: int = Field(17, ge=0, description="Seed of everything random in training.")
     max_seq_length: int = Field(128, ge=16, le=8_192, description="Tokens per text.")
+    query_prompt: str | None = Field(
+        None,
+        description="Put before each query, as `query: ` for E5; none: what the model's own "
+        "configuration says.",
+    )
+    document_prompt: str | None = Field(
+        None,
+        description="Put before each chunk, as `passage: ` for E5; none: what the model's own "
+        "configuration says.",
+    )
     gate_share: float = Field(
         0.25, gt=0, lt=0.9, description="Share of queries held out for the promotion gate."
     )
@@ -342,6 +352,16 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
     judge_depth: int = Field(
         20, ge=1, le=200, description="Top-k of each system that is pooled and judged."
     )
+
+    @property
+    def prompts(self) -> dict[Literal["query", "document"], str]:
+        """What is put before a query and before a chunk, where it is set."""
+        found: dict[Literal["query", "document"], str] = {}
+        if self.query_prompt is not None:
+            found["query"] = self.query_prompt
+        if self.document_prompt is not None:
+            found["document"] = self.document_prompt
+        return found
 
 
 PROCESS_SETTINGS: Mapping[str, type[Settings]] = {

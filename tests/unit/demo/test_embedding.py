@@ -14,7 +14,7 @@ import pytest
 from tests.rigs.trainer_world import NOON, TruthfulJudge, make_world, save_base_model
 
 from ragwheel.demo.embedding import Embedding, EmbeddingStoppedError
-from ragwheel.models.encoder import Progress, TextEncoder, Tokens, Vectors, load_encoder
+from ragwheel.models.encoder import Progress, Side, TextEncoder, Tokens, Vectors, load_encoder
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.models.vectors import VectorCache
@@ -35,12 +35,13 @@ class Encoder:
         self.go_on = threading.Event()
         self.go_on.set()
 
+    def prompt(self, side: Side) -> str:
+        return ""
+
     def tokens(self, texts: Sequence[str]) -> Tokens:
         return np.array([len(text) for text in texts], np.int64)
 
-    def encode(
-        self, texts: Sequence[str], prompt: str = "", progress: Progress | None = None
-    ) -> Vectors:
+    def encode(self, texts: Sequence[str], side: Side, progress: Progress | None = None) -> Vectors:
         done = 0
         for text in texts:
             self.texts.append(text)
@@ -98,12 +99,12 @@ def test_the_trainer_finds_every_chunk_and_query_that_the_demo_embedded(
     def counted(
         self: TextEncoder,
         texts: Sequence[str],
-        prompt: str = "",
+        side: Side,
         progress: Progress | None = None,
     ) -> Vectors:
         if next(self.model.parameters()).equal(untrained):
             embedded.update(texts)
-        return encode(self, texts, prompt, progress)
+        return encode(self, texts, side, progress)
 
     untrained = next(load_encoder(base, 64).model.parameters())
     monkeypatch.setattr(TextEncoder, "encode", counted)

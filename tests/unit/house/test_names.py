@@ -9,7 +9,9 @@ from collections import defaultdict
 from tests.rigs.house import ROOT, committed, modules, tree
 
 #: File names that say a role, which several rooms have.
-ROLES = {"__init__.py", "__main__.py", "process.py", "app.py", "store.py", "gauges.py"}
+ROLES = {
+    "__init__.py", "__main__.py", "process.py", "app.py", "store.py", "gauges.py", "contracts.py",
+}  # fmt: skip
 #: A command's file has the name that people type, whatever it calls; a view that of the operation
 #: whose result it shows.
 _CLI = ROOT / "cli/ragwheel/cli"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,9 @@ import pytest
 import torch
 from tests.rigs.trainer_world import save_base_model
 
-from ragwheel.models.encoder import TextEncoder, batches_by_length, load_encoder
+from ragwheel.models.encoder import TextEncoder, VectorError, batches_by_length, load_encoder
 from ragwheel.models.packaged import at_hub
+from ragwheel.schemas import identity
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.settings import TrainerSettings
 
@@ -32,15 +35,15 @@ TEXTS = [
 
 
 def test_vectors_have_length_one_and_do_not_depend_on_the_company(encoder: TextEncoder) -> None:
-    together = encoder.encode(TEXTS)
+    together = encoder.encode(TEXTS, "document")
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, rtol=1e-5)
-    alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
+    alone = np.concatenate([encoder.encode([text], "document") for text in TEXTS])
     np.testing.assert_allclose(together, alone, atol=1e-3)
 
 
 def test_progress_counts_tokens_and_ends_at_their_sum(encoder: TextEncoder) -> None:
     seen: list[tuple[int, int]] = []
-    encoder.encode(TEXTS, progress=lambda *at: seen.append(at))
+    encoder.encode(TEXTS, "document", progress=lambda *at: seen.append(at))
     total = int(encoder.tokens(TEXTS).sum())
     assert seen[-1] == (total, total)
     assert seen == sorted(seen)
@@ -52,7 +55,7 @@ def test_a_text_is_no_more_work_than_the_model_reads_of_it(encoder: TextEncoder)
 
 
 def test_no_texts_have_no_vectors(encoder: TextEncoder) -> None:
-    assert encoder.encode([]).shape == (0, encoder.dimension)
+    assert encoder.encode([], "query").shape == (0, encoder.dimension)
 
 
 def test_batches_hold_every_text_once_and_long_texts_come_first() -> None:
@@ -73,6 +76,62 @@ def test_the_fingerprint_is_of_the_content_and_not_of_the_place(
     with torch.no_grad():
         next(other.model.parameters())[5, 3] += 1e-3
     assert other.fingerprint != encoder.fingerprint
+
+
+def save_with_prompts(folder: Path, base_model: str, **config: object) -> str:
+    """The base model with prompts in its own configuration, as E5's authors might have."""
+    shutil.copytree(base_model, folder)
+    path = folder / "config_sentence_transformers.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **config}))
+    return str(folder)
+
+
+def test_each_side_is_encoded_with_the_models_own_prompt(
+    base_model: str, tmp_path: Path, encoder: TextEncoder
+) -> None:
+    prompts = {"query": "ask1 ask2 ", "passage": "code3 "}
+    prompted = load_encoder(save_with_prompts(tmp_path / "e5", base_model, prompts=prompts), 64)
+    assert (prompted.prompt("query"), prompted.prompt("document")) == ("ask1 ask2 ", "code3 ")
+    for side, text in (("query", "ask1 ask2 code7"), ("document", "code3 code7")):
+        expected = encoder.encode([text], "document")
+        assert (prompted.encode(["code7"], side) == expected).all()  # type: ignore[arg-type]
+    reference = prompted.model.encode_query(["code7"], normalize_embeddings=True)
+    np.testing.assert_allclose(prompted.encode(["code7"], "query"), reference, atol=1e-6)
+
+
+def test_a_default_prompt_stands_in_for_a_side_without_one(base_model: str, tmp_path: Path) -> None:
+    folder = save_with_prompts(
+        tmp_path / "m", base_model, default_prompt_name="all",
+        prompts={"all": "code1 ", "query": "ask1 ", "document": ""},
+    )  # fmt: skip
+    loaded = load_encoder(folder, 64)
+    assert (loaded.prompt("query"), loaded.prompt("document")) == ("ask1 ", "code1 ")
+
+
+def test_a_prompt_changes_the_fingerprint(
+    base_model: str, tmp_path: Path, encoder: TextEncoder
+) -> None:
+    prompted = load_encoder(base_model, 64, {"query": "query: "})
+    assert prompted.prompt("query") == "query: "
+    assert prompted.fingerprint != encoder.fingerprint
+    prompted.save(tmp_path / "saved")
+    again = load_encoder(tmp_path / "saved", 64)
+    assert again.prompt("query") == "query: ", "whoever loads the folder encodes alike"
+    assert again.fingerprint == prompted.fingerprint
+
+
+@pytest.mark.parametrize(("weight", "what"), [(float("nan"), "NaN"), (0.0, "is zero")])
+def test_a_text_without_a_usable_vector_is_refused_and_named(
+    base_model: str, weight: float, what: str
+) -> None:
+    broken = load_encoder(base_model, 64)
+    vocabulary = broken.model.tokenizer.get_vocab()
+    with torch.no_grad():
+        next(broken.model.parameters())[vocabulary["code9"]] = weight
+    assert broken.encode(["code8"], "query").shape[0] == 1
+    with pytest.raises(VectorError, match=what) as raised:
+        broken.encode(["code8", "code9"], "query")
+    assert identity.content_hash("code9") in str(raised.value)
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "file"])

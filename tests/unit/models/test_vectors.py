@@ -12,26 +12,30 @@ import numpy as np
 import pytest
 
 from ragwheel.backends.files import STAGED
-from ragwheel.models.encoder import Progress, Tokens, Vectors
+from ragwheel.models.encoder import Progress, Side, Tokens, Vectors
 from ragwheel.models.vectors import VectorCache
 
 
 class HashEncoder:
     """Vectors from hashes; counts what it is asked to embed."""
 
-    def __init__(self, fingerprint: str = "model-1", dimension: int = 8) -> None:
+    def __init__(
+        self, fingerprint: str = "model-1", dimension: int = 8, document_prompt: str = ""
+    ) -> None:
         self.fingerprint = fingerprint
+        self.prompts: dict[Side, str] = {"query": "", "document": document_prompt}
         self.dimension = dimension
         self.embedded: list[str] = []
 
     def tokens(self, texts: Sequence[str]) -> Tokens:
         return np.ones(len(texts), np.int64)
 
-    def encode(
-        self, texts: Sequence[str], prompt: str = "", progress: Progress | None = None
-    ) -> Vectors:
+    def encode(self, texts: Sequence[str], side: Side, progress: Progress | None = None) -> Vectors:
         self.embedded += texts
-        return np.stack([self.vector(text, prompt) for text in texts])
+        return np.stack([self.vector(text, self.prompt(side)) for text in texts])
+
+    def prompt(self, side: Side) -> str:
+        return self.prompts[side]
 
     def vector(self, text: str, prompt: str = "") -> Vectors:
         seed = blake2b(f"{self.fingerprint}|{prompt}|{text}".encode(), digest_size=8).digest()
@@ -88,8 +92,8 @@ def test_another_model_or_prompt_never_sees_old_vectors(
     cache: VectorCache, model: str, prompt: str
 ) -> None:
     cache.embed(HashEncoder(), TEXTS)
-    other = HashEncoder(model)
-    found = cache.embed(other, TEXTS, prompt=prompt)
+    other = HashEncoder(model, document_prompt=prompt)
+    found = cache.embed(other, TEXTS)
     np.testing.assert_array_equal(found, expected(other, TEXTS, prompt))
 
 

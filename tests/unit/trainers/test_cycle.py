@@ -138,8 +138,10 @@ def test_the_promoted_folder_is_the_model_that_was_measured(promoted: Promoted) 
     bench, result = promoted.bench, promoted.result
     loaded = load_encoder(result.event.uri, 64)
     relevant_ranks = [shift.after for shift in result.shifts]
-    documents = load_encoder(bench.settings.base_model, 64).encode(bench.world.corpus().texts)
-    query = loaded.encode([result.shifts[0].query])[0]
+    documents = load_encoder(bench.settings.base_model, 64).encode(
+        bench.world.corpus().texts, "document"
+    )
+    query = loaded.encode([result.shifts[0].query], "query")[0]
     row = bench.world.corpus().chunk_hashes.index(result.shifts[0].chunk_hash)
     scores = documents @ query
     assert relevant_ranks[0] == 1 + int((scores > scores[row]).sum())

@@ -113,14 +113,14 @@ def run_cycle(
         held_out = sorted(snapshot.gate, key=lambda query: draw_order(query.query_hash))
         held_out = held_out[: settings.gate_max_queries]
     with _timed(seconds, "embed"):
-        base = load_encoder(settings.base_model, config.max_seq_length)
+        base = load_encoder(settings.base_model, config.max_seq_length, settings.prompts)
         documents = _embed(parts, base, corpus)
         incumbent = _incumbent(parts, settings, config, base, documents, corpus)
     with _timed(seconds, "train"):
-        encoder = load_encoder(settings.base_model, config.max_seq_length)
+        encoder = load_encoder(settings.base_model, config.max_seq_length, settings.prompts)
         model = _train(parts, settings, config, snapshot, corpus, encoder, base, documents)
     # Not through the cache: nobody has seen these weights, and the fingerprint is of loaded ones.
-    candidate = _System(model.model_id, encoder.encode, documents)
+    candidate = _System(model.model_id, partial(encoder.encode, side="query"), documents)
     with _timed(seconds, "evaluate"):
         loss = dev_check(
             snapshot.dev, corpus,

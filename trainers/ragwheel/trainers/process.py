@@ -42,7 +42,7 @@ def run(settings: TrainerSettings, telemetry: Telemetry) -> None:
     progress = LoggedProgress(turned)
     with Trainer(settings, stop=stop, progress=progress, telemetry=telemetry) as trainer:
         # Now rather than after hours of waiting for data: a wrong base model must not start.
-        load_encoder(settings.base_model, settings.max_seq_length)
+        load_encoder(settings.base_model, settings.max_seq_length, settings.prompts)
         telemetry.serve(settings)
         trainer.scheduler.show_serving()
         try:

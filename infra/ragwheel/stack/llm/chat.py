@@ -19,7 +19,7 @@ from aiohttp import web
 from ragwheel.schemas import identity
 from ragwheel.stack.llm.brains import Brain
 from ragwheel.stack.llm.faults import Fault, Faults, parse_fault
-from ragwheel.stack.llm.reply import Asked, completion, read_prompt
+from ragwheel.stack.llm.reply import AskedPassages, completion, read_prompt
 
 #: Largest request, bytes.
 _MAX_BODY = 16 * 1024 * 1024
@@ -39,7 +39,7 @@ class Tally:
         self.input_tokens = 0
         self.output_tokens = 0
 
-    def answered(self, model: str, asked: Asked, usage: dict[str, int]) -> None:
+    def answered(self, model: str, asked: AskedPassages, usage: dict[str, int]) -> None:
         """A call that was answered with 200."""
         self.models[model] += 1
         for passage in asked.passages.values():

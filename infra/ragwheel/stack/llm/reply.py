@@ -16,14 +16,14 @@ _CHARS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedPassages:
     """What a prompt asks: a query and passages by their ids."""
 
     query: str
     passages: Mapping[str, str]
 
 
-def read_prompt(messages: Sequence[Mapping[str, Any]]) -> Asked:
+def read_prompt(messages: Sequence[Mapping[str, Any]]) -> AskedPassages:
     """Find query and passages in the last user message.
 
     Raises:
@@ -37,7 +37,7 @@ def read_prompt(messages: Sequence[Mapping[str, Any]]) -> Asked:
     passage = re.compile(
         rf'<passage {query["nonce"]} id="(\w+)">\n(.*?)\n</passage {query["nonce"]}>', re.DOTALL
     )
-    return Asked(query["text"], dict(passage.findall(user, query.end())))
+    return AskedPassages(query["text"], dict(passage.findall(user, query.end())))
 
 
 def completion(

@@ -47,13 +47,13 @@ def train(
     seed: int = 3,
 ) -> tuple[TextEncoder, Vectors, TrainingSummary]:
     encoder = load_encoder(base_model, 64)
-    documents = load_encoder(base_model, 64).encode(CHUNKS)
+    documents = load_encoder(base_model, 64).encode(CHUNKS, "document")
     summary = train_query_side(encoder, examples, CORPUS, documents, config, seed)
     return encoder, documents, summary
 
 
 def scores(encoder: TextEncoder, documents: Vectors, number: int) -> Vectors:
-    return np.asarray(documents @ encoder.encode([f"ask{number}"])[0], np.float32)
+    return np.asarray(documents @ encoder.encode([f"ask{number}"], "query")[0], np.float32)
 
 
 def test_positives_rise_and_hard_negatives_fall(base_model: str) -> None:
@@ -70,7 +70,9 @@ def test_positives_rise_and_hard_negatives_fall(base_model: str) -> None:
 
 def test_the_documents_are_not_touched(base_model: str) -> None:
     _, documents, _ = train(base_model, [example(1, {2: 3})])
-    np.testing.assert_array_equal(documents, load_encoder(base_model, 64).encode(CHUNKS))
+    np.testing.assert_array_equal(
+        documents, load_encoder(base_model, 64).encode(CHUNKS, "document")
+    )
 
 
 def test_each_kind_of_chunk_has_its_place_in_the_loss() -> None:
@@ -123,7 +125,7 @@ def test_progress_counts_steps_and_may_stop_the_training(base_model: str) -> Non
             raise InterruptedError
 
     encoder = load_encoder(base_model, 64)
-    documents = encoder.encode(CHUNKS)
+    documents = encoder.encode(CHUNKS, "document")
     with pytest.raises(InterruptedError):
         train_query_side(encoder, [example(1, {2: 3})], CORPUS, documents, CONFIG, 0, stop)
 

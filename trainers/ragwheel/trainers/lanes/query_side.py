@@ -92,7 +92,7 @@ def train_query_side(
     for _ in range(config.epochs):
         for batch in _batches(examples, config, random):
             weights, bias = _targets(batch, position, len(columns), config.hard_negative_weight)
-            queries = encoder.embed([example.query for example in batch])
+            queries = encoder.embed([example.query for example in batch], "query")
             with mixed_precision(device.type):
                 scores = queries @ table.T
             logits = config.similarity_scale * scores.float() + bias.to(device)

@@ -19,10 +19,9 @@ import numpy.typing as npt
 from ragwheel.measuring import rank_metrics
 from ragwheel.measuring.intervals import Interval, intervals
 from ragwheel.models.encoder import Vectors
+from ragwheel.trainers.systems.contracts import RankedRows
 
 System = Literal["incumbent", "candidate", "delta"]
-Ranking = npt.NDArray[np.int64]
-"""Shape (queries, depth): corpus row at each rank."""
 
 ALL_SEGMENTS = "*"
 #: Results that the metrics look at; deeper ones only serve the picture of rank shifts.
@@ -90,7 +89,7 @@ METRICS: tuple[tuple[str, int], ...] = (
 RECALL_AT_10 = METRICS.index(("recall", 10))
 
 
-def rank(queries: Vectors, documents: Vectors, depth: int) -> Ranking:
+def rank(queries: Vectors, documents: Vectors, depth: int) -> RankedRows:
     """The `depth` nearest documents of each query by cosine; equal scores in corpus order."""
     depth = min(depth, len(documents))
     result = np.empty((len(queries), depth), np.int64)
@@ -113,7 +112,7 @@ def ranks_of(
     return result
 
 
-def pool(incumbent: Ranking, candidate: Ranking, depth: int) -> list[list[int]]:
+def pool(incumbent: RankedRows, candidate: RankedRows, depth: int) -> list[list[int]]:
     """Per query, the corpus rows that either system shows in its first `depth`, in corpus order.
 
     The order tells the judge nothing about ranks or systems.
@@ -124,7 +123,9 @@ def pool(incumbent: Ranking, candidate: Ranking, depth: int) -> list[list[int]]:
     ]
 
 
-def score(incumbent: Ranking, candidate: Ranking, grades: Sequence[Mapping[int, int]]) -> PerQuery:
+def score(
+    incumbent: RankedRows, candidate: RankedRows, grades: Sequence[Mapping[int, int]]
+) -> PerQuery:
     """Metrics of both systems on every query with something relevant.
 
     Args:
@@ -187,7 +188,7 @@ def _columns(
     return np.stack([measured[name](k) for name, k in METRICS], axis=1)
 
 
-def _grades_of(ranking: Ranking, grades: Sequence[Mapping[int, int]]) -> rank_metrics.Grades:
+def _grades_of(ranking: RankedRows, grades: Sequence[Mapping[int, int]]) -> rank_metrics.Grades:
     table = [
         [by_row.get(row, rank_metrics.UNJUDGED) for row in rows]
         for rows, by_row in zip(ranking.tolist(), grades, strict=True)
