@@ -11,7 +11,7 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from tests.rigs.children import environment
 
 from ragwheel.accounting.accounts import TopicAccount
@@ -125,6 +125,22 @@ class IntakeRig:
     def flush(self) -> None:
         """Wait until the broker has everything."""
         assert self._producer.flush(20) == 0
+
+    def commit(self, group: str, offsets: list[TopicPartition]) -> None:
+        """Set positions of a group whose members are going: the broker refuses until all went."""
+        consumer = kafka.consumer(self.kafka, group)
+
+        def committed() -> bool:
+            try:
+                consumer.commit(offsets=offsets, asynchronous=False)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_MEMBER_ID:
+                    raise
+                return False
+            return True
+
+        self.wait_until(f"the group {group} is empty", committed)
+        consumer.close()
 
     @contextmanager
     def client(self) -> Iterator[Client]:

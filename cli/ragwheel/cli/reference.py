@@ -26,6 +26,7 @@ from ragwheel.cli.views.verdict import Training
 from ragwheel.operations.down import Stopped
 from ragwheel.operations.emit import EmitReport
 from ragwheel.operations.forget import ForgetReport
+from ragwheel.operations.goals import Waited
 from ragwheel.operations.leaderboard import Leaderboard
 from ragwheel.operations.models import AllowedModel, PrunedModels
 from ragwheel.operations.overview import Overview
@@ -42,14 +43,11 @@ REPORTS: dict[str, Any] = {
     "down": Stopped,
     "status": Overview,
     "emit": EmitReport,
+    "wait": Waited,
     "train": Training,
-<<<<<<< HEAD
     "leaderboard": Leaderboard,
     "models": Models | RollbackResult | AllowedModel | PrunedModels,
-=======
-    "models": Models | RollbackResult,
     "export": Snapshots | Exported,
->>>>>>> da0059b (Export snapshots for sentence-transformers, BEIR and TREC)
     "replay": ReplayReport,
     "forget": ForgetReport,
     "doctor": Examination,

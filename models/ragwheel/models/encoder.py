@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -65,6 +66,10 @@ class Encoder(Protocol):
     def dimension(self) -> int:
         """Length of a vector."""
 
+    @property
+    def again(self) -> Callable[[], Encoder] | None:
+        """Loads an equal encoder in another process; None when its weights are in memory only."""
+
     def tokens(self, texts: Sequence[str]) -> Tokens:
         """About how much work each text is; progress is counted in it."""
 
@@ -82,9 +87,16 @@ class TextEncoder:
     Not thread-safe, like the model in it.
     """
 
-    def __init__(self, model: SentenceTransformer) -> None:
-        """Takes over `model`."""
+    def __init__(
+        self, model: SentenceTransformer, again: Callable[[], Encoder] | None = None
+    ) -> None:
+        """Takes over `model`.
+
+        Args:
+            again: loads it once more; whoever trains the model leaves it out.
+        """
         self.model = model
+        self.again = again
         self._fingerprint: str | None = None
 
     @property
@@ -212,7 +224,7 @@ def load_encoder(
             **{k: v for k, v in model.prompts.items() if k not in _PROMPT_NAMES[side]},
             side: prompt,
         }
-    return TextEncoder(model)
+    return TextEncoder(model, partial(load_encoder, name, max_seq_length, prompts))
 
 
 def _refuse_unusable(vectors: Vectors, texts: Sequence[str]) -> None:

@@ -9,13 +9,16 @@ is set aside and its texts are embedded again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
 from ragwheel.backends import files
+from ragwheel.models.embedding_pool import run_parts
 from ragwheel.models.encoder import Encoder, Progress, Side, Vectors
 from ragwheel.schemas import identity
 
@@ -26,6 +29,23 @@ _SHARD_TEXTS = 1_024
 _KEY_BYTES = 16
 #: A file whose time says when a folder of vectors was last asked.
 USED = "used"
+#: Texts that are embedded to know the speed.
+_PROBE_TEXTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What an embedding is going to cost.
+
+    Attributes:
+        texts: different texts without a vector.
+        tokens: in them, as far as the model reads.
+        seconds: in one process on this machine; several share it.
+    """
+
+    texts: int
+    tokens: int
+    seconds: float
 
 
 class VectorCache:
@@ -35,9 +55,32 @@ class VectorCache:
     only: the cache itself keeps nothing open.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` is created when the first vectors are stored."""
+    def __init__(self, folder: Path, workers: int = 1) -> None:
+        """`folder` is created when the first vectors are stored.
+
+        Args:
+            workers: processes that share what fills more than one shard, where the encoder can be
+                loaded again in each.
+        """
         self._folder = folder
+        self._workers = workers
+
+    def estimate(
+        self, encoder: Encoder, texts: Sequence[str], *, side: Side = "document"
+    ) -> Estimate:
+        """What `embed` would do, by embedding a few of the missing texts and timing it."""
+        folder = self._of(encoder, side)
+        known = {key for shard in sorted(folder.glob("*.shard")) for key in _keys(shard, encoder)}
+        missing = [text for text in dict.fromkeys(texts) if _key(text) not in known]
+        tokens = int(encoder.tokens(missing).sum()) if missing else 0
+        probe = missing[:: max(1, len(missing) // _PROBE_TEXTS)]
+        if not probe:
+            return Estimate(0, 0, 0.0)
+        encoder.encode(probe[:1], side)  # the first call of a model prepares it
+        began = time.perf_counter()
+        encoder.encode(probe, side)
+        per_token = (time.perf_counter() - began) / int(encoder.tokens(probe).sum())
+        return Estimate(len(missing), tokens, tokens * per_token)
 
     def embed(
         self,
@@ -53,9 +96,8 @@ class VectorCache:
             progress: called with (tokens known, tokens wanted), cached texts included; what it
                 raises ends the work, and full shards are kept.
         """
-        prompt = encoder.prompt(side)
-        keys = [bytes.fromhex(identity.content_hash(text)) for text in texts]
-        folder = self._folder / identity.digest("vectors", encoder.fingerprint, side, prompt)
+        keys = [_key(text) for text in texts]
+        folder = self._of(encoder, side)
         result = np.zeros((len(texts), encoder.dimension), np.float32)
         rows: dict[bytes, list[int]] = {}
         for row, key in enumerate(keys):
@@ -70,14 +112,22 @@ class VectorCache:
         tokens = encoder.tokens(texts)
         total = int(tokens.sum())
         done = total - sum(int(tokens[indices].sum()) for indices in rows.values())
-        for at in range(0, len(missing), _SHARD_TEXTS):
-            part = missing[at : at + _SHARD_TEXTS]
-            vectors = encoder.encode(
-                [texts[row] for row in part], side, progress=_shifted(progress, done, total)
+        parts = [missing[at : at + _SHARD_TEXTS] for at in range(0, len(missing), _SHARD_TEXTS)]
+        shards = [
+            _Shard(folder, encoder.fingerprint, [texts[row] for row in part], side)
+            for part in parts
+        ]
+        if self._workers > 1 and len(shards) > 1 and encoder.again is not None:
+            made = run_parts(shards, encoder.again, _make, self._workers)
+        else:
+            made = (
+                (at, _make(encoder, shard, _shifted(progress, lambda: done, total)))
+                for at, shard in enumerate(shards)
             )
-            _write(folder, [keys[row] for row in part], vectors)
-            for row, vector in zip(part, vectors, strict=True):
-                result[rows[keys[row]]] = vector
+        for at, path in made:
+            vectors = dict(_read(path, encoder.dimension))
+            for row in parts[at]:
+                result[rows[keys[row]]] = vectors[keys[row]]
                 done += int(tokens[rows[keys[row]]].sum())
             if progress is not None:
                 progress(done, total)
@@ -87,13 +137,43 @@ class VectorCache:
             (folder / USED).touch()
         return result
 
+    def _of(self, encoder: Encoder, side: Side) -> Path:
+        prompt = encoder.prompt(side)
+        return self._folder / identity.digest("vectors", encoder.fingerprint, side, prompt)
 
-def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """Texts that are embedded together."""
+
+    folder: Path
+    fingerprint: str
+    texts: Sequence[str]
+    side: Side
+
+
+def _make(encoder: Encoder, shard: _Shard, progress: Progress | None = None) -> Path:
+    """Embed a shard and store it; its file."""
+    if encoder.fingerprint != shard.fingerprint:
+        raise ValueError("what was loaded again is another encoder: it was trained meanwhile")
+    vectors = encoder.encode(shard.texts, shard.side, progress=progress)
+    return _write(shard.folder, [_key(text) for text in shard.texts], vectors)
+
+
+def _key(text: str) -> bytes:
+    return bytes.fromhex(identity.content_hash(text))
+
+
+def _shifted(progress: Progress | None, before: Callable[[], int], total: int) -> Progress | None:
     """Progress of a part as progress of the whole."""
     if progress is None:
         return None
     report = progress
-    return lambda done, _: report(before + done, total)
+    return lambda done, _: report(before() + done, total)
+
+
+def _keys(path: Path, encoder: Encoder) -> list[bytes]:
+    return [key for key, _ in _read(path, encoder.dimension)]
 
 
 def _read(path: Path, dimension: int) -> list[tuple[bytes, Vectors]]:
@@ -109,9 +189,11 @@ def _read(path: Path, dimension: int) -> list[tuple[bytes, Vectors]]:
     return [(table[row, :_KEY_BYTES].tobytes(), vectors[row]) for row in range(len(table))]
 
 
-def _write(folder: Path, keys: Sequence[bytes], vectors: Vectors) -> None:
+def _write(folder: Path, keys: Sequence[bytes], vectors: Vectors) -> Path:
     table = np.empty((len(keys), _KEY_BYTES + 4 * vectors.shape[1]), np.uint8)
     table[:, :_KEY_BYTES] = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, _KEY_BYTES)
     table[:, _KEY_BYTES:] = np.ascontiguousarray(vectors, "<f4").view(np.uint8)
     raw = table.tobytes()
-    files.replace_file(folder / f"{blake2b(raw, digest_size=16).hexdigest()}.shard", raw)
+    path = folder / f"{blake2b(raw, digest_size=16).hexdigest()}.shard"
+    files.replace_file(path, raw)
+    return path

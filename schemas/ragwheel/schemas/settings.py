@@ -328,6 +328,12 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
     train_interval_s: float = Field(
         300.0, gt=0, description="Seconds between looks at the threshold."
     )
+    embed_workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes that embed a corpus, each with its own copy of the model.",
+    )
     train_epochs: int = Field(3, ge=1, le=100, description="Passes over the triplets.")
     train_seed: int = Field(17, ge=0, description="Seed of everything random in training.")
     max_seq_length: int = Field(128, ge=16, le=8_192, description="Tokens per text.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -16,19 +14,9 @@ from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.schemas import deadletters, identity
 from ragwheel.schemas.events import Label
-from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.stack.processes import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]
-
-
-@pytest.fixture
-def rig(
-    kafka_settings: KafkaSettings, clickhouse_settings: ClickHouseSettings, tmp_path: Path
-) -> Iterator[IntakeRig]:
-    made = IntakeRig(kafka_settings, clickhouse_settings, tmp_path)
-    yield made
-    made.close()
 
 
 def acknowledge_all_jobs(rig: IntakeRig) -> None:
@@ -39,8 +27,8 @@ def acknowledge_all_jobs(rig: IntakeRig) -> None:
         TopicPartition(topic, p, consumer.get_watermark_offsets(TopicPartition(topic, p))[1])
         for p in range(2)
     ]
-    consumer.commit(offsets=ends, asynchronous=False)
     consumer.close()
+    rig.commit(Groups().grader, ends)
 
 
 def labels_of(rig: IntakeRig, query_id: str) -> list[Label]:

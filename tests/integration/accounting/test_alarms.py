@@ -19,19 +19,9 @@ from ragwheel.accounting.reader import AccountReader, Groups
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
 from ragwheel.schemas import wire
-from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.schemas.topics import TOPICS
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]
-
-
-@pytest.fixture
-def rig(
-    kafka_settings: KafkaSettings, clickhouse_settings: ClickHouseSettings, tmp_path: Path
-) -> Iterator[IntakeRig]:
-    made = IntakeRig(kafka_settings, clickhouse_settings, tmp_path)
-    yield made
-    made.close()
 
 
 class Accountant:
@@ -198,10 +188,8 @@ def commit_ahead(rig: IntakeRig, by: int) -> None:
     topic = kafka.physical(rig.kafka, "queries")
     consumer = kafka.consumer(rig.kafka, "ragwheel-intake")
     (place,) = consumer.committed([TopicPartition(topic, 0)], timeout=10)
-    consumer.commit(
-        offsets=[TopicPartition(topic, 0, max(place.offset, 0) + by)], asynchronous=False
-    )
     consumer.close()
+    rig.commit("ragwheel-intake", [TopicPartition(topic, 0, max(place.offset, 0) + by)])
 
 
 def test_what_nobody_read_is_unaccounted_and_stays_so_until_it_has_landed(rig: IntakeRig) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import orjson
 import pytest
@@ -21,7 +19,7 @@ from ragwheel.schemas import deadletters, wire
 from ragwheel.schemas.acceptance import Times
 from ragwheel.schemas.limits import MAX_EVENT_BYTES
 from ragwheel.schemas.loading import load
-from ragwheel.schemas.settings import ClickHouseSettings, IntakeSettings, KafkaSettings
+from ragwheel.schemas.settings import IntakeSettings
 from ragwheel.schemas.topics import TOPICS
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]
@@ -50,15 +48,6 @@ BAD: list[tuple[bytes | None, bytes | None, str]] = [
     # JSON, and nested deeper than it can be written again.
     (b"q-1", GOOD.replace(b'"k":3', b'"k":3,"x":' + b"[" * 250 + b"]" * 250), "processing_failed"),
 ]
-
-
-@pytest.fixture
-def rig(
-    kafka_settings: KafkaSettings, clickhouse_settings: ClickHouseSettings, tmp_path: Path
-) -> Iterator[IntakeRig]:
-    made = IntakeRig(kafka_settings, clickhouse_settings, tmp_path)
-    yield made
-    made.close()
 
 
 def test_bad_messages_are_dead_lettered_with_reasons_while_good_ones_land(rig: IntakeRig) -> None:

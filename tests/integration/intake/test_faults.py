@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -40,15 +40,6 @@ from ragwheel.stack.kafka import KafkaBroker
 from ragwheel.stack.processes import ProcessFailedError
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]
-
-
-@pytest.fixture
-def rig(
-    kafka_settings: KafkaSettings, clickhouse_settings: ClickHouseSettings, tmp_path: Path
-) -> Iterator[IntakeRig]:
-    made = IntakeRig(kafka_settings, clickhouse_settings, tmp_path)
-    yield made
-    made.close()
 
 
 def traffic(count: int) -> list[RetrievalEvent]:

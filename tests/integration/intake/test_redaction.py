@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -12,21 +11,11 @@ from tests.rigs.examples import NOW, query, retrieval
 from tests.rigs.intake import IntakeRig
 
 from ragwheel.schemas.events import Candidate, ChunkEvent, FeedbackEvent
-from ragwheel.schemas.settings import ClickHouseSettings, KafkaSettings
 from ragwheel.stack.processes import ProcessFailedError
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
 MAIL = "ann@example.org"
-
-
-@pytest.fixture
-def rig(
-    kafka_settings: KafkaSettings, clickhouse_settings: ClickHouseSettings, tmp_path: Path
-) -> Iterator[IntakeRig]:
-    made = IntakeRig(kafka_settings, clickhouse_settings, tmp_path)
-    yield made
-    made.close()
 
 
 def test_what_a_rule_finds_is_in_no_column_and_nothing_is_lost(rig: IntakeRig) -> None:

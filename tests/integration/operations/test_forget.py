@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +41,6 @@ IDS = ("search-q4711z-a", "search-q4711z-b", "search-q4711z-c")
 TRACES = (USER, SESSION, TEXT, *IDS, "q4711z")
 SECRET = "A chunk that names somebody."
 OTHER = "A chunk that names nobody."
-
-
-@pytest.fixture
-def rig(
-    kafka_settings: KafkaSettings, clickhouse_settings: ClickHouseSettings, tmp_path: Path
-) -> Iterator[IntakeRig]:
-    made = IntakeRig(kafka_settings, clickhouse_settings, tmp_path)
-    yield made
-    made.close()
 
 
 def forgetting(rig: IntakeRig, subject: Subject, **how: Any) -> ForgetReport:
@@ -113,16 +103,14 @@ def unaccounted(accounts: dict[str, TopicAccount]) -> dict[str, int]:
 
 def read_again(rig: IntakeRig) -> None:
     """Set intake's group back to the beginning of every topic."""
-    consumer = kafka.consumer(rig.kafka, "ragwheel-intake")
-    consumer.commit(
-        offsets=[
+    rig.commit(
+        "ragwheel-intake",
+        [
             TopicPartition(kafka.physical(rig.kafka, name), number, 0)
             for name in TOPICS
             for number in range(2 if TOPICS[name].partitions > 1 else 1)
         ],
-        asynchronous=False,
     )
-    consumer.close()
 
 
 def label(query_id: str, text: str, chunk_hash: str, minute: int, **changes: Any) -> Label:

@@ -19,7 +19,7 @@ from ragwheel.cli.commands import COMMANDS
 from ragwheel.cli.main import main
 from ragwheel.cli.reference import JSON_DIR, REPORTS
 from ragwheel.measuring.intervals import Interval
-from ragwheel.operations import forget, overview, redeliver
+from ragwheel.operations import forget, goals, overview, redeliver
 from ragwheel.operations.doctor.finding import Finding, ok, warn
 from ragwheel.operations.leaderboard import Leaderboard
 from ragwheel.operations.overview import GroupState
@@ -116,6 +116,17 @@ def the_erasure(*_given: object, dry_run: bool, **_options: object) -> forget.Fo
     return forget.ForgetReport(dry_run, 1, erased, complete=False, waiting=3)
 
 
+def the_wait(*_given: object, **_options: object) -> goals.Waited:
+    """The time was over first."""
+    return goals.Waited("graded", False, {"grading": 3}, None, 600.0)
+
+
+def the_verdict(*_given: object, **_options: object) -> goals.Waited:
+    """The gate has decided."""
+    verdict = goals.VerdictLine("m1", "shadow", "not proven")
+    return goals.Waited("trained", True, {}, verdict, 4.5)
+
+
 def the_findings(*_given: object, **_options: object) -> list[Finding]:
     """One thing is well, one is not there."""
     return [ok("python", "3.12"), warn("chromium", "not found", "apt install chromium")]
@@ -183,6 +194,8 @@ CASES: dict[str, tuple[int, list[tuple[str, object]]]] = {
     "train --json": (0, [BROKER, ("ragwheel.trainers.trainer.Trainer", FakeTrainer)]),
     "train --json --force": (0, [BROKER, ("ragwheel.trainers.trainer.Trainer", Impatient)]),
     "train  --json": (75, [BROKER, ("ragwheel.trainers.trainer.Trainer", Impatient)]),
+    "wait --graded --json": (75, [BROKER, ("ragwheel.operations.goals.wait", the_wait)]),
+    "wait --trained --json": (0, [BROKER, ("ragwheel.operations.goals.wait", the_verdict)]),
     "up --json": (0, [("ragwheel.stack.LocalStack", FakeStack)]),
 }  # fmt: skip
 

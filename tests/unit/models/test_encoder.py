@@ -54,6 +54,13 @@ def test_a_text_is_no_more_work_than_the_model_reads_of_it(encoder: TextEncoder)
     assert 0 < short < long == longer
 
 
+def test_another_process_loads_an_equal_encoder(encoder: TextEncoder) -> None:
+    assert encoder.again is not None
+    again = encoder.again()
+    assert again.fingerprint == encoder.fingerprint
+    np.testing.assert_array_equal(again.encode(TEXTS, "query"), encoder.encode(TEXTS, "query"))
+
+
 def test_no_texts_have_no_vectors(encoder: TextEncoder) -> None:
     assert encoder.encode([], "query").shape == (0, encoder.dimension)
 

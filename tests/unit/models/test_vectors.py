@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ragwheel.backends.files import STAGED
-from ragwheel.models.encoder import Progress, Side, Tokens, Vectors
+from ragwheel.models.encoder import Encoder, Progress, Side, Tokens, Vectors
 from ragwheel.models.vectors import VectorCache
 
 
@@ -26,6 +26,7 @@ class HashEncoder:
         self.prompts: dict[Side, str] = {"query": "", "document": document_prompt}
         self.dimension = dimension
         self.embedded: list[str] = []
+        self.again: Callable[[], Encoder] | None = None
 
     def tokens(self, texts: Sequence[str]) -> Tokens:
         return np.ones(len(texts), np.int64)

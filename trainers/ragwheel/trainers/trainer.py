@@ -81,7 +81,7 @@ class Trainer:
                     stop=self._stop,
                 ),
                 registry=self.registry,
-                cache=VectorCache(settings.vector_cache_dir),
+                cache=VectorCache(settings.vector_cache_dir, settings.embed_workers),
                 publish=self._announce,
                 now=_now,
                 progress=self._report,

@@ -12,14 +12,11 @@ COMMANDS: dict[str, str] = {
     "status": "show topics, rows, labels, models, workers, and whether anything is lost",
     "logs": "show what the processes of the local loop wrote",
     "emit": "send events from a file to Kafka",
+    "wait": "wait until what was sent is landed or graded, or a verdict is in",
     "train": "run one training cycle now and print the verdict",
-<<<<<<< HEAD
     "leaderboard": "show what the last gate measured of every system",
     "models": "list trained models with their verdicts, roll back, prune",
-=======
-    "models": "list trained models with their verdicts, or roll back",
     "export": "write what a model was trained on in the formats of others",
->>>>>>> da0059b (Export snapshots for sentence-transformers, BEIR and TREC)
     "replay": "send dead letters again after their cause was repaired",
     "forget": "erase a user, a search or a chunk, and keep it out",
     "doctor": "check everything ragwheel needs and say how to repair it",
