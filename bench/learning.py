@@ -331,7 +331,7 @@ def train_plain(task: Task, parts: Parts, seed: int) -> tuple[TextEncoder, Vecto
         SentenceTransformerTrainer(
             encoder.model, arguments, train_dataset=Dataset.from_list(rows), loss=loss
         ).train()
-    return encoder, encoder.encode(task.corpus.texts), 1.0
+    return encoder, encoder.encode(task.corpus.texts, "document"), 1.0
 
 
 def run(task: Task, key: Key, cache: VectorCache) -> dict[str, Any]:
@@ -351,7 +351,7 @@ def run(task: Task, key: Key, cache: VectorCache) -> dict[str, Any]:
         task, parts, key.seed
     )
     spent = time.process_time() - began
-    after = measure(task, encoder.encode(hidden), documents)
+    after = measure(task, encoder.encode(hidden, "query"), documents)
     truth = np.array([each.chunk_hash in graded.right[each.query_hash] for each in flags], float)
     belief = np.array([each.belief for each in flags])
     rates = {each.segment: each.used for each in beliefs.report.groups}

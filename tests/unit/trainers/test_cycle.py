@@ -34,7 +34,7 @@ from ragwheel.trainers.data.records import LoggedRanking
 from ragwheel.trainers.data.sides import SIDES_FILE, write_sides
 from ragwheel.trainers.data.split import Side, Sides
 from ragwheel.trainers.lanes import query_side
-from ragwheel.trainers.lanes.query_side import TrainingSummary
+from ragwheel.trainers.lanes.contracts import TrainingSummary
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.judging import Judge, Judged
 from ragwheel.trainers.reading import NotEnoughDataError

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
+from ragwheel.trainers.data.beliefs import Beliefs
 from ragwheel.trainers.data.examples import TrainingExample
 from ragwheel.trainers.data.records import Corpus, SampledQuery
+from ragwheel.trainers.data.split import Sides
 from ragwheel.trainers.proof import evaluation
 from ragwheel.trainers.proof.equivalence import GradedList
 from ragwheel.trainers.proof.evaluation import GateQueries, JudgedPair, Measurement, RankShift
@@ -50,15 +53,16 @@ class Contest:
             self.depth,
         )
 
-    def judged_pairs(self, judged: Judged) -> list[dict[int, JudgedPair]]:
-        """Per query, corpus row → what the judge said of it."""
+    def judged_pairs(self, judged: Judged, beliefs: Beliefs) -> list[dict[int, JudgedPair]]:
+        """Per query, corpus row → what the judge said of it, and how far that is believed."""
         position = {each.query_hash: at for at, each in enumerate(self.queries)}
         found: list[dict[int, JudgedPair]] = [{} for _ in self.queries]
         for each in judged.judgments:
             at = position[each.query_hash]
             row = self.corpus.row_of(self.queries[at].segment, each.chunk_hash)
             if each.grade is not None and row is not None:
-                found[at][row] = JudgedPair.certain(each.grade)
+                belief = beliefs.of(each.query_hash, each.chunk_hash)
+                found[at][row] = JudgedPair(each.grade, belief)
         return found
 
     def measure(
@@ -117,29 +121,37 @@ def dev_lists(
     known = [_graded_rows(example, corpus) for example in examples]
     asked = [asked_of(example) for example in examples]
     scores = [system.scores(asked, [list(rows) for rows in known]) for system in (before, after)]
+    clusters = _numbers([example.cluster for example in examples])
     return [
-        GradedList(list(rows.values()), old, new, cluster)
-        for cluster, (rows, old, new) in enumerate(zip(known, *scores, strict=True))
+        GradedList(list(rows.values()), old, new, int(cluster), example.weight)
+        for example, cluster, rows, old, new in zip(examples, clusters, known, *scores, strict=True)
     ]
 
 
 def _graded_rows(example: TrainingExample, corpus: Corpus) -> dict[int, JudgedPair]:
-    pairs = [*example.positives, *((chunk, 0) for chunk in example.negatives)]
-    rows = ((corpus.row_of(example.segment, chunk), grade) for chunk, grade in pairs)
-    return {row: JudgedPair.certain(grade) for row, grade in rows if row is not None}
+    pairs = [(each.chunk_hash, JudgedPair(each.grade, each.belief)) for each in example.positives]
+    pairs += [(chunk, JudgedPair.certain(0)) for chunk in example.negatives]
+    rows = ((corpus.row_of(example.segment, chunk), pair) for chunk, pair in pairs)
+    return {row: pair for row, pair in rows if row is not None}
 
 
 def trained_rows(examples: Sequence[TrainingExample], corpus: Corpus) -> frozenset[int]:
     """Corpus rows that were positives in training: their recall is shown by itself."""
-    rows = (corpus.row_of(each.segment, chunk) for each in examples for chunk, _ in each.positives)
+    rows = (corpus.row_of(each.segment, chunk) for each in examples for chunk, *_ in each.positives)
     return frozenset(row for row in rows if row is not None)
 
 
-def gate_queries(queries: Sequence[SampledQuery]) -> GateQueries:
-    """What the gate knows of its queries: segments, and weights by how likely each was sampled."""
+def gate_queries(queries: Sequence[SampledQuery], sides: Sides) -> GateQueries:
+    """What the gate knows of its queries: segments, clusters, and what each stands for."""
     chances = np.array([each.inclusion_probability for each in queries], np.float64)
     weights = 1.0 / np.clip(chances, 1e-6, 1.0)
     return GateQueries.of(
         [each.segment for each in queries],
-        weights=weights / weights.mean() if len(queries) else weights,
+        _numbers([sides.leader(each.query_hash) for each in queries]),
+        weights / weights.mean() if len(queries) else weights,
     )
+
+
+def _numbers(clusters: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Equal numbers for equal clusters."""
+    return np.unique(np.array(clusters, object), return_inverse=True)[1].astype(np.int64)

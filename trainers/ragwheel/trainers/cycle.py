@@ -90,7 +90,8 @@ def run_cycle(
     candidate = EncoderSystem(
         model.model_id, partial(encoder.encode, side="query"), lineup.documents, data.corpus
     )
-    proof = prove(parts, settings, data, lineup, candidate, seconds)
+    kept = model.manifest.training.get("kept", 1.0)
+    proof = prove(parts, settings, data, lineup, candidate, seconds, kept)
     return _settle(parts, settings, data, lineup, model, proof, seconds)
 
 
@@ -112,7 +113,8 @@ def run_again(parts: Parts, settings: TrainerSettings, shadow: Shadow) -> CycleR
         model.model_id, partial(parts.cache.embed, encoder, side="query"),
         lineup.documents, data.corpus,
     )  # fmt: skip
-    proof = prove(parts, settings, data, lineup, candidate, seconds)
+    kept = model.manifest.training.get("kept", 1.0)
+    proof = prove(parts, settings, data, lineup, candidate, seconds, kept)
     return _settle(parts, settings, data, lineup, model, proof, seconds, shadow)
 
 
@@ -129,7 +131,7 @@ def _begin(
             lambda *at: parts.progress("embed", *at),
         )  # fmt: skip
     with timed(seconds, "snapshot"):
-        data = read(parts, settings, config, corpus, logged, lineup.base)
+        data = read(parts, settings, config, corpus, logged, lineup.base, lineup.documents)
     return data, lineup
 
 

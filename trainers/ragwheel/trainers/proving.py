@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from ragwheel.models.encoder import VectorError
 from ragwheel.schemas.settings import TrainerSettings
+from ragwheel.trainers.believing import Setting, between, judgments_believed
 from ragwheel.trainers.contest import (
     CANDIDATE,
     INCUMBENT,
@@ -19,6 +20,7 @@ from ragwheel.trainers.contest import (
     gate_queries,
     trained_rows,
 )
+from ragwheel.trainers.data.beliefs import Beliefs
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof import evaluation, gate
 from ragwheel.trainers.proof.equivalence import check_equivalence
@@ -57,10 +59,12 @@ def prove(
     lineup: Lineup,
     candidate: EncoderSystem,
     seconds: dict[str, float],
+    kept: float = 1.0,
 ) -> Proof:
     """Decide on a candidate.
 
     Args:
+        kept: share of its training that dev queries bear out.
         seconds: the wall time of each stage is noted in it.
 
     Raises:
@@ -68,7 +72,7 @@ def prove(
     """
     with timed(seconds, "evaluate"):
         try:
-            loss, dev = _why_not(data, lineup, candidate, settings.train_seed)
+            loss, dev = _why_not(data, lineup, candidate, kept, settings.train_seed)
             contest = loss or compare(
                 data.held_out, data.corpus,
                 {INCUMBENT: lineup.incumbent, CANDIDATE: candidate, **lineup.others},
@@ -84,7 +88,7 @@ def prove(
         jobs = judge_jobs(candidate.name, data.held_out, pools, data.corpus)
         judged = parts.judge(jobs, lambda *at: parts.progress("judge", *at))
     with timed(seconds, "gate"):
-        proof = _decide(parts, settings, data, contest, judged, found)
+        proof = _decide(parts, settings, data, lineup, contest, judged, found)
     size = sum(map(len, pools)) / max(1, len(pools))
     pooled = (
         f"pool       top {contest.depth} of {INCUMBENT} and {CANDIDATE}, top {METRIC_DEPTH} of "
@@ -94,11 +98,13 @@ def prove(
 
 
 def _why_not(
-    data: CycleData, lineup: Lineup, candidate: EncoderSystem, seed: int
+    data: CycleData, lineup: Lineup, candidate: EncoderSystem, kept: float, seed: int
 ) -> tuple[str, str]:
     """Why no judge is worth its price, or nothing; and what the dev queries say."""
     if candidate.name == lineup.serving:
         return "nothing new was learnt: this is the model in service, so do nothing", ""
+    if kept == 0:
+        return "dev queries bear out nothing of the training, so do nothing", ""
     lists = dev_lists(data.snapshot.dev, data.corpus, lineup.incumbent, candidate)
     checked = check_equivalence(lists, seed=seed)
     dev = (
@@ -111,14 +117,18 @@ def _decide(
     parts: Parts,
     settings: TrainerSettings,
     data: CycleData,
+    lineup: Lineup,
     contest: Contest,
     judged: Judged,
     found: Agreement,
 ) -> Proof:
-    pairs = contest.judged_pairs(judged)
+    beliefs = _believed(parts, lineup, contest, judged)
+    pairs = contest.judged_pairs(judged, beliefs)
     snapshot = data.snapshot
     measured = contest.measure(
-        pairs, gate_queries(contest.queries), trained_rows(snapshot.train, data.corpus)
+        pairs,
+        gate_queries(contest.queries, snapshot.sides),
+        trained_rows(snapshot.train, data.corpus),
     )
     rules = GateRules(min_queries=settings.gate_min_queries)
     asked = [each.query_hash for each in contest.queries]
@@ -140,6 +150,22 @@ def _decide(
         f"production {found}",
     )
     return Proof(verdict, figures, contest.shifts(pairs), found, looked_at, said)
+
+
+def _believed(parts: Parts, lineup: Lineup, contest: Contest, judged: Judged) -> Beliefs:
+    """How far the judge is believed of each pair."""
+    texts = [each.query for each in contest.queries]
+    rivals = [contest.systems[name] for name in (INCUMBENT, CANDIDATE)]
+    # Only systems over the same vectors of documents have a middle.
+    encoders = [
+        each
+        for each in rivals
+        if isinstance(each, EncoderSystem) and each.documents is lineup.documents
+    ]
+    vectors = [each.encode(texts) for each in encoders] or [lineup.base.encode(texts, "query")]
+    where = Setting(contest.queries, between(*vectors), contest.corpus, lineup.documents)
+    rankings = [contest.rankings[name] for name in (INCUMBENT, CANDIDATE)]
+    return judgments_believed(where, judged, parts.store.grades(), rankings)
 
 
 @contextmanager

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ragwheel.models.encoder import TextEncoder
+from ragwheel.models.encoder import TextEncoder, Vectors
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.schemas.settings import TrainerSettings
+from ragwheel.trainers.data.beliefs import Beliefs
 from ragwheel.trainers.data.records import Corpus, LoggedRanking, SampledQuery
 from ragwheel.trainers.data.snapshot import Recipe, Snapshot, leaks
 from ragwheel.trainers.data.split import draw_order
@@ -32,6 +33,7 @@ class CycleData:
     """What a cycle is about.
 
     Attributes:
+        beliefs: how likely each labeled pair is relevant.
         held_out: the gate queries, at most as many as a judge may be asked about, those that the
             fewest gates looked at.
         logged: what production returned.
@@ -40,6 +42,7 @@ class CycleData:
 
     corpus: Corpus
     snapshot: Snapshot
+    beliefs: Beliefs
     held_out: tuple[SampledQuery, ...]
     logged: tuple[LoggedRanking, ...]
     answered: int
@@ -67,11 +70,13 @@ def read(
     corpus: Corpus,
     logged: Sequence[LoggedRanking],
     base: TextEncoder,
+    documents: Vectors,
 ) -> CycleData:
     """Take the snapshot of a cycle, and choose the gate queries.
 
     Args:
         base: the encoder of documents and the beginning of training.
+        documents: its vectors of `corpus.texts`.
 
     Raises:
         NotEnoughDataError: no training example or no held-out query.
@@ -79,10 +84,13 @@ def read(
     """
     answered = parts.store.count_answered()
     recipe = Recipe(
-        settings.base_model, base.fingerprint, config, settings.train_seed, settings.gate_share
-    )
+        settings.base_model, base.fingerprint, config, settings.train_seed, settings.gate_share,
+        settings.prompts,
+    )  # fmt: skip
     embed = partial(parts.cache.embed, base, side="query")
-    snapshot = take_snapshot(parts.store, corpus, recipe, settings.model_dir, embed)
+    snapshot, beliefs = take_snapshot(
+        parts.store, corpus, logged, recipe, settings.model_dir, embed, documents
+    )
     if not snapshot.train or not snapshot.gate:
         raise NotEnoughDataError(
             f"{len(snapshot.train)} training examples and {len(snapshot.gate)} held-out queries "
@@ -94,4 +102,4 @@ def read(
     order = sorted(by_hash, key=draw_order)
     chosen = freshest(parts.past_gates(), order, settings.gate_max_queries)
     held_out = tuple(by_hash[each] for each in sorted(chosen, key=draw_order))
-    return CycleData(corpus, snapshot, held_out, tuple(logged), answered)
+    return CycleData(corpus, snapshot, beliefs, held_out, tuple(logged), answered)

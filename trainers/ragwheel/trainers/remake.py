@@ -6,7 +6,8 @@ from ragwheel.models.encoder import Progress, TextEncoder, load_encoder
 from ragwheel.models.vectors import VectorCache
 from ragwheel.trainers.data.folder import SnapshotError
 from ragwheel.trainers.data.snapshot import Snapshot
-from ragwheel.trainers.lanes.query_side import TrainingSummary, train_query_side
+from ragwheel.trainers.lanes.contracts import TrainingSummary
+from ragwheel.trainers.lanes.query_side import train_query_side
 
 
 def remake(
@@ -23,7 +24,7 @@ def remake(
         ConfigError: the base model cannot be loaded.
     """
     recipe = snapshot.recipe
-    base = load_encoder(recipe.base_model, recipe.config.max_seq_length)
+    base = load_encoder(recipe.base_model, recipe.config.max_seq_length, recipe.prompts)
     if base.fingerprint != recipe.base_fingerprint:
         raise SnapshotError(
             f"snapshot {snapshot.snapshot_id} was made with other weights, precision or length of "
@@ -31,8 +32,15 @@ def remake(
             "machine, the revision and the folder that it was made with"
         )
     documents = cache.embed(base, snapshot.corpus.texts)
-    encoder = load_encoder(recipe.base_model, recipe.config.max_seq_length)
+    encoder = load_encoder(recipe.base_model, recipe.config.max_seq_length, recipe.prompts)
     summary = train_query_side(
-        encoder, snapshot.train, snapshot.corpus, documents, recipe.config, recipe.seed, progress
+        encoder,
+        snapshot.train,
+        snapshot.corpus,
+        documents,
+        recipe.config,
+        recipe.seed,
+        progress,
+        dev=snapshot.dev,
     )
     return encoder, summary

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ragwheel.models.encoder import Vectors
+from ragwheel.trainers.believing import Setting, labels_believed
 from ragwheel.trainers.data import folder
+from ragwheel.trainers.data.beliefs import Beliefs
 from ragwheel.trainers.data.evidence import current_grades
-from ragwheel.trainers.data.records import Corpus
+from ragwheel.trainers.data.records import Corpus, LoggedRanking
 from ragwheel.trainers.data.sides import SIDES_FILE, read_sides, write_sides
 from ragwheel.trainers.data.snapshot import Recipe, Snapshot, build_snapshot
 from ragwheel.trainers.data.split import assign_sides
@@ -18,16 +20,19 @@ from ragwheel.trainers.data.store import WheelStore
 def take_snapshot(
     store: WheelStore,
     corpus: Corpus,
+    logged: Sequence[LoggedRanking],
     recipe: Recipe,
     model_dir: Path,
     embed_queries: Callable[[Sequence[str]], Vectors],
-) -> Snapshot:
+    documents: Vectors,
+) -> tuple[Snapshot, Beliefs]:
     """The data of a cycle, stored below `model_dir` before anything is learnt from it.
 
     The sides are on the disk first: whatever happens next, no query changes its side.
 
     Args:
         embed_queries: the base model's vectors.
+        documents: its vectors of `corpus.texts`.
 
     Raises:
         SidesError: the sides on disk are damaged.
@@ -41,6 +46,10 @@ def take_snapshot(
         write_sides(model_dir / SIDES_FILE, sides)
     segments = {each.query_hash: each.segment for each in queries}
     grades, dropped = current_grades(store.grades(), segments)
-    snapshot = build_snapshot(queries, sides, grades, None, corpus, recipe, dropped=dropped)
+    beliefs = labels_believed(Setting(queries, vectors, corpus, documents), grades, logged)
+    snapshot = build_snapshot(
+        queries, sides, grades, beliefs.of, corpus, recipe,
+        dropped=dropped, noise=beliefs.report.figures(),
+    )  # fmt: skip
     folder.write(snapshot, model_dir / folder.SNAPSHOTS)
-    return snapshot
+    return snapshot, beliefs

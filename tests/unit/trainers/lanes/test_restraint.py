@@ -37,7 +37,7 @@ DEV = [example(number) for number in range(40)]
 def moved(base_model: str, by: float) -> tuple[TextEncoder, dict[str, torch.Tensor], Vectors]:
     """An encoder whose questions moved towards their answers, or away from them."""
     encoder = load_encoder(base_model, 64)
-    documents = encoder.encode(CHUNKS)
+    documents = encoder.encode(CHUNKS, "document")
     base = weights_of(encoder)
     with torch.no_grad():
         [table] = encoder.model.parameters()
@@ -72,6 +72,6 @@ def test_too_few_dev_queries_choose_nothing(base_model: str) -> None:
 
 def test_a_model_without_a_difference_gains_nothing(base_model: str) -> None:
     encoder, base, documents = moved(base_model, 0.0)
-    before = encoder.encode(["ask1"])
+    before = encoder.encode(["ask1"], "query")
     assert keep_what_dev_bears_out(encoder, base, DEV, CORPUS, documents) >= 0
-    np.testing.assert_array_equal(encoder.encode(["ask1"]), before)
+    np.testing.assert_array_equal(encoder.encode(["ask1"], "query"), before)

@@ -111,8 +111,18 @@ class NoiseReport:
     calibration_error: float
 
     def figures(self) -> dict[str, dict[str, float]]:
-        """Per segment and epoch, as `segment epoch`: f, t, flags and the share that is false."""
-        return {
+        """f, t, flags and the share of them that is false; of all as `*`, else `segment epoch`.
+
+        Rates of all are means over flags.
+        """
+        flags = max(1, sum(each.flags for each in self.groups))
+        overall = {
+            "false_rate": sum(each.used * each.flags for each in self.groups) / flags,
+            "true_rate": sum(each.true_rate[0] * each.flags for each in self.groups) / flags,
+            "flags": float(sum(each.flags for each in self.groups)),
+            "false_share": 1.0 - sum(each.true_flags for each in self.groups) / flags,
+        }
+        return {"*": overall} | {
             f"{each.segment} {each.epoch}": {
                 "false_rate": each.used,
                 "true_rate": each.true_rate[0],

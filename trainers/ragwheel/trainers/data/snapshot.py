@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 from pydantic import TypeAdapter
 
+from ragwheel.models.encoder import Side
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.schemas import identity
 from ragwheel.trainers.data import arrow
@@ -29,6 +30,7 @@ class Recipe(NamedTuple):
 
     Attributes:
         base_model: as the setting names it; `base_fingerprint` says which weights that were.
+        prompts: of the sides where the settings have one; the others are the model's own.
     """
 
     base_model: str
@@ -36,6 +38,7 @@ class Recipe(NamedTuple):
     config: TrainConfig
     seed: int
     gate_share: float
+    prompts: Mapping[Side, str] = {}
 
 
 class Row(NamedTuple):

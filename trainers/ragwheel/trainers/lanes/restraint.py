@@ -57,7 +57,7 @@ def keep_what_dev_bears_out(
     figures = {}
     for share in (0.0, *_SHARES):
         _set(encoder, base, trained, share)
-        vectors = encoder.encode([each.query for each in dev])
+        vectors = encoder.encode([each.query for each in dev], "query")
         figures[share] = np.array(
             [
                 _order(example, vector, corpus, documents)
