@@ -297,7 +297,15 @@ def test_a_base_model_that_does_not_exist_names_the_setting(bench: Bench, tmp_pa
 
 def test_stages_are_timed_in_order(promoted: Promoted) -> None:
     seconds = promoted.result.stage_seconds
-    assert list(seconds) == ["read", "embed", "train", "evaluate", "judge", "gate"]
+    assert list(seconds) == [
+        "read",
+        "embed",
+        "snapshot",
+        "train",
+        "evaluate",
+        "judge",
+        "gate",
+    ]
     assert 0 < sum(seconds.values()) <= promoted.seconds
 
 
