@@ -149,7 +149,9 @@ def tail_rate(features: PairValues, flagged: PairValues, share: float = 0.2) -> 
     return float((flagged[tail].sum() + 0.5) / (len(tail) + 1.0))
 
 
-def fit_prior(features: PairValues, said: Looks, repeats: float = 0.0) -> PairValues:
+def fit_prior(
+    features: PairValues, said: Looks, repeats: float = 0.0, start: PairValues | None = None
+) -> PairValues:
     """Weights w of π = sigmoid(w·x), by expectation maximization.
 
     Each round takes the posterior of every pair for its relevance and makes one Newton step of the
@@ -158,6 +160,7 @@ def fit_prior(features: PairValues, said: Looks, repeats: float = 0.0) -> PairVa
     Args:
         features: shape (pairs, features), spread 1; a constant column first, which is not pulled
             towards 0.
+        start: weights of an earlier fit to nearly the same pairs, from which few rounds are left.
 
     Returns:
         Shape (features,).
@@ -166,8 +169,10 @@ def fit_prior(features: PairValues, said: Looks, repeats: float = 0.0) -> PairVa
     pull[0] = 1e-6
     ratio = said.ratio(repeats)
     weights = np.zeros(features.shape[1])
-    usable = np.where(said.looks > 0, said.flags / np.maximum(said.looks, 1.0), 0.5).mean()
-    weights[0] = _logit(np.clip(usable, 0.02, 0.98))
+    share = float(np.mean(said.flags / np.maximum(said.looks, 1.0)))
+    weights[0] = _logit(min(max(share, 0.02), 0.98))
+    if start is not None:
+        weights = start
     for _ in range(_STEPS):
         prior = prior_of(features, weights)
         wanted = posterior(prior, ratio, said.known)

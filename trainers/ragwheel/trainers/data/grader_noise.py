@@ -161,14 +161,16 @@ class GraderModel:
         true = noise.shared_rates(self.hits[1], self.tried[1], _TRUE_RATE, _TRUE_RATE_PAIRS)
         said = _looks(kept, flagged, true.value[self.group])
         used = measured.value
+        weights: noise.PairValues | None = None
         for _ in range(_ROUNDS):
             said = replace(said, false_rate=_below(used, true.value)[self.group])
-            prior = noise.prior_of(features, noise.fit_prior(features, said, _REPEATED))
+            weights = noise.fit_prior(features, said, _REPEATED, weights)
+            prior = noise.prior_of(features, weights)
             belief = noise.posterior(prior, said.ratio(_REPEATED), said.known)
             wrong = np.bincount(self.group, (1 - belief) * flagged, len(self.groups))
             right = np.bincount(self.group, 1 - belief, len(self.groups))
             used = noise.shared_rates(self.hits[0] + wrong, self.tried[0] + right, *before).value
-        bins = noise.reliability(_flags_foreseen(features, said, query), flagged)
+        bins = noise.reliability(_flags_foreseen(features, said, query, weights), flagged)
         report = NoiseReport(
             self._report(measured, used, true, flagged, belief),
             "decoys" if has_decoys else "tail", bins, noise.calibration_error(bins),
@@ -216,7 +218,10 @@ def _below(false_rate: noise.PairValues, true_rate: noise.PairValues) -> noise.P
 
 
 def _flags_foreseen(
-    features: noise.PairValues, said: noise.Looks, query: npt.NDArray[np.intp]
+    features: noise.PairValues,
+    said: noise.Looks,
+    query: npt.NDArray[np.intp],
+    start: noise.PairValues | None,
 ) -> noise.PairValues:
     """P(flagged) of each pair by a prior that was fitted on the other half of the queries."""
     of_half = np.unique(query, return_inverse=True)[1] % 2
@@ -225,7 +230,7 @@ def _flags_foreseen(
         here = of_half == half
         # Of a single query there is no other half.
         learnt = ~here if (~here).any() else here
-        weights = noise.fit_prior(features[learnt], said.part(learnt), _REPEATED)
+        weights = noise.fit_prior(features[learnt], said.part(learnt), _REPEATED, start)
         prior[here] = noise.prior_of(features[here], weights)
     return prior * said.true_rate + (1 - prior) * said.false_rate
 
