@@ -170,6 +170,7 @@ CASES: dict[str, tuple[int, list[tuple[str, object]]]] = {
         0, [("ragwheel.operations.leaderboard.read_leaderboard", the_leaderboard)]
     ),
     "models rollback --json": (0, [("ragwheel.trainers.trainer.Trainer", FakeTrainer)]),
+    "export --list --json": (0, []),
     "migrate --json": (
         0,
         [

@@ -35,7 +35,7 @@ def pairs(texts: list[str], vectors: np.ndarray) -> set[tuple[int, int]]:
 
 
 def jaccard(one: str, other: str) -> float:
-    """Of character 4-grams, as a book would write it."""
+    """Of character 4-grams, as a textbook would write it."""
     a, b = ({f" {t} "[i : i + SHARED] for i in range(len(t) + 3 - SHARED)} for t in (one, other))
     return len(a & b) / max(1, len(a | b))
 

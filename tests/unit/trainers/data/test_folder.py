@@ -13,7 +13,7 @@ from ragwheel.schemas import identity
 from ragwheel.trainers.data import arrow, folder
 from ragwheel.trainers.data.records import Corpus, DeclaredIndex, IndexSlice, SampledQuery
 from ragwheel.trainers.data.snapshot import Snapshot, build_snapshot
-from ragwheel.trainers.data.split import Part, Side, Sides
+from ragwheel.trainers.data.split import Part, Placement, Sides
 
 PARTS: tuple[Part, ...] = ("train", "dev", "gate", "aside")
 
@@ -39,7 +39,8 @@ def snapshot(chunks: int = 6) -> Snapshot:
         for number in range(12)
     ]  # fmt: skip
     sides = Sides({
-        each.query_hash: Side(each.query_hash, PARTS[at % 4]) for at, each in enumerate(queries)
+        each.query_hash: Placement(each.query_hash, PARTS[at % 4])
+        for at, each in enumerate(queries)
     })  # fmt: skip
     grades = [
         graded(each.query_hash, hashes[at], 3 if at == 0 else 0)

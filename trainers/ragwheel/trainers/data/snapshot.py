@@ -41,12 +41,6 @@ class Recipe(NamedTuple):
     prompts: Mapping[Side, str] = {}
 
 
-class Row(NamedTuple):
-    """A chunk of the corpus, in the order of its rows."""
-
-    chunk_hash: str
-
-
 class Held(NamedTuple):
     """Evidence, and what is believed of the pair."""
 

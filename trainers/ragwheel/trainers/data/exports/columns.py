@@ -9,15 +9,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Tables = dict[str, pa.Table]
+SnapshotTables = dict[str, pa.Table]
 """What `folder.read_tables` gives."""
-Rows = npt.NDArray[np.int64]
+TextRows = npt.NDArray[np.int64]
 
 #: Part of a snapshot → what others call it. Queries that are aside are in no part.
 SPLITS = {"train": "train", "dev": "dev", "gate": "test"}
 
 
-class Named(NamedTuple):
+class Listed(NamedTuple):
     """Chunks that examples name.
 
     Attributes:
@@ -26,31 +26,31 @@ class Named(NamedTuple):
         grade: 0-3.
     """
 
-    example: Rows
-    text: Rows
+    example: TextRows
+    text: TextRows
     grade: npt.NDArray[np.float32]
 
-    def starts(self, examples: int) -> Rows:
+    def starts(self, examples: int) -> TextRows:
         """Where each example's chunks begin, and where all end."""
         return np.searchsorted(self.example, np.arange(examples + 1))
 
 
-def positives(tables: Tables, part: str) -> Named:
+def positives(tables: SnapshotTables, part: str) -> Listed:
     """What the examples of a part learn."""
     column = tables[part].column("positives").combine_chunks()
     found = column.flatten()
     grade = found.field("grade").to_numpy(zero_copy_only=False).astype(np.float32)
-    return Named(_examples(column), _rows(tables, found.field("chunk_hash")), grade)
+    return Listed(_examples(column), _rows(tables, found.field("chunk_hash")), grade)
 
 
-def negatives(tables: Tables, part: str) -> Named:
+def negatives(tables: SnapshotTables, part: str) -> Listed:
     """What the examples of a part push away."""
     column = tables[part].column("negatives").combine_chunks()
     found = column.flatten()
-    return Named(_examples(column), _rows(tables, found), np.zeros(len(found), np.float32))
+    return Listed(_examples(column), _rows(tables, found), np.zeros(len(found), np.float32))
 
 
-def graded(tables: Tables) -> pa.Table:
+def graded(tables: SnapshotTables) -> pa.Table:
     """Everything that is known of each pair that has evidence, parts and beliefs included.
 
     Columns: query_hash, chunk_hash, grade, epoch, source, looks, agreement, belief, part, cluster,
@@ -72,15 +72,15 @@ def graded(tables: Tables) -> pa.Table:
     return pairs.sort_by("_row").drop_columns(["_row"])
 
 
-def text_table(tables: Tables) -> pa.Table:
+def text_table(tables: SnapshotTables) -> pa.Table:
     """Texts of all chunks, by hash."""
     return tables["texts"].sort_by("chunk_hash")
 
 
-def _examples(column: pa.Array) -> Rows:
+def _examples(column: pa.Array) -> TextRows:
     return np.asarray(pc.list_parent_indices(column).to_numpy(), np.int64)
 
 
-def _rows(tables: Tables, hashes: pa.Array) -> Rows:
+def _rows(tables: SnapshotTables, hashes: pa.Array) -> TextRows:
     known = tables["texts"].column("chunk_hash").combine_chunks()
     return np.asarray(pc.index_in(hashes, known).to_numpy(zero_copy_only=False), np.int64)

@@ -12,10 +12,10 @@ from ragwheel.backends import files
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.trainers.data import folder
 from ragwheel.trainers.data.exports import passages, qrels, sentence_transformers
-from ragwheel.trainers.data.exports.columns import Tables, graded
+from ragwheel.trainers.data.exports.columns import SnapshotTables, graded
 
 #: Name → what writes it into a folder.
-FORMATS: Mapping[str, Callable[[Tables, Path], None]] = {
+FORMATS: Mapping[str, Callable[[SnapshotTables, Path], None]] = {
     "sentence-transformers": sentence_transformers.write,
     "jsonl": passages.write,
     "beir": qrels.write_beir,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import orjson
 
-from ragwheel.trainers.data.exports.columns import Tables, negatives, positives
+from ragwheel.trainers.data.exports.columns import SnapshotTables, negatives, positives
 
 
-def write(tables: Tables, to: Path) -> None:
+def write(tables: SnapshotTables, to: Path) -> None:
     """Write all files."""
     texts = tables["texts"].column("text")
     for part in ("train", "dev"):

@@ -16,12 +16,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ragwheel.trainers.data.exports.columns import SPLITS, Tables, graded, text_table
+from ragwheel.trainers.data.exports.columns import SPLITS, SnapshotTables, graded, text_table
 
 _ROWS_AT_ONCE = 10_000
 
 
-def write_beir(tables: Tables, to: Path) -> None:
+def write_beir(tables: SnapshotTables, to: Path) -> None:
     """Write a folder that BEIR's loaders read."""
     with (to / "corpus.jsonl").open("wb") as file:
         for batch in text_table(tables).to_batches(_ROWS_AT_ONCE):
@@ -41,7 +41,7 @@ def write_beir(tables: Tables, to: Path) -> None:
         _write_lines(rows, to / "qrels" / f"{name}.tsv", "\t", header=True)
 
 
-def write_trec(tables: Tables, to: Path) -> None:
+def write_trec(tables: SnapshotTables, to: Path) -> None:
     """Write qrels and topics as trec_eval and its kin read them."""
     pairs = graded(tables)
     for part, name in SPLITS.items():

@@ -16,14 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ragwheel.trainers.data.exports.columns import Named, Tables, negatives, positives
+from ragwheel.trainers.data.exports.columns import Listed, SnapshotTables, negatives, positives
 
 #: Rows that are in memory with their texts at once.
 _TRIPLETS_AT_ONCE = 50_000
 _LISTS_AT_ONCE = 2_000
 
 
-def write(tables: Tables, to: Path) -> None:
+def write(tables: SnapshotTables, to: Path) -> None:
     """Write all files."""
     for part in ("train", "dev"):
         (to / part).mkdir()
@@ -31,7 +31,7 @@ def write(tables: Tables, to: Path) -> None:
         write_lists(tables, part, to / part / "lists.parquet")
 
 
-def write_triplets(tables: Tables, part: str, path: Path) -> int:
+def write_triplets(tables: SnapshotTables, part: str, path: Path) -> int:
     """Write the triplets of a part; returns how many there are. Memory does not grow with them."""
     queries, texts = _queries(tables, part), tables["texts"].column("text").combine_chunks()
     good, bad = positives(tables, part), negatives(tables, part)
@@ -57,7 +57,7 @@ def write_triplets(tables: Tables, part: str, path: Path) -> int:
     return int(many.sum())
 
 
-def write_lists(tables: Tables, part: str, path: Path) -> None:
+def write_lists(tables: SnapshotTables, part: str, path: Path) -> None:
     """Write the graded lists of a part, best grade first."""
     queries, texts = _queries(tables, part), tables["texts"].column("text").combine_chunks()
     listed = _both(positives(tables, part), negatives(tables, part))
@@ -82,13 +82,13 @@ def write_lists(tables: Tables, part: str, path: Path) -> None:
             file.write_batch(pa.record_batch(columns, schema=schema))
 
 
-def _queries(tables: Tables, part: str) -> pa.Array:
+def _queries(tables: SnapshotTables, part: str) -> pa.Array:
     return tables[part].column("query").combine_chunks()
 
 
-def _both(good: Named, bad: Named) -> Named:
+def _both(good: Listed, bad: Listed) -> Listed:
     example = np.concatenate([good.example, bad.example])
     text = np.concatenate([good.text, bad.text])
     grade = np.concatenate([good.grade, bad.grade])
     order = np.lexsort((text, -grade, example))
-    return Named(example[order], text[order], grade[order])
+    return Listed(example[order], text[order], grade[order])
