@@ -78,15 +78,17 @@ class Wheel:
                 [kafka.physical(self._kafka, each) for each in ("grading", "models")]
             )
             while not self._stop.is_set():
+                answers: list[Record] = []
                 for message in consumer.consume(100, timeout=0.2):
                     assert message.error() is None
                     name = str(message.topic()).removeprefix(self._kafka.topic_prefix)
                     record = wire.decode(TOPICS[name], message.key(), message.value())  # type: ignore[index]
                     if isinstance(record, GradingJob):
                         self.judged += 1
-                        self.land([record, *labels_of(record, world, "judge@1")])
+                        answers += [record, *labels_of(record, world, "judge@1")]
                     elif isinstance(record, ModelEvent):
                         self.models.append(record)
+                self.land(answers)
             consumer.close()
 
         self._thread = threading.Thread(target=work)
@@ -203,7 +205,7 @@ def test_the_process_trains_asks_the_judge_and_publishes_its_verdict(
     registry.verify(event.model_id)
     assert wheel.judged > 300
     assert event.labels == sum(len(question.shown) for question in world.questions)
-    assert {m.system for m in event.metrics} == {"incumbent", "candidate", "delta"}
+    assert {m.system for m in event.metrics} >= {"incumbent", "candidate", "delta", "bm25"}
     current = registry.current()
     assert (event.action == "promoted") == (current is not None)
     assert event.action in ("promoted", "shadow"), event.reason
