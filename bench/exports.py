@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 
 from ragwheel.models.manifest import TrainConfig
+from ragwheel.operations.exports.columns import SnapshotTables
+from ragwheel.operations.exports.sentence_transformers import write_triplets
 from ragwheel.schemas import identity
 from ragwheel.trainers.data import folder
-from ragwheel.trainers.data.exports.columns import SnapshotTables
-from ragwheel.trainers.data.exports.sentence_transformers import write_triplets
 from ragwheel.trainers.data.records import Corpus, Grade, SampledQuery
 from ragwheel.trainers.data.snapshot import Recipe, Snapshot, build_snapshot
-from ragwheel.trainers.data.split import Placement, Sides, assign_sides
+from ragwheel.trainers.data.split import Membership, Sides, assign_sides
 
 NOON = datetime(2026, 1, 1, tzinfo=UTC)
 GRADES = 20
@@ -49,7 +49,7 @@ def make(queries: int) -> Snapshot:
         sampled.append(
             SampledQuery(query_hash, text, query_hash, "all", NOON, "all", 1.0, 1, shown, NOON)
         )
-        sides[query_hash] = Placement(query_hash, "train")
+        sides[query_hash] = Membership(query_hash, "train")
         right = rng.sample(shown, rng.randint(1, 2))
         grades += [
             Grade(query_hash, each, 3 * (each in right), "label", "g@1", "r@1", "llm", NOON)

@@ -8,11 +8,12 @@ queries are answered within the first ten, and two equal systems differ on about
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ragwheel.trainers.proof.evaluation import Coverage, GateQueries, Measurement
+from ragwheel.trainers.proof.evaluation import GateQueries, JudgedShare, Measurement
 
 Floats = NDArray[np.float64]
 
@@ -67,12 +68,13 @@ def simulate(
 
 def shift(gain: float | Floats) -> Floats:
     """How far log ranks move for a gain in recall@10."""
-    from scipy.stats import norm
-
     spread = float(np.hypot(_EASE, _NOISE))
     limit = np.log(10.5)
-    now = norm.cdf((limit - _CENTRE) / spread)
-    return np.asarray(_CENTRE - limit + spread * norm.ppf(now + np.asarray(gain)), np.float64)
+    normal = NormalDist()
+    now = normal.cdf((limit - _CENTRE) / spread)
+    gains, position = np.unique(gain, return_inverse=True)
+    moved = [_CENTRE - limit + spread * normal.inv_cdf(now + each) for each in gains.tolist()]
+    return np.array(moved)[position]
 
 
 def discordant(rng: np.random.Generator, queries: int, differ: int) -> Gate:
@@ -92,7 +94,7 @@ def measured(gate: Gate, *, clustered: bool = True) -> Measurement:
     return Measurement(
         values,
         values,
-        {name: Coverage(1.0, 0.7, 0.7) for name in values},
+        {name: JudgedShare(1.0, 0.7, 0.7) for name in values},
         GateQueries(
             gate.segments, gate.clusters if clustered else np.arange(count), np.ones(count)
         ),

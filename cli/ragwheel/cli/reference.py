@@ -25,13 +25,13 @@ from ragwheel.cli.views.snapshots import Snapshots
 from ragwheel.cli.views.verdict import Training
 from ragwheel.operations.down import Stopped
 from ragwheel.operations.emit import EmitReport
+from ragwheel.operations.exports.formats import Exported
 from ragwheel.operations.forget import ForgetReport
 from ragwheel.operations.goals import Waited
 from ragwheel.operations.leaderboard import Leaderboard
 from ragwheel.operations.models import AllowedModel, PrunedModels
 from ragwheel.operations.overview import Overview
 from ragwheel.operations.redeliver import ReplayReport
-from ragwheel.trainers.data.exports.formats import Exported
 from ragwheel.trainers.trainer import RollbackResult
 
 PAGE = Path(__file__).parents[3] / "docs" / "cli.md"

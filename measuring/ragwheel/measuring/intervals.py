@@ -70,7 +70,7 @@ def cluster_sums(
     _, position = np.unique(clusters, return_inverse=True)
     sums = np.zeros((int(position.max(initial=-1)) + 1, values.shape[1]))
     np.add.at(sums, position, weighted)
-    return sums, np.bincount(position, of_query)
+    return sums, np.bincount(position, of_query).astype(np.float64)
 
 
 def effective_count(sizes: _Values) -> float:

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-Unit = npt.NDArray[np.float32]
+UnitVectors = npt.NDArray[np.float32]
 """Shape (rows, dimension); every row has length 1, so a dot product is a cosine."""
-Rows = npt.NDArray[np.int64]
+RankedRows = npt.NDArray[np.int64]
 """Shape (queries, depth): document row at each rank; -1 where there is none."""
 
 NO_RESULT = -1
@@ -28,7 +28,7 @@ _EQUAL = 1e-6
 _LENGTH_TOLERANCE = 0.05
 
 
-def check_unit(vectors: Unit, what: str) -> None:
+def check_unit(vectors: UnitVectors, what: str) -> None:
     """Refuse vectors that no cosine can be taken of, where they come from.
 
     A NaN or zero vector has rank 1 for everything, or for nothing, depending on how one counts.
@@ -47,7 +47,7 @@ def check_unit(vectors: Unit, what: str) -> None:
         )
 
 
-def rank(queries: Unit, documents: Unit, depth: int) -> Rows:
+def rank(queries: UnitVectors, documents: UnitVectors, depth: int) -> RankedRows:
     """The `depth` nearest documents of each query.
 
     Raises:
@@ -58,7 +58,9 @@ def rank(queries: Unit, documents: Unit, depth: int) -> Rows:
     return nearest(queries, documents, depth)[0]
 
 
-def nearest(queries: Unit, documents: Unit, depth: int) -> tuple[Rows, npt.NDArray[np.float32]]:
+def nearest(
+    queries: UnitVectors, documents: UnitVectors, depth: int
+) -> tuple[RankedRows, npt.NDArray[np.float32]]:
     """The `depth` documents of the highest cosine for each query; equal ones in corpus order.
 
     Args:
@@ -79,7 +81,7 @@ def nearest(queries: Unit, documents: Unit, depth: int) -> tuple[Rows, npt.NDArr
 
 
 def ranks_of(
-    queries: Unit, documents: Unit, pairs: Sequence[tuple[int, int]]
+    queries: UnitVectors, documents: UnitVectors, pairs: Sequence[tuple[int, int]]
 ) -> npt.NDArray[np.int64]:
     """Rank among all documents of each (query, document) pair; 1 is the top, ties to the top.
 
@@ -107,7 +109,9 @@ def ranks_of(
     return ranks
 
 
-def _nearest(queries: Unit, documents: Unit, depth: int) -> tuple[Rows, npt.NDArray[np.float32]]:
+def _nearest(
+    queries: UnitVectors, documents: UnitVectors, depth: int
+) -> tuple[RankedRows, npt.NDArray[np.float32]]:
     count = len(queries)
     weakest = np.full(count, -np.inf, np.float32)
     # What is held: parallel arrays, by query, then by falling score, then by row.

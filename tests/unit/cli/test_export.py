@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from tests.unit.cli.json_schema import check
-from tests.unit.trainers.data.exports.test_exports import SNAPSHOT
+from tests.unit.operations.exports.test_exports import SNAPSHOT
 
 from ragwheel.cli.main import main
 from ragwheel.cli.reference import JSON_DIR

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ragwheel.measuring import nearest
-from ragwheel.measuring.nearest import Unit, rank, ranks_of
+from ragwheel.measuring.nearest import UnitVectors, rank, ranks_of
 
 
-def unit(rng: np.random.Generator, rows: int, dimension: int = 16) -> Unit:
+def unit(rng: np.random.Generator, rows: int, dimension: int = 16) -> UnitVectors:
     vectors = rng.standard_normal((rows, dimension))
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
@@ -97,7 +97,7 @@ def test_a_vector_that_is_no_direction_is_refused_by_name(
     broken, whole = unit(rng, 5), unit(rng, 8)
     broken[3] = bad
     for arguments in ((broken, whole), (whole, broken)):
-        with pytest.raises(ValueError, match="1 of 5 vectors .* row 3 with length"):
+        with pytest.raises(ValueError, match=r"1 of 5 vectors .* row 3 with length"):
             rank(*arguments, 2)
         with pytest.raises(ValueError, match="row 3"):
             ranks_of(*arguments, [(0, 0)])

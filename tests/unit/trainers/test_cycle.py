@@ -32,7 +32,7 @@ from ragwheel.trainers.cycle import CycleResult, DivergedError, run_again, run_c
 from ragwheel.trainers.data import folder
 from ragwheel.trainers.data.records import LoggedRanking
 from ragwheel.trainers.data.sides import SIDES_FILE, write_sides
-from ragwheel.trainers.data.split import Placement, Sides
+from ragwheel.trainers.data.split import Membership, Sides
 from ragwheel.trainers.lanes import query_side
 from ragwheel.trainers.lanes.contracts import TrainingSummary
 from ragwheel.trainers.parts import Parts
@@ -212,8 +212,8 @@ def test_a_query_keeps_its_side_in_the_next_cycle_whatever_arrives(
     promoted: Promoted, bench: Bench
 ) -> None:
     sides = promoted.result.snapshot.sides
-    write_sides(bench.settings.model_dir / SIDES_FILE, Sides({"gone": Placement("gone", "gate")}))
-    assert bench.run().snapshot.sides.of == {**sides.of, "gone": Placement("gone", "gate")}
+    write_sides(bench.settings.model_dir / SIDES_FILE, Sides({"gone": Membership("gone", "gate")}))
+    assert bench.run().snapshot.sides.of == {**sides.of, "gone": Membership("gone", "gate")}
 
 
 def test_a_second_cycle_competes_with_the_promoted_model(promoted: Promoted, bench: Bench) -> None:

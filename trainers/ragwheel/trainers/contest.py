@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ragwheel.measuring.nearest import RankedRows
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
 from ragwheel.trainers.data.beliefs import Beliefs
 from ragwheel.trainers.data.examples import TrainingExample
@@ -122,10 +123,21 @@ def dev_lists(
     asked = [asked_of(example) for example in examples]
     scores = [system.scores(asked, [list(rows) for rows in known]) for system in (before, after)]
     clusters = _numbers([example.cluster for example in examples])
+    firsts = [system.rank(asked, METRIC_DEPTH).rows for system in (before, after)]
     return [
-        GradedList(list(rows.values()), old, new, int(cluster), example.weight)
-        for example, cluster, rows, old, new in zip(examples, clusters, known, *scores, strict=True)
-    ]
+        GradedList(
+            list(rows.values()), old, new, int(cluster), example.weight,
+            hits=(_hit(rows, first_old), _hit(rows, first_new)),
+        )
+        for example, cluster, rows, old, new, first_old, first_new in zip(
+            examples, clusters, known, *scores, *firsts, strict=True
+        )
+    ]  # fmt: skip
+
+
+def _hit(known: Mapping[int, JudgedPair], first: RankedRows) -> bool:
+    """Whether a chunk that was called relevant is among the first results."""
+    return any(row in known and known[row].grade >= RELEVANT_GRADE for row in first.tolist())
 
 
 def _graded_rows(example: TrainingExample, corpus: Corpus) -> dict[int, JudgedPair]:

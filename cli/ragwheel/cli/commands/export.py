@@ -38,8 +38,8 @@ def run(
 
     require_extra("trainers")
     from ragwheel.cli.views.snapshots import Snapshots, exported, tables
+    from ragwheel.operations.exports.formats import export
     from ragwheel.trainers.data import folder
-    from ragwheel.trainers.data.exports.formats import export
 
     connect_to(home)
     root = load(TrainerSettings).model_dir / folder.SNAPSHOTS

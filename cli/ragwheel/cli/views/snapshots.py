@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 
 from ragwheel.cli.output import table
-from ragwheel.trainers.data.exports.formats import Exported
+from ragwheel.operations.exports.formats import Exported
 from ragwheel.trainers.data.folder import SnapshotLine
 
 

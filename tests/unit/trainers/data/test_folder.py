@@ -13,7 +13,7 @@ from ragwheel.schemas import identity
 from ragwheel.trainers.data import arrow, folder
 from ragwheel.trainers.data.records import Corpus, DeclaredIndex, IndexSlice, SampledQuery
 from ragwheel.trainers.data.snapshot import Snapshot, build_snapshot
-from ragwheel.trainers.data.split import Part, Placement, Sides
+from ragwheel.trainers.data.split import Membership, Part, Sides
 
 PARTS: tuple[Part, ...] = ("train", "dev", "gate", "aside")
 
@@ -39,7 +39,7 @@ def snapshot(chunks: int = 6) -> Snapshot:
         for number in range(12)
     ]  # fmt: skip
     sides = Sides({
-        each.query_hash: Placement(each.query_hash, PARTS[at % 4])
+        each.query_hash: Membership(each.query_hash, PARTS[at % 4])
         for at, each in enumerate(queries)
     })  # fmt: skip
     grades = [

@@ -12,7 +12,7 @@ from tests.rigs.trainer_world import NOON, graded, recipe
 from ragwheel.schemas import identity
 from ragwheel.trainers.data.records import Corpus, Grade, IndexSlice, SampledQuery
 from ragwheel.trainers.data.snapshot import Snapshot, build_snapshot, leaks
-from ragwheel.trainers.data.split import Part, Placement, Sides
+from ragwheel.trainers.data.split import Membership, Part, Sides
 
 CHUNKS = ("c0", "c1", "c2", "c3")
 CORPUS = Corpus(CHUNKS, tuple(f"text of {chunk}" for chunk in CHUNKS))
@@ -28,7 +28,7 @@ ONE, TWO, DEV, GATE, ASIDE = map(query, ("one", "two", "dev", "gate", "aside"))
 QUERIES = [ONE, TWO, DEV, GATE, ASIDE]
 PARTS: tuple[Part, ...] = ("train", "train", "dev", "gate", "aside")
 SIDES = Sides({
-    each.query_hash: Placement(each.query_hash, part)
+    each.query_hash: Membership(each.query_hash, part)
     for each, part in zip(QUERIES, PARTS, strict=True)
 })  # fmt: skip
 
@@ -71,9 +71,9 @@ def test_more_labels_never_train_on_fewer_positives() -> None:
     def positives(count: int) -> int:
         rng = random.Random(0)
         asked = [query(f"question {number}") for number in range(1_000)]
-        sides = {each.query_hash: Placement(each.query_hash, "train") for each in asked}
+        sides = {each.query_hash: Membership(each.query_hash, "train") for each in asked}
         for each in asked[::3]:
-            sides[each.query_hash] = Placement(each.query_hash, "gate")
+            sides[each.query_hash] = Membership(each.query_hash, "gate")
         pairs = [pair(each, rng.choice(CHUNKS), 3) for each in asked]
         found = snapshot(pairs[:count], asked[:count], Sides(sides))
         return sum(len(each.positives) for each in found.train)
@@ -107,7 +107,7 @@ def _rejudged() -> Snapshot:
         lambda: snapshot(PAIRS[:-1]),
         _rejudged,
         lambda: snapshot(queries=[*QUERIES[:-1], replace(ASIDE, inclusion_probability=0.6)]),
-        lambda: snapshot(sides=Sides({**SIDES.of, "gone": Placement("gone", "gate")})),
+        lambda: snapshot(sides=Sides({**SIDES.of, "gone": Membership("gone", "gate")})),
         # T14: the id was equal with 2 and with 1,002 chunks.
         lambda: snapshot(corpus=Corpus((*CHUNKS, "c4"), (*CORPUS.texts, "more"))),
         lambda: snapshot(corpus=Corpus(CHUNKS, CORPUS.texts, (IndexSlice("i", "v2", 0, 4),))),
@@ -125,7 +125,7 @@ def test_a_snapshot_of_sides_has_no_leak() -> None:
 
 
 def test_a_held_out_paraphrase_of_a_trained_query_is_a_leak() -> None:
-    planted = Sides({**SIDES.of, GATE.query_hash: Placement(ONE.query_hash, "gate")})
+    planted = Sides({**SIDES.of, GATE.query_hash: Membership(ONE.query_hash, "gate")})
     [leak] = leaks(snapshot(sides=planted))
     assert GATE.query_hash in leak
     assert "cluster" in leak
@@ -133,14 +133,14 @@ def test_a_held_out_paraphrase_of_a_trained_query_is_a_leak() -> None:
 
 def test_a_held_out_spelling_of_a_trained_query_is_a_leak() -> None:
     again = query("One?!")
-    sides = Sides({**SIDES.of, again.query_hash: Placement(again.query_hash, "gate")})
+    sides = Sides({**SIDES.of, again.query_hash: Membership(again.query_hash, "gate")})
     [leak] = leaks(snapshot(queries=[*QUERIES, again], sides=sides))
     assert "spelling" in leak
 
 
 def test_the_card_counts() -> None:
     card = build_snapshot(
-        QUERIES, Sides({**SIDES.of, TWO.query_hash: Placement(ONE.query_hash, "train")}),
+        QUERIES, Sides({**SIDES.of, TWO.query_hash: Membership(ONE.query_hash, "train")}),
         [*PAIRS, replace(PAIRS[1], grade=3, role="second")], None, CORPUS, recipe(),
         dropped={"grades by a judge": 7}, noise={"*": {"false_positive_rate": 0.1}},
     ).card  # fmt: skip
@@ -165,7 +165,7 @@ def test_the_card_counts() -> None:
 
 def test_the_card_fits_a_terminal_whatever_is_in_it() -> None:
     asked = [query(f"question {number}", f"segment {number}") for number in range(30)]
-    sides = Sides({each.query_hash: Placement(asked[0].query_hash, "train") for each in asked})
+    sides = Sides({each.query_hash: Membership(asked[0].query_hash, "train") for each in asked})
     card = build_snapshot(
         asked, sides, [pair(each, "c0", 3) for each in asked], None, CORPUS, recipe(),
         dropped={f"reason {number}": number + 1 for number in range(20)},

@@ -18,7 +18,7 @@ from ragwheel.schemas import identity
 from ragwheel.trainers.data.clusters import NEAR_COSINE, Neighbours
 from ragwheel.trainers.data.records import SampledQuery
 from ragwheel.trainers.data.sides import SIDES_FILE, SidesError, read_sides, write_sides
-from ragwheel.trainers.data.split import Placement, Sides, assign_sides, draw_order, part_of
+from ragwheel.trainers.data.split import Membership, Sides, assign_sides, draw_order, part_of
 
 SHARE = 0.25
 DIMENSION = 24
@@ -136,7 +136,7 @@ def test_a_query_near_to_both_sides_is_used_by_neither_and_draws_nobody() -> Non
     third = query("a third text", 4)
     known = Sides({bridge.query_hash: sides.of[bridge.query_hash]})
     found = assign_sides([bridge, third], vectors[2:], SHARE, known)
-    assert found.of[third.query_hash] == Placement(
+    assert found.of[third.query_hash] == Membership(
         third.query_hash, part_of(third.query_hash, SHARE)
     )
 
@@ -202,7 +202,7 @@ def test_raising_the_share_moves_only_queries_that_are_yet_to_come() -> None:
 
 
 def test_a_query_whose_text_is_no_longer_known_keeps_its_side() -> None:
-    gone = Sides({"gone": Placement("gone", "gate")})
+    gone = Sides({"gone": Membership("gone", "gate")})
     assert assign_sides([], np.zeros((0, 2), np.float32), SHARE, gone) == gone
 
 
@@ -212,8 +212,8 @@ def test_the_draw_order_is_not_the_split() -> None:
     assert sum(draw_order(each) for each in gate) / len(gate) == pytest.approx(0.5, abs=0.04)
 
 
-def _by_owner(traffic: Traffic, sides: Sides) -> dict[int, set[Placement]]:
-    found: dict[int, set[Placement]] = defaultdict(set)
+def _by_owner(traffic: Traffic, sides: Sides) -> dict[int, set[Membership]]:
+    found: dict[int, set[Membership]] = defaultdict(set)
     for query_hash, owner in traffic.owner.items():
         if query_hash in sides.of:
             found[owner].add(sides.of[query_hash])
@@ -241,7 +241,7 @@ def test_sides_survive_a_restart(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["cut", "changed", "another table"])
 def test_damaged_sides_are_refused_and_not_dealt_anew(tmp_path: Path, damage: str) -> None:
     path = tmp_path / SIDES_FILE
-    write_sides(path, Sides({name(number): Placement("leader", "gate") for number in range(500)}))
+    write_sides(path, Sides({name(number): Membership("leader", "gate") for number in range(500)}))
     content = bytearray(path.read_bytes())
     if damage == "cut":
         path.write_bytes(content[: len(content) // 2])

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from ragwheel.backends import files
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.trainers.data import arrow
-from ragwheel.trainers.data.split import Part, Placement, Sides
+from ragwheel.trainers.data.split import Membership, Part, Sides
 
 #: In a model directory, and in each snapshot.
 SIDES_FILE = "sides.parquet"
@@ -43,7 +43,7 @@ def table_of_sides(sides: Sides) -> pa.Table:
 def sides_of_table(table: pa.Table) -> Sides:
     """The sides that `table_of_sides` made the table from."""
     rows = arrow.values_of(table, SideRow)
-    return Sides({row.query_hash: Placement(row.leader, row.part) for row in rows})
+    return Sides({row.query_hash: Membership(row.leader, row.part) for row in rows})
 
 
 def read_sides(path: Path) -> Sides:

@@ -38,7 +38,7 @@ _BLOCK = 1_024
 _NONE = -1.0
 
 
-class Placement(NamedTuple):
+class Membership(NamedTuple):
     """Where a query stands.
 
     Attributes:
@@ -53,7 +53,7 @@ class Placement(NamedTuple):
 class Sides:
     """The side of every query that was ever seen, by query hash."""
 
-    of: Mapping[str, Placement] = field(default_factory=dict)
+    of: Mapping[str, Membership] = field(default_factory=dict)
 
     def part(self, query_hash: str) -> Part:
         """The part of a query; `aside` of one that has no side yet."""
@@ -170,22 +170,22 @@ class _Dealing:
                 closest[nearer, group] = inside[row - start, nearer]
                 at[nearer, group] = row
 
-    def _choose(self, row: int, closest: np.ndarray, at: np.ndarray) -> Placement:
+    def _choose(self, row: int, closest: np.ndarray, at: np.ndarray) -> Membership:
         """The side of a query from the closest earlier query of each group."""
         own = self._hashes[row]
         near = np.flatnonzero(closest >= 0)
         parts = {USED_PARTS[group // 2] for group in near.tolist()}
         if not parts:
             self.roots.append(own)
-            return Placement(own, self._forced.get(own) or part_of(own, self._gate_share))
+            return Membership(own, self._forced.get(own) or part_of(own, self._gate_share))
         leads = [group for group in near.tolist() if group % 2]
         leader = own
         if leads:
             nearest = at[max(leads, key=closest.__getitem__)]
             leader = self._sides[self._hashes[nearest]].leader
-        return Placement(leader, parts.pop() if len(parts) == 1 else "aside")
+        return Membership(leader, parts.pop() if len(parts) == 1 else "aside")
 
-    def _settle(self, row: int, side: Placement) -> None:
+    def _settle(self, row: int, side: Membership) -> None:
         self._sides[self._hashes[row]] = side
         if side.part == "aside":
             return  # used by neither side, it draws nobody to one

@@ -11,7 +11,7 @@ found together, so figures of different gates do not compare, differences within
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ragwheel.measuring import rank_metrics
 from ragwheel.measuring.intervals import Interval, intervals
-from ragwheel.measuring.nearest import Rows
+from ragwheel.measuring.nearest import RankedRows
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,11 +42,8 @@ METRICS: tuple[tuple[str, int], ...] = (
     ("smooth_recall", 10),
 )
 RECALL_AT_10 = METRICS.index(("recall", 10))
-#: What small segments are guarded by: a chunk that moves from rank 9 to 12 is a miss to recall@10
-#: and almost nothing to the mean of recall over these cut-offs, so it needs fewer queries to
-#: exclude the same loss. One that appears or vanishes counts the same in both.
+#: What segments are guarded by, since it needs fewer queries to exclude the same loss.
 SMOOTH_RECALL = METRICS.index(("smooth_recall", 10))
-_SMOOTH_CUTS = range(5, 21)
 #: Row of a ranking that is shorter than its width.
 NO_RESULT = -1
 
@@ -99,7 +96,7 @@ class GateQueries:
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
+class JudgedShare:
     """How much of a system's first ten results was judged, and what the rest could change.
 
     Attributes:
@@ -129,7 +126,7 @@ class Measurement:
 
     values: Mapping[str, Floats]
     floors: Mapping[str, Floats]
-    coverage: Mapping[str, Coverage]
+    coverage: Mapping[str, JudgedShare]
     queries: GateQueries
     seen: npt.NDArray[np.bool_]
     without_relevant: int
@@ -176,7 +173,7 @@ class RankShift:
     after: int
 
 
-def pool(rankings: Sequence[Rows], depth: int) -> list[list[int]]:
+def pool(rankings: Sequence[RankedRows], depth: int) -> list[list[int]]:
     """Per query, the corpus rows that any system shows in its first `depth`, in corpus order.
 
     The order tells the judge nothing about ranks or systems.
@@ -188,7 +185,7 @@ def pool(rankings: Sequence[Rows], depth: int) -> list[list[int]]:
 
 
 def score(
-    rankings: Mapping[str, Rows],
+    rankings: Mapping[str, RankedRows],
     judged: Sequence[Mapping[int, JudgedPair]],
     queries: GateQueries,
     trained: Set[int] = frozenset(),
@@ -217,7 +214,7 @@ def score(
             (np.maximum(beliefs, 0)[:, :METRIC_DEPTH].sum(axis=1))[rows],
             ((beliefs == rank_metrics.UNJUDGED)[:, :METRIC_DEPTH].sum(axis=1))[rows],
         )
-        coverage[name] = Coverage(
+        coverage[name] = JudgedShare(
             _mean(share, queries.weights),
             _mean(hits / relevant[rows], weights),
             _mean((hits + holes) / (relevant[rows] + holes), weights),
@@ -226,7 +223,7 @@ def score(
     seen = np.array(
         [
             any(row in trained and pair.belief >= 0.5 for row, pair in judged[query].items())
-            for query in rows
+            for query in rows.tolist()
         ],
         np.bool_,
     )
@@ -273,7 +270,7 @@ def _known(
 
 
 def _looked_up(
-    ranked: Rows, judged: Sequence[Mapping[int, JudgedPair]]
+    ranked: RankedRows, judged: Sequence[Mapping[int, JudgedPair]]
 ) -> tuple[rank_metrics.Relevance, rank_metrics.Relevance]:
     """Belief and gain of the result at each rank; a missing result is judged: not relevant."""
     nothing, unknown = JudgedPair(0, 0.0), JudgedPair(0, rank_metrics.UNJUDGED)
@@ -300,14 +297,12 @@ def _columns(
     relevant: Floats,
     ideal: rank_metrics.Relevance,
 ) -> Floats:
-    measure = {
+    measure: Mapping[str, Callable[[int], Floats]] = {
         "recall": lambda k: rank_metrics.recall(beliefs, relevant, k),
         "precision": lambda k: rank_metrics.precision(beliefs, k),
         "mrr": lambda k: rank_metrics.reciprocal_rank(beliefs, k),
         "ndcg": lambda k: rank_metrics.ndcg(gains, ideal, k),
-        "smooth_recall": lambda _: np.mean(
-            [rank_metrics.recall(beliefs, relevant, cut) for cut in _SMOOTH_CUTS], axis=0
-        ),
+        "smooth_recall": lambda _: rank_metrics.smooth_recall(beliefs, relevant),
     }
     return np.stack([measure[name](k) for name, k in METRICS], axis=1)
 

@@ -28,7 +28,7 @@ from ragwheel.trainers.proof.evaluation import (
     Measurement,
 )
 
-Outcome = Literal["held", "unproven", "lost"]
+GuardState = Literal["held", "unproven", "lost"]
 _Chosen = npt.NDArray[np.bool_]
 
 #: Deviation of a paired difference in recall@10 where none was measured; .21-.35 were, on four
@@ -91,7 +91,7 @@ class Guard:
     low: float
     margin: float
     queries: int
-    outcome: Outcome
+    outcome: GuardState
     missing_queries: int
 
     def __str__(self) -> str:

@@ -15,11 +15,9 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ragwheel.measuring.nearest import NO_RESULT
+from ragwheel.measuring.nearest import NO_RESULT, RankedRows
 from ragwheel.trainers.data.records import Corpus
 
-RankedRows = npt.NDArray[np.int64]
-"""Shape (queries, depth): corpus row at each rank; -1 where there is no result."""
 RankedScores = npt.NDArray[np.float32]
 """Shape (queries, depth): score at each rank, never rising; -inf where there is no result."""
 SystemKind = Literal["observed", "encoder", "lexical", "fusion", "reranker"]

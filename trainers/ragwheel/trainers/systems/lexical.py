@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ragwheel.measuring.nearest import RankedRows
 from ragwheel.trainers.data.records import Corpus
 from ragwheel.trainers.systems.contracts import (
     Asked,
-    RankedRows,
     Ranking,
     SystemKind,
     rank_by_index,

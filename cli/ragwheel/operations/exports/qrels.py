@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ragwheel.trainers.data.exports.columns import SPLITS, SnapshotTables, graded, text_table
+from ragwheel.operations.exports.columns import SPLITS, SnapshotTables, graded, text_table
 
 _ROWS_AT_ONCE = 10_000
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from ragwheel.trainers.data.exports.columns import SnapshotTables, negatives, positives
+from ragwheel.operations.exports.columns import SnapshotTables, negatives, positives
 
 
 def write(tables: SnapshotTables, to: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from ragwheel.backends import files
+from ragwheel.operations.exports import passages, qrels, sentence_transformers
+from ragwheel.operations.exports.columns import SnapshotTables, graded
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.trainers.data import folder
-from ragwheel.trainers.data.exports import passages, qrels, sentence_transformers
-from ragwheel.trainers.data.exports.columns import SnapshotTables, graded
 
 #: Name → what writes it into a folder.
 FORMATS: Mapping[str, Callable[[SnapshotTables, Path], None]] = {

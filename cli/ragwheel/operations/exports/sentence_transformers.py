@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ragwheel.trainers.data.exports.columns import Listed, SnapshotTables, negatives, positives
+from ragwheel.operations.exports.columns import Listed, SnapshotTables, negatives, positives
 
 #: Rows that are in memory with their texts at once.
 _TRIPLETS_AT_ONCE = 50_000

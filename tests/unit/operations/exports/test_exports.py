@@ -15,13 +15,13 @@ from tests.rigs.trainer_world import NOON, graded, save_base_model
 
 from ragwheel.models.encoder import load_encoder
 from ragwheel.models.manifest import TrainConfig
+from ragwheel.operations.exports import sentence_transformers as triplets
+from ragwheel.operations.exports.formats import FORMATS, ExportError, export
 from ragwheel.schemas import identity
 from ragwheel.trainers.data import folder
-from ragwheel.trainers.data.exports import sentence_transformers as triplets
-from ragwheel.trainers.data.exports.formats import FORMATS, ExportError, export
 from ragwheel.trainers.data.records import Corpus, SampledQuery
 from ragwheel.trainers.data.snapshot import Recipe, Snapshot, build_snapshot
-from ragwheel.trainers.data.split import Part, Placement, Sides
+from ragwheel.trainers.data.split import Membership, Part, Sides
 
 PARTS: tuple[Part, ...] = ("train", "train", "dev", "gate", "aside")
 
@@ -39,7 +39,7 @@ def make_snapshot() -> Snapshot:
         queries.append(
             SampledQuery(query_hash, text, "id", "all", NOON, "all", 0.5, 1, tuple(hashes), NOON)
         )
-        sides[query_hash] = Placement(query_hash, PARTS[number % 5])
+        sides[query_hash] = Membership(query_hash, PARTS[number % 5])
         for chunk in rng.sample(hashes, rng.randint(0, 9)):
             grades.append(graded(query_hash, chunk, rng.randint(0, 3)))
     corpus = Corpus(tuple(hashes), tuple(by_hash[each] for each in hashes))
