@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     import torch
 
 _SHARES: Final = (1.0, 0.5, 0.25)
-#: A gain counts from this many of its standard errors on: one is the usual rule for choosing
-#: the simpler model (Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 7.10).
+#: Shares within so many standard errors of the best one are equal to it (L. Breiman et al.,
+#: Classification and Regression Trees, 1984), and the largest of them is taken: dev labels and
+#: beliefs come from the incumbent's ranking and favour what stays near it.
 _ERRORS: Final = 1.0
 _FEWEST: Final = 5
 Weights = dict[str, "torch.Tensor"]
@@ -47,8 +48,8 @@ def keep_what_dev_bears_out(
 ) -> float:
     """Set the weights of `encoder`, which was trained from `base`; return the share that is kept.
 
-    The share with the highest gain less its standard error, 0 where none is positive. With fewer
-    than five dev queries that can tell nothing is chosen and all is kept: a gate decides.
+    The largest share whose gain cannot be told from the best, 0 where no gain is positive. With
+    fewer than five dev queries that can tell nothing is chosen and all is kept: a gate decides.
     """
     dev = [each for each in dev if each.positives and each.negatives]
     if len(dev) < _FEWEST:
@@ -64,11 +65,10 @@ def keep_what_dev_bears_out(
                 for example, vector in zip(dev, vectors, strict=True)
             ]
         )
-    sure = {0.0: 0.0}
-    for share in _SHARES:
-        gain = figures[share] - figures[0.0]
-        sure[share] = float(gain.mean() - _ERRORS * gain.std(ddof=1) / np.sqrt(len(gain)))
-    kept = max(sure, key=lambda share: (sure[share], share))
+    gains = {share: figures[share] - figures[0.0] for share in _SHARES}
+    best = max(gains.values(), key=np.mean)
+    least = best.mean() - _ERRORS * best.std(ddof=1) / np.sqrt(len(best))
+    kept = max((share for share in _SHARES if gains[share].mean() > max(0.0, least)), default=0.0)
     _set(encoder, base, trained, kept)
     return kept
 
