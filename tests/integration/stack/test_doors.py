@@ -37,7 +37,7 @@ from ragwheel.trainers.trainer import Trainer
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
 EVENT = '{"event": "query", "query_id": "from-emit", "ts": "%s", "text": "?"}'
-GRADED = "SELECT grade FROM v_labels WHERE query = '%s' AND status = 'graded'"
+GRADED = "SELECT grade FROM v_labels WHERE query = '%s' AND status = 'graded' AND role = 'label'"
 ROLLED_BACK = "SELECT reason FROM v_models WHERE reason = 'by %s'"
 LETTERS = "SELECT dead_letter_id FROM v_dead_letters"
 UNACCOUNTED = 'ragwheel_topic_unaccounted_messages{topic="labels"} 0.0'
