@@ -28,17 +28,17 @@ from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.events import GradingJob, ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.cycle import CycleResult, DivergedError, run_again, run_cycle
+from ragwheel.trainers.cycle import CycleResult, run_again, run_cycle
 from ragwheel.trainers.data import folder
 from ragwheel.trainers.data.records import LoggedRanking
 from ragwheel.trainers.data.sides import SIDES_FILE, write_sides
 from ragwheel.trainers.data.split import Membership, Sides
 from ragwheel.trainers.lanes import query_side
-from ragwheel.trainers.lanes.contracts import TrainingSummary
+from ragwheel.trainers.lanes.contracts import TrainingFailedError, TrainingSummary
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.judging import Judge, Judged
 from ragwheel.trainers.reading import NotEnoughDataError
-from ragwheel.trainers.remake import remake
+from ragwheel.trainers.remake import remade, remake
 from ragwheel.trainers.settle import Shadow
 
 CONFIG = TrainConfig(epochs=6, learning_rate=0.1, batch_size=32, max_seq_length=64)
@@ -190,12 +190,17 @@ def test_the_same_model_is_made_again_from_the_folder_of_its_snapshot_alone(
     root = promoted.bench.settings.model_dir / folder.SNAPSHOTS
     read = folder.read(folder.find(root, result.snapshot.snapshot_id[:8]))
     assert read == result.snapshot
-    encoder, _ = remake(read, VectorCache(tmp_path / "vectors"))
-    encoder.save(tmp_path / "again")
-    for path in result.model.query_encoder.rglob("*"):
-        if path.is_file():
-            again = tmp_path / "again" / path.relative_to(result.model.query_encoder)
-            assert again.read_bytes() == path.read_bytes(), path.name
+    again = remake(read, VectorCache(tmp_path / "vectors"), ModelRegistry(tmp_path / "models"))
+    # The id is a digest of all its bytes.
+    assert again.model_id == result.model.model_id
+
+
+def test_a_person_makes_a_model_again_by_the_beginning_of_its_snapshots_id(
+    promoted: Promoted,
+) -> None:
+    settings, snapshot = promoted.bench.settings, promoted.result.snapshot
+    made = remade(settings, snapshot.snapshot_id[:6], lambda *_: None)
+    assert made == (promoted.result.model.model_id, "the same model, made again")
 
 
 def test_another_base_model_makes_no_second_copy_of_a_model(
@@ -205,7 +210,7 @@ def test_another_base_model_makes_no_second_copy_of_a_model(
     snapshot = promoted.result.snapshot
     moved = replace(snapshot, recipe=snapshot.recipe._replace(base_model=other))
     with pytest.raises(folder.SnapshotError, match="made with other weights"):
-        remake(moved, VectorCache(tmp_path / "vectors"))
+        remake(moved, VectorCache(tmp_path / "vectors"), ModelRegistry(tmp_path / "models"))
 
 
 def test_a_query_keeps_its_side_in_the_next_cycle_whatever_arrives(
@@ -309,14 +314,10 @@ def test_stages_are_timed_in_order(promoted: Promoted) -> None:
     assert 0 < sum(seconds.values()) <= promoted.seconds
 
 
-def test_a_training_that_diverged_leaves_no_model(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        query_side, "train_query_side", lambda *_, **__: TrainingSummary(9, 0.5, float("nan"))
-    )
-    with pytest.raises(DivergedError, match="lower the learning rate"):
-        bench.run()
+def test_a_training_that_diverged_leaves_no_model(bench: Bench) -> None:
+    diverging = CONFIG.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(TrainingFailedError, match="lower the learning rate"):
+        bench.run(config=diverging)
     assert bench.registry.ids() == []
     assert bench.events == []
 

@@ -20,10 +20,11 @@ from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.cycle import CycleResult, DivergedError
+from ragwheel.trainers.cycle import CycleResult
 from ragwheel.trainers.data.records import Corpus
 from ragwheel.trainers.data.snapshot import build_snapshot
 from ragwheel.trainers.data.split import Sides
+from ragwheel.trainers.lanes.contracts import TrainingFailedError
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.evaluation import Figure
 from ragwheel.trainers.proof.gate import Verdict
@@ -221,8 +222,8 @@ def test_an_old_shadow_is_let_go_and_everybody_is_told(tmp_path: Path) -> None:
 
 
 def test_a_training_that_diverges_waits_for_more_data(tmp_path: Path) -> None:
-    rig = Rig(tmp_path, answered=100, error=DivergedError("nan"))
-    with pytest.raises(DivergedError):
+    rig = Rig(tmp_path, answered=100, error=TrainingFailedError("nan"))
+    with pytest.raises(TrainingFailedError):
         rig.scheduler.check()
     assert rig.scheduler.check() is None
 

@@ -8,23 +8,21 @@ on the labels that came since, without training.
 from __future__ import annotations
 
 import logging
-import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
-from ragwheel.models.encoder import TextEncoder, load_encoder
-from ragwheel.models.manifest import Manifest, TrainConfig
+from ragwheel.models.encoder import load_encoder
+from ragwheel.models.manifest import TrainConfig
 from ragwheel.models.registry import RegisteredModel
-from ragwheel.schemas.errors import TerminalError
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.data.snapshot import Snapshot
-from ragwheel.trainers.lanes import query_side
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.evaluation import Figure, RankShift
 from ragwheel.trainers.proof.gate import Verdict
 from ragwheel.trainers.proving import Proof, prove, timed
 from ragwheel.trainers.reading import CycleData, read, read_corpus
+from ragwheel.trainers.remake import make_model
 from ragwheel.trainers.reporting import in_force_line, model_event, report_of
 from ragwheel.trainers.settle import Decision, Look, Shadow
 from ragwheel.trainers.systems.dense import EncoderSystem
@@ -32,10 +30,6 @@ from ragwheel.trainers.systems.lineup import Lineup, line_up
 from ragwheel.trainers.systems.observed import Agreement
 
 _LOG = logging.getLogger(__name__)
-
-
-class DivergedError(TerminalError):
-    """Nothing of a training can be used; more data or another configuration may help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +79,10 @@ def run_cycle(
     data, lineup = _begin(parts, settings, config, seconds)
     with timed(seconds, "train"):
         encoder = load_encoder(settings.base_model, config.max_seq_length, settings.prompts)
-        model = _train(parts, settings, config, data, encoder, lineup)
+        model = make_model(
+            data.snapshot, encoder, lineup.documents, parts.registry,
+            lambda *at: parts.progress("train", *at),
+        )  # fmt: skip
     # Not through the cache: nobody has seen these weights, and the fingerprint is of loaded ones.
     candidate = EncoderSystem(
         model.model_id, partial(encoder.encode, side="query"), lineup.documents, data.corpus
@@ -133,39 +130,6 @@ def _begin(
     with timed(seconds, "snapshot"):
         data = read(parts, settings, config, corpus, logged, lineup.base, lineup.documents)
     return data, lineup
-
-
-def _train(
-    parts: Parts,
-    settings: TrainerSettings,
-    config: TrainConfig,
-    data: CycleData,
-    encoder: TextEncoder,
-    lineup: Lineup,
-) -> RegisteredModel:
-    snapshot = data.snapshot
-    summary = query_side.train_query_side(
-        encoder, snapshot.train, data.corpus, lineup.documents, config, settings.train_seed,
-        progress=lambda *at: parts.progress("train", *at), dev=snapshot.dev,
-    )  # fmt: skip
-    if not (math.isfinite(summary.first_loss) and math.isfinite(summary.last_loss)):
-        raise DivergedError(
-            f"training diverged: its loss was {summary.first_loss:g} in the first epoch and "
-            f"{summary.last_loss:g} in the last; lower the learning rate ({config.learning_rate:g})"
-        )
-    manifest = Manifest(
-        lane=query_side.LANE,
-        base_model=settings.base_model,
-        base_fingerprint=lineup.base.fingerprint,
-        document_fingerprint=lineup.base.fingerprint,
-        snapshot_id=snapshot.snapshot_id,
-        config=config,
-        seed=settings.train_seed,
-        versions=query_side.library_versions(),
-        data=snapshot.card.as_json(),
-        training=asdict(summary),
-    )
-    return parts.registry.register(manifest, encoder.save)
 
 
 def _settle(

@@ -12,8 +12,9 @@ from ragwheel.models.pruning import PruningPolicy, prune
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import RagwheelError, TransientError
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.cycle import CycleResult, DivergedError, run_again, run_cycle
+from ragwheel.trainers.cycle import CycleResult, run_again, run_cycle
 from ragwheel.trainers.gauges import show_figures, show_progress, show_result, show_serving
+from ragwheel.trainers.lanes.contracts import TrainingFailedError
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.reading import NotEnoughDataError
 from ragwheel.trainers.settle import BusyError, Decision, Shadow, alone
@@ -88,7 +89,7 @@ class Scheduler:
         show_progress(self.telemetry, 0, self.settings.train_min_queries)
         try:
             result = self.run(self.parts, self.settings)
-        except DivergedError:
+        except TrainingFailedError:
             # Equal data diverge again: wait for more.
             settlement = self.parts.settlement
             seen = {"answered": answered, "at": self.parts.now()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from ragwheel.cli.command import Connection, JsonFlag, command, flag
+from ragwheel.cli.command import Connection, JsonFlag, command, flag, option
 
 _NOT_DUE = 75  # EX_TEMPFAIL of sysexits.h
 
@@ -12,6 +12,7 @@ _NOT_DUE = 75  # EX_TEMPFAIL of sysexits.h
 @command(
     "ragwheel train",
     "RAGWHEEL_TRAIN_EPOCHS=1 ragwheel train --force",
+    "ragwheel train --snapshot 3f2a",
     exits={
         0: "a cycle was finished, whatever its verdict",
         1: "there is nothing to train on or to prove with",
@@ -22,12 +23,16 @@ def run(
     force: Annotated[
         bool, flag("--force", "train even when too little is new since last time")
     ] = False,
+    snapshot: Annotated[
+        str, option("ID", "make the model of this snapshot again, and decide nothing about it")
+    ] = "",
     as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
     """Snapshot, training, evaluation on held-out queries, judging, gate: what the trainer does by
     itself when enough is new. Needs a running grader, which judges. The threshold is
-    RAGWHEEL_TRAIN_MIN_QUERIES. A refused model is a result, not an error.
+    RAGWHEEL_TRAIN_MIN_QUERIES. A refused model is a result, not an error. A snapshot is enough to
+    make its model again, equal in every bit on the same machine: nothing has to run.
     """
     from ragwheel.backends.kafka import require_broker
     from ragwheel.cli.connection import connect_to
@@ -42,6 +47,13 @@ def run(
 
     connect_to(home)
     settings = load(TrainerSettings)
+    if snapshot:
+        from ragwheel.trainers.remake import remade
+
+        with stages() as progress:
+            model_id, told = remade(settings, snapshot, progress)
+        report(Training(0, 0, model_id, reason=told), f"{model_id}: {told}", as_json=as_json)
+        return 0
     require_broker(settings)
 
     with stages() as progress, Trainer(settings, progress=progress) as trainer:

@@ -113,12 +113,12 @@ def test_damage_is_found_and_named(tmp_path: Path, name: str, damage: str) -> No
         folder.read(path)
 
 
-def test_a_manifest_that_was_edited_is_found_by_the_id(tmp_path: Path) -> None:
+def test_a_manifest_that_was_edited_is_found(tmp_path: Path) -> None:
     path = folder.write(snapshot(), tmp_path)
     manifest = orjson.loads((path / "manifest.json").read_bytes())
     manifest["recipe"]["seed"] += 1
     (path / "manifest.json").write_bytes(orjson.dumps(manifest))
-    with pytest.raises(folder.SnapshotError, match="id is not that of the content"):
+    with pytest.raises(folder.SnapshotError, match="digest is not that of its content"):
         folder.read(path)
 
 

@@ -94,6 +94,7 @@ def write(snapshot: Snapshot, root: Path) -> Path:
             "texts": packs,
             "card": snapshot.card.as_json(),
         }
+        manifest = {"digest": _digest_of_manifest(manifest), **manifest}
         (folder / MANIFEST_FILE).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
         if target.exists():  # without a manifest: what a deletion left
             shutil.rmtree(target)
@@ -184,11 +185,17 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = orjson.loads(path.read_bytes())
         if manifest["format"] != _FORMAT:
             raise _damaged(path, f"its format is {manifest['format']}, not {_FORMAT}")
+        if manifest.pop("digest") != _digest_of_manifest(manifest):
+            raise _damaged(path, "its digest is not that of its content")
     except FileNotFoundError:
         raise SnapshotError(f"{folder} holds no snapshot; see `ragwheel export --list`") from None
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise _damaged(path, str(error)) from None
     return manifest
+
+
+def _digest_of_manifest(manifest: Mapping[str, Any]) -> str:
+    return blake2b(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
 def _config(manifest: Mapping[str, Any]) -> TrainConfig:
