@@ -99,9 +99,10 @@ def cautious_low(
     A score bound: the lowest mean that would not be rejected with the variance that it implies. To
     lower the mean by d, clusters that were not seen to lose must lose, which adds d to the second
     moment; so the bound D below the mean solves D^2 = t^2 / n (variance + D + mean^2 - (mean -
-    D)^2). Of n clusters that all agree it is t^2 / (n + t^2), about the rule of three: agreement is
-    never certainty. (E. B. Wilson, JASA 22, 1927; for paired proportions T. Tango, Statistics in
-    Medicine 17(8), 1998; here for clusters, n being their effective count, and Student's t.)
+    D)^2). It is never closer than the rule of three allows: what makes a share p of n clusters lose
+    shows in none of them with probability (1 - p)^n. Agreement is never certainty. (E. B. Wilson,
+    JASA 22, 1927; for paired proportions T. Tango, Statistics in Medicine 17(8), 1998; J. A. Hanley
+    and A. Lippman-Hand, JAMA 249(13), 1983; here for clusters, n being their effective count.)
     """
     mean, deviation, count = spread(values, weights=weights, clusters=clusters)
     if count < _FEWEST_CLUSTERS:
@@ -109,7 +110,8 @@ def cautious_low(
     share = student_quantile(1 - alpha, count - 1) ** 2 / count
     linear = share * (1 + 2 * mean)
     root = math.sqrt(linear**2 + 4 * (1 + share) * share * deviation**2)
-    return max(-1.0, mean - (linear + root) / (2 * (1 + share)))
+    score = mean - (linear + root) / (2 * (1 + share))
+    return max(-1.0, min(score, mean + math.log(alpha) / count))
 
 
 def spread(

@@ -8,15 +8,13 @@ import ir_measures
 import numpy as np
 import pytest
 from ir_measures import RR, P, Qrel, R, ScoredDoc, nDCG
-from numpy.typing import NDArray
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
-from ragwheel.measuring.nearest import rank
+from ragwheel.measuring.nearest import NO_RESULT, RankedRows, rank
 from ragwheel.trainers.proof import evaluation
 from ragwheel.trainers.proof.evaluation import (
     ALL_SEGMENTS,
     METRICS,
-    NO_RESULT,
     RECALL_AT_10,
     SEEN_ANSWERS,
     UNSEEN_ANSWERS,
@@ -25,7 +23,6 @@ from ragwheel.trainers.proof.evaluation import (
     Measurement,
 )
 
-RankedRows = NDArray[np.int64]
 MRR = METRICS.index(("mrr", 10))
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ragwheel.measuring import rank_metrics
 from ragwheel.measuring.intervals import Interval, intervals
-from ragwheel.measuring.nearest import RankedRows
+from ragwheel.measuring.nearest import NO_RESULT, RankedRows
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,8 +44,6 @@ METRICS: tuple[tuple[str, int], ...] = (
 RECALL_AT_10 = METRICS.index(("recall", 10))
 #: What segments are guarded by, since it needs fewer queries to exclude the same loss.
 SMOOTH_RECALL = METRICS.index(("smooth_recall", 10))
-#: Row of a ranking that is shorter than its width.
-NO_RESULT = -1
 
 
 class JudgedPair(NamedTuple):

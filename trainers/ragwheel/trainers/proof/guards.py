@@ -53,7 +53,7 @@ class GateRules:
             promoted, a loss to refuse.
         segment_margin: the loss in recall@10 that must be excluded in each segment.
         metric_margin: the loss that must be excluded for recall@1, MRR and nDCG over all.
-        min_segment_queries: segments with fewer are guarded together, as `OTHERS`. Fewer than 29
+        min_segment_queries: segments with fewer are guarded together, as `OTHERS`. Fewer than 30
             cannot exclude a loss of ten points even where nothing differs.
         max_latency_ms: budget of a query's latency; None: any.
         max_size_mb: budget of the model's size; None: any.
