@@ -42,23 +42,25 @@ def simulate(
     gain: float | Floats = 0.0,
     segments: NDArray[np.object_] | None = None,
     cluster_size: float = 1.0,
+    candidate: np.random.Generator | None = None,
 ) -> Gate:
     """A gate whose candidate truly gains `gain` in recall@10 (a number, or one per query).
 
     Args:
         cluster_size: mean number of paraphrases of a question (geometric); 80 % of them share ease
             and fate under both systems.
+        candidate: makes the candidate's errors; with `rng` in the same state the queries and the
+            incumbent are the same again.
     """
     clusters = np.arange(queries)
     if cluster_size > 1:
         sizes = rng.geometric(1 / cluster_size, queries)
         clusters = np.repeat(np.arange(queries), sizes)[:queries]
     own = rng.random(queries) >= 0.8
-    noise = np.array(
-        [np.where(own, rng.standard_normal(queries), rng.standard_normal(queries)[clusters])
-         for _ in range(3)]
-    )  # fmt: skip
-    ease, first, second = noise
+    ease, first, second = (
+        np.where(own, source.standard_normal(queries), source.standard_normal(queries)[clusters])
+        for source in (rng, rng, candidate or rng)
+    )
     middle = _CENTRE + _EASE * ease
     before = np.exp(np.maximum(0, middle + _NOISE * first)).round()
     after = np.exp(np.maximum(0, middle - shift(gain) + _NOISE * second)).round()

@@ -118,7 +118,12 @@ def _nearest(
     query, row, score = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
     for start, stop in _blocks(len(documents)):
         scores = queries @ documents[start:stop].T
-        entering = np.flatnonzero(scores > weakest[:, None])
+        if start == 0 and stop > depth:
+            # Of the first block only its best can stay: nothing else of it has to be sorted.
+            least = np.partition(scores, stop - depth, axis=1)[:, stop - depth]
+            entering = np.flatnonzero(scores >= least[:, None])
+        else:
+            entering = np.flatnonzero(scores > weakest[:, None])
         of_query, column = np.divmod(entering, stop - start)
         query = np.concatenate([query, of_query])
         row = np.concatenate([row, column + start])

@@ -216,7 +216,7 @@ TRAIN_STAGE_SECONDS = _TRAINER.gauge(
 TRIPLETS = _TRAINER.gauge("ragwheel_train_triplets", "Triplets of the last training set.")
 QUALITY = _TRAINER.gauge(
     "ragwheel_retrieval_quality",
-    "Held-out quality of the last gate.",
+    "Held-out quality at the last gate; recall is pooled, so only figures of one gate compare.",
     "metric",
     "k",
     "segment",
