@@ -32,6 +32,7 @@ from ragwheel.operations.leaderboard import Leaderboard
 from ragwheel.operations.models import AllowedModel, PrunedModels
 from ragwheel.operations.overview import Overview
 from ragwheel.operations.redeliver import ReplayReport
+from ragwheel.trainers.outlook import TrainOutlook
 from ragwheel.trainers.trainer import RollbackResult
 
 PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
@@ -44,7 +45,7 @@ REPORTS: dict[str, Any] = {
     "status": Overview,
     "emit": EmitReport,
     "wait": Waited,
-    "train": Training,
+    "train": Training | TrainOutlook,
     "leaderboard": Leaderboard,
     "models": Models | RollbackResult | AllowedModel | PrunedModels,
     "export": Snapshots | Exported,

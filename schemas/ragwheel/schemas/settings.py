@@ -321,9 +321,16 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
         Path(".ragwheel/vectors"), description="Where embeddings are cached."
     )
     train_min_queries: int = Field(
-        1_000,
+        300,
         ge=30,
-        description="Train when this many queries with a relevant label are new since last time.",
+        description="Train for the first time when this many queries have a relevant label; then "
+        "at each doubling.",
+    )
+    train_max_age_days: float = Field(
+        7.0,
+        ge=0,
+        description="Train at the latest so long after the last time, if anything is new; 0: only "
+        "at a doubling.",
     )
     train_interval_s: float = Field(
         300.0, gt=0, description="Seconds between looks at the threshold."

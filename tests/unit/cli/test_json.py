@@ -25,8 +25,12 @@ from ragwheel.operations.leaderboard import Leaderboard
 from ragwheel.operations.overview import GroupState
 from ragwheel.operations.running import ProcessState, StackState
 from ragwheel.schemas.migrations import Migration, migrations
-from ragwheel.trainers.proof.evaluation import Figure
+from ragwheel.trainers.ladder import Rung
+from ragwheel.trainers.outlook import TrainOutlook
+from ragwheel.trainers.proof.evaluation import Figure, GateQueries
 from ragwheel.trainers.proof.gate import Verdict
+from ragwheel.trainers.proof.guards import GateRules
+from ragwheel.trainers.proof.power import outlook
 from ragwheel.trainers.trainer import RollbackResult
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -49,7 +53,9 @@ class FakeTrainer:
         pass
 
     def progress(self) -> SimpleNamespace:
-        return SimpleNamespace(available=3, threshold=2 if self.due else 9, due=self.due)
+        return SimpleNamespace(
+            available=3, threshold=2 if self.due else 9, due=self.due, reason="3 are there"
+        )
 
     def train(self) -> SimpleNamespace:
         figure = Figure("recall", 10, "*", "delta", Interval(0.2, 0.1, 0.3), 40)
@@ -114,6 +120,16 @@ def the_erasure(*_given: object, dry_run: bool, **_options: object) -> forget.Fo
     """One table had something, and intake is behind."""
     erased = [forget.TableErasure("queries", 2, 0)]
     return forget.ForgetReport(dry_run, 1, erased, complete=False, waiting=3)
+
+
+def the_outlook(*_given: object) -> TrainOutlook:
+    """Some queries are held out, in one segment."""
+    parts = outlook(GateQueries.of(["code"] * 60), GateRules())
+    return TrainOutlook(
+        answered=300, due=True, reason="enough", opened="the gate", next_step=Rung(1_000, "more"),
+        queries={"train": 240, "gate": 60}, look=2, alpha=0.008, parts=parts, shadows=["m2"],
+        serving=None,
+    )  # fmt: skip
 
 
 def the_wait(*_given: object, **_options: object) -> goals.Waited:
@@ -191,6 +207,13 @@ CASES: dict[str, tuple[int, list[tuple[str, object]]]] = {
     "forget --user u --yes --json": (
         75,
         [("ragwheel.operations.forget.forget", the_erasure)],
+    ),
+    "train status --json": (
+        0,
+        [
+            ("ragwheel.trainers.trainer.Trainer", FakeTrainer),
+            ("ragwheel.trainers.outlook.outlook_of", the_outlook),
+        ],
     ),
     "train --json": (0, [BROKER, ("ragwheel.trainers.trainer.Trainer", FakeTrainer)]),
     "train --json --force": (0, [BROKER, ("ragwheel.trainers.trainer.Trainer", Impatient)]),

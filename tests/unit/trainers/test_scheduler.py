@@ -101,7 +101,7 @@ def test_nothing_happens_below_the_threshold(tmp_path: Path) -> None:
     assert rig.telemetry.value(metrics.TRAIN_THRESHOLD) == 100
 
 
-def test_a_cycle_runs_at_the_threshold_and_then_needs_as_many_new_queries(tmp_path: Path) -> None:
+def test_a_cycle_runs_at_the_threshold_and_then_at_a_doubling(tmp_path: Path) -> None:
     rig = Rig(tmp_path, answered=100)
     assert rig.scheduler.check() is RESULT
     assert rig.scheduler.check() is None
@@ -109,6 +109,15 @@ def test_a_cycle_runs_at_the_threshold_and_then_needs_as_many_new_queries(tmp_pa
     assert rig.scheduler.check() is None
     rig.store.answered = 200
     assert rig.scheduler.check() is RESULT
+
+
+def test_what_is_old_is_trained_again_when_anything_is_new(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, answered=101)
+    eight_days_ago = NOON - timedelta(days=8)
+    rig.scheduler.parts.settlement.remember(Memory(answered=100, at=eight_days_ago))
+    assert rig.scheduler.progress().due
+    never = rig.settings.model_copy(update={"train_max_age_days": 0.0})
+    assert not replace(rig.scheduler, settings=never).progress().due
 
 
 def test_a_restart_does_not_train_on_the_same_data_again(tmp_path: Path) -> None:

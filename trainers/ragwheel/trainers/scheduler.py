@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from threading import Event
 
 from ragwheel.backends.telemetry import Telemetry
@@ -14,6 +15,7 @@ from ragwheel.schemas.errors import RagwheelError, TransientError
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import CycleResult, run_again, run_cycle
 from ragwheel.trainers.gauges import show_figures, show_progress, show_result, show_serving
+from ragwheel.trainers.ladder import Pace, next_training
 from ragwheel.trainers.lanes.contracts import TrainingFailedError
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.reading import NotEnoughDataError
@@ -29,20 +31,29 @@ class CycleStoppedError(RagwheelError):
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress:
-    """Distance to the next training, in queries with a relevant label."""
+    """Distance to the next training, in queries with a relevant label.
+
+    Attributes:
+        available: new since the last one.
+        threshold: how many new ones begin the next, whatever the clock says.
+        reason: why it is due or not, in words.
+    """
 
     available: int
     threshold: int
+    due: bool
+    reason: str
 
-    @property
-    def due(self) -> bool:
-        """Whether there is enough new data."""
-        return self.available >= self.threshold
+
+def pace_of(settings: TrainerSettings) -> Pace:
+    """When trainings are due, as the settings say it."""
+    days = settings.train_max_age_days
+    return Pace(settings.train_min_queries, every=timedelta(days=days) if days else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
-    """Runs a cycle whenever `train_min_queries` answered queries are new since the last one.
+    """Runs a cycle at a first number of answered queries, and at each doubling (`ladder`).
 
     Between cycles it judges shadows again. Its memory is in the model directory, so that a restart
     does not train again, and one trainer at a time decides there.
@@ -56,10 +67,13 @@ class Scheduler:
 
     def progress(self) -> TrainingProgress:
         """Count what is new, and show it."""
-        answered = self.parts.store.count_answered()
-        available = max(0, answered - self.parts.settlement.memory().answered)
-        show_progress(self.telemetry, available, self.settings.train_min_queries)
-        return TrainingProgress(available, self.settings.train_min_queries)
+        answered, memory = self.parts.store.count_answered(), self.parts.settlement.memory()
+        due = next_training(
+            answered, memory.answered, memory.at, self.parts.now(), pace_of(self.settings)
+        )
+        available, threshold = max(0, answered - memory.answered), due.target - memory.answered
+        show_progress(self.telemetry, available, threshold)
+        return TrainingProgress(available, threshold, due.due, due.reason)
 
     def check(self) -> CycleResult | None:
         """Train if it is time, else judge a shadow again if it is ripe; None if neither.
@@ -86,7 +100,6 @@ class Scheduler:
 
     def _train(self) -> CycleResult:
         answered = self.parts.store.count_answered()
-        show_progress(self.telemetry, 0, self.settings.train_min_queries)
         try:
             result = self.run(self.parts, self.settings)
         except TrainingFailedError:
@@ -96,6 +109,7 @@ class Scheduler:
             settlement.remember(settlement.memory().model_copy(update=seen))
             raise
         self._tell(result)
+        self.progress()
         return result
 
     def _look_again(self) -> CycleResult | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
+
+import typer
 
 from ragwheel.cli.command import Connection, JsonFlag, command, flag, option
 
@@ -11,6 +13,7 @@ _NOT_DUE = 75  # EX_TEMPFAIL of sysexits.h
 
 @command(
     "ragwheel train",
+    "ragwheel train status",
     "RAGWHEEL_TRAIN_EPOCHS=1 ragwheel train --force",
     "ragwheel train --snapshot 3f2a",
     exits={
@@ -20,6 +23,10 @@ _NOT_DUE = 75  # EX_TEMPFAIL of sysexits.h
     },
 )
 def run(
+    action: Annotated[
+        Literal["cycle", "status"],
+        typer.Argument(help="run a cycle, or show what the labels can prove today"),
+    ] = "cycle",
     force: Annotated[
         bool, flag("--force", "train even when too little is new since last time")
     ] = False,
@@ -30,9 +37,9 @@ def run(
     home: Connection = None,
 ) -> int:
     """Snapshot, training, evaluation on held-out queries, judging, gate: what the trainer does by
-    itself when enough is new. Needs a running grader, which judges. The threshold is
-    RAGWHEEL_TRAIN_MIN_QUERIES. A refused model is a result, not an error. A snapshot is enough to
-    make its model again, equal in every bit on the same machine: nothing has to run.
+    itself at RAGWHEEL_TRAIN_MIN_QUERIES answered queries and at each doubling. Needs a running
+    grader, which judges. A refused model is a result, not an error. A snapshot is enough to make
+    its model again, equal in every bit on the same machine: nothing has to run.
     """
     from ragwheel.backends.kafka import require_broker
     from ragwheel.cli.connection import connect_to
@@ -54,11 +61,18 @@ def run(
             model_id, told = remade(settings, snapshot, progress)
         report(Training(0, 0, model_id, reason=told), f"{model_id}: {told}", as_json=as_json)
         return 0
+    if action == "status":
+        from ragwheel.cli.views.outlook import standing
+        from ragwheel.trainers.outlook import outlook_of
+
+        with Trainer(settings) as trainer:
+            report(outlook_of(trainer.scheduler), standing, as_json=as_json)
+        return 0
     require_broker(settings)
 
     with stages() as progress, Trainer(settings, progress=progress) as trainer:
         due = trainer.scheduler.progress()
-        tell(f"{due.available:,} of {due.threshold:,} new answered queries")
+        tell(f"{due.available:,} of {due.threshold:,} new answered queries; {due.reason}")
         done = Training(due.available, due.threshold)
         if due.due or force:
             done = done.of(trainer.scheduler.train())
