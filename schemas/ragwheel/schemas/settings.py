@@ -368,6 +368,11 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
     judge_timeout_s: float = Field(
         900.0, gt=0, description="How long to wait for the judge's labels."
     )
+    second_looks: int = Field(
+        200,
+        ge=0,
+        description="Doubtful labels that are graded a second time after each training; 0: none.",
+    )
     judge_depth: int = Field(
         20, ge=1, le=200, description="Top-k of each system that is pooled and judged."
     )

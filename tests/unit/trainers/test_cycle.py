@@ -52,6 +52,7 @@ class Bench:
     world: World
     settings: TrainerSettings
     events: list[ModelEvent] = field(default_factory=list)
+    asked: list[GradingJob] = field(default_factory=list)
 
     @property
     def registry(self) -> ModelRegistry:
@@ -68,6 +69,7 @@ class Bench:
             cache=VectorCache(self.settings.vector_cache_dir),
             publish=self.events.append,
             now=lambda: NOON,
+            ask=self.asked.extend,
         )
 
 
@@ -312,6 +314,20 @@ def test_stages_are_timed_in_order(promoted: Promoted) -> None:
         "gate",
     ]
     assert 0 < sum(seconds.values()) <= promoted.seconds
+
+
+def test_flags_that_are_doubted_are_graded_again_after_a_training(promoted: Promoted) -> None:
+    snapshot = promoted.result.snapshot
+    doubted = {
+        (each.said.query_hash, each.said.chunk_hash)
+        for each in snapshot.evidence
+        if each.said.grade >= 2 and 0.05 <= each.belief <= 0.5
+    }
+    asked = {
+        (job.query_hash, each.chunk_hash) for job in promoted.bench.asked for each in job.candidates
+    }
+    assert asked <= doubted
+    assert len(asked) == min(len(doubted), promoted.bench.settings.second_looks)
 
 
 def test_a_training_that_diverged_leaves_no_model(bench: Bench) -> None:

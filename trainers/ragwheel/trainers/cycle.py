@@ -16,10 +16,12 @@ from ragwheel.models.manifest import TrainConfig
 from ragwheel.models.registry import RegisteredModel
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
+from ragwheel.trainers.data.beliefs import second_look
 from ragwheel.trainers.data.snapshot import Snapshot
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.evaluation import Figure, RankShift
 from ragwheel.trainers.proof.gate import Verdict
+from ragwheel.trainers.proof.judging import second_jobs
 from ragwheel.trainers.proving import Proof, prove, timed
 from ragwheel.trainers.reading import CycleData, read, read_corpus
 from ragwheel.trainers.remake import make_model
@@ -89,7 +91,12 @@ def run_cycle(
     )
     kept = model.manifest.training.get("kept", 1.0)
     proof = prove(parts, settings, data, lineup, candidate, seconds, kept)
-    return _settle(parts, settings, data, lineup, model, proof, seconds)
+    result = _settle(parts, settings, data, lineup, model, proof, seconds)
+    # For the next training: a flag that is doubted may be what there is most to learn from.
+    doubted = second_look(data.beliefs, settings.second_looks)
+    snapshot = data.snapshot
+    parts.ask(second_jobs(snapshot.snapshot_id, doubted, snapshot.queries, data.corpus))
+    return result
 
 
 def run_again(parts: Parts, settings: TrainerSettings, shadow: Shadow) -> CycleResult:

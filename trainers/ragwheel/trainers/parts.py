@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.models.vectors import VectorCache
-from ragwheel.schemas.events import ModelEvent
+from ragwheel.schemas.events import GradingJob, ModelEvent
 from ragwheel.trainers.data.store import WheelStore
 from ragwheel.trainers.proof.judging import Judge
 from ragwheel.trainers.proof.looks import PastGate
@@ -22,6 +22,7 @@ class Parts:
     Attributes:
         publish: sends a ModelEvent; returns when it is durable.
         now: UTC time.
+        ask: has jobs graded and does not wait; returns when they are durable.
         progress: called with (stage, done, total); may raise to stop the cycle.
     """
 
@@ -32,6 +33,7 @@ class Parts:
     publish: Callable[[ModelEvent], None]
     now: Callable[[], datetime]
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None
+    ask: Callable[[Sequence[GradingJob]], None] = lambda jobs: None
 
     @property
     def settlement(self) -> Settlement:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
@@ -13,7 +13,7 @@ from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.models.registry import ModelRegistry, Promotion, RegistryError
 from ragwheel.models.vectors import VectorCache
-from ragwheel.schemas.events import ModelEvent
+from ragwheel.schemas.events import GradingJob, ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.data.store import WheelReader
 from ragwheel.trainers.parts import Parts
@@ -73,13 +73,9 @@ class Trainer:
             Parts(
                 store=store,
                 judge=PublishingJudge(
-                    lambda jobs: self._publisher.publish(
-                        Outgoing.of("grading", job) for job in jobs
-                    ),
-                    store,
-                    timeout_s=settings.judge_timeout_s,
-                    stop=self._stop,
+                    self._ask, store, timeout_s=settings.judge_timeout_s, stop=self._stop
                 ),
+                ask=self._ask,
                 registry=self.registry,
                 cache=VectorCache(settings.vector_cache_dir, settings.embed_workers),
                 publish=self._announce,
@@ -130,6 +126,9 @@ class Trainer:
 
     def _announce(self, event: ModelEvent) -> None:
         self._publisher.publish([Outgoing.of("models", event)])
+
+    def _ask(self, jobs: Sequence[GradingJob]) -> None:
+        self._publisher.publish(Outgoing.of("grading", job) for job in jobs)
 
     def _report(self, stage: str, done: int, total: int) -> None:
         if self._stop.is_set():

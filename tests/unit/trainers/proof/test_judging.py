@@ -13,7 +13,7 @@ from tests.unit.trainers.data.test_examples import query
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import GradingJob
 from ragwheel.trainers.data.records import Corpus, Judgment
-from ragwheel.trainers.proof.judging import PublishingJudge, judge_jobs
+from ragwheel.trainers.proof.judging import PublishingJudge, judge_jobs, second_jobs
 
 NOW = datetime(2026, 7, 28, 12, tzinfo=UTC)
 CHUNKS = tuple(f"{number:032x}" for number in range(500))
@@ -71,6 +71,22 @@ def test_a_job_asks_for_the_pool_in_the_role_of_a_judge() -> None:
     assert (job.role, job.query, job.inclusion_probability) == ("judge", "what is it", 1.0)
     assert [each.chunk_hash for each in job.candidates] == list(CHUNKS[:3])
     assert GradingJob.model_validate_json(job.model_dump_json()) == job
+
+
+def test_doubtful_pairs_are_asked_again_by_query_in_a_role_of_their_own() -> None:
+    other = query("what else")
+    pairs = [
+        (other.query_hash, CHUNKS[7]), (QUESTION.query_hash, CHUNKS[2]),
+        (QUESTION.query_hash, CHUNKS[1]),
+    ]  # fmt: skip
+    jobs = second_jobs("snapshot", pairs, [QUESTION, other], CORPUS)
+    asked = {(job.query_hash, each.chunk_hash) for job in jobs for each in job.candidates}
+    assert asked == set(pairs)
+    assert len(jobs) == 2
+    assert {job.role for job in jobs} == {"second"}
+    assert jobs == second_jobs("snapshot", pairs[::-1], [other, QUESTION], CORPUS)
+    later = second_jobs("another snapshot", pairs, [QUESTION, other], CORPUS)
+    assert {job.job_id for job in jobs}.isdisjoint({job.job_id for job in later})
 
 
 def test_job_ids_are_the_same_on_a_repeat_and_differ_between_models() -> None:

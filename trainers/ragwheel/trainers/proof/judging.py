@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ragwheel.models.encoder import Progress
 from ragwheel.schemas import identity
@@ -24,8 +24,10 @@ from ragwheel.trainers.data.store import WheelStore
 
 _LOG = logging.getLogger(__name__)
 
-#: Stratum of judge jobs: a census of the gate set, hence inclusion probability 1.
-GATE_STRATUM = "gate"
+#: Strata of the trainer's jobs: a census of the gate set, hence inclusion probability 1, and pairs
+#: that are chosen for their doubt, which no estimate uses.
+GATE_STRATUM, SECOND_STRATUM = "gate", "second-look"
+_STRATA = {"judge": GATE_STRATUM, "second": SECOND_STRATUM}
 #: Between two looks: the first, and how it grows, for a judge that takes minutes.
 _POLL_S, _SLOWER, _LONGEST_POLL_S = 1.0, 1.3, 15.0
 #: By so much the grader's clock may be behind ours.
@@ -62,33 +64,61 @@ def judge_jobs(
     pools: Sequence[Sequence[int]],
     corpus: Corpus,
 ) -> list[GradingJob]:
-    """Jobs for the pooled chunks of each query; a large pool becomes several jobs.
+    """Jobs for the pooled chunks of each query; a large pool becomes several jobs."""
+    return [
+        job
+        for query, rows in zip(queries, pools, strict=True)
+        for job in _jobs(
+            query, [corpus.chunk_hashes[row] for row in rows], corpus, "judge", ("gate", model_id)
+        )
+    ]
 
-    Texts are left out: the corpus was read from the table where the grader finds them.
-    """
-    jobs: list[GradingJob] = []
-    for query, rows in zip(queries, pools, strict=True):
-        for start in range(0, len(rows), MAX_CANDIDATES):
-            origin = identity.digest("gate", model_id, query.query_hash, str(start))
-            jobs.append(
-                GradingJob(
-                    job_id=identity.job_id(origin, "judge"),
-                    role="judge",
-                    query_id=query.query_id,
-                    query=query.query,
-                    query_hash=query.query_hash,
-                    segment=query.segment,
-                    index=corpus.slice_of(query.segment).name,
-                    ts=query.ts,
-                    stratum=GATE_STRATUM,
-                    inclusion_probability=1.0,
-                    candidates=tuple(
-                        JobCandidate(chunk_hash=corpus.chunk_hashes[row])
-                        for row in rows[start : start + MAX_CANDIDATES]
-                    ),
-                )
-            )
-    return jobs
+
+def second_jobs(
+    snapshot_id: str,
+    pairs: Sequence[tuple[str, str]],
+    queries: Iterable[SampledQuery],
+    corpus: Corpus,
+) -> list[GradingJob]:
+    """Jobs that have pairs of (query hash, chunk hash) graded once more by the labeling grader."""
+    by_hash = {each.query_hash: each for each in queries}
+    chunks: dict[str, list[str]] = {}
+    for query_hash, chunk_hash in pairs:
+        chunks.setdefault(query_hash, []).append(chunk_hash)
+    return [
+        job
+        for query_hash, of_query in sorted(chunks.items())
+        for job in _jobs(
+            by_hash[query_hash], sorted(of_query), corpus, "second", ("second", snapshot_id)
+        )
+    ]
+
+
+def _jobs(
+    query: SampledQuery,
+    chunk_hashes: Sequence[str],
+    corpus: Corpus,
+    role: Literal["judge", "second"],
+    origin: tuple[str, str],
+) -> Iterator[GradingJob]:
+    """Jobs of one query. Texts are left out: the grader finds them where the corpus was read."""
+    for start in range(0, len(chunk_hashes), MAX_CANDIDATES):
+        yield GradingJob(
+            job_id=identity.job_id(identity.digest(*origin, query.query_hash, str(start)), role),
+            role=role,
+            query_id=query.query_id,
+            query=query.query,
+            query_hash=query.query_hash,
+            segment=query.segment,
+            index=corpus.slice_of(query.segment).name,
+            ts=query.ts,
+            stratum=_STRATA[role],
+            inclusion_probability=1.0,
+            candidates=tuple(
+                JobCandidate(chunk_hash=each)
+                for each in chunk_hashes[start : start + MAX_CANDIDATES]
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
