@@ -30,9 +30,9 @@ from ragwheel.operations.forget import ForgetReport
 from ragwheel.operations.goals import Waited
 from ragwheel.operations.leaderboard import Leaderboard
 from ragwheel.operations.models import AllowedModel, PrunedModels
+from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.operations.overview import Overview
 from ragwheel.operations.redeliver import ReplayReport
-from ragwheel.trainers.outlook import TrainOutlook
 from ragwheel.trainers.trainer import RollbackResult
 
 PAGE = Path(__file__).parents[3] / "docs" / "cli.md"

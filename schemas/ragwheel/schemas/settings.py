@@ -327,19 +327,13 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
         "at each doubling.",
     )
     train_max_age_days: float = Field(
-        7.0,
-        ge=0,
-        description="Train at the latest so long after the last time, if anything is new; 0: only "
-        "at a doubling.",
+        7.0, ge=0, description="Train so long after the last time, if anything is new; 0: never."
     )
     train_interval_s: float = Field(
         300.0, gt=0, description="Seconds between looks at the threshold."
     )
     embed_workers: int = Field(
-        1,
-        ge=1,
-        le=256,
-        description="Processes that embed a corpus, each with its own copy of the model.",
+        1, ge=1, le=256, description="Processes that embed a corpus, each with the model."
     )
     train_epochs: int = Field(3, ge=1, le=100, description="Passes over the triplets.")
     train_seed: int = Field(17, ge=0, description="Seed of everything random in training.")
@@ -369,9 +363,7 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
         900.0, gt=0, description="How long to wait for the judge's labels."
     )
     second_looks: int = Field(
-        200,
-        ge=0,
-        description="Doubtful labels that are graded a second time after each training; 0: none.",
+        200, ge=0, description="Doubtful labels that are graded again after each training."
     )
     judge_depth: int = Field(
         20, ge=1, le=200, description="Top-k of each system that is pooled and judged."

@@ -22,11 +22,11 @@ from ragwheel.measuring.intervals import Interval
 from ragwheel.operations import forget, goals, overview, redeliver
 from ragwheel.operations.doctor.finding import Finding, ok, warn
 from ragwheel.operations.leaderboard import Leaderboard
+from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.operations.overview import GroupState
 from ragwheel.operations.running import ProcessState, StackState
 from ragwheel.schemas.migrations import Migration, migrations
 from ragwheel.trainers.ladder import Rung
-from ragwheel.trainers.outlook import TrainOutlook
 from ragwheel.trainers.proof.evaluation import Figure, GateQueries
 from ragwheel.trainers.proof.gate import Verdict
 from ragwheel.trainers.proof.guards import GateRules
@@ -212,7 +212,7 @@ CASES: dict[str, tuple[int, list[tuple[str, object]]]] = {
         0,
         [
             ("ragwheel.trainers.trainer.Trainer", FakeTrainer),
-            ("ragwheel.trainers.outlook.outlook_of", the_outlook),
+            ("ragwheel.operations.outlook.outlook_of", the_outlook),
         ],
     ),
     "train --json": (0, [BROKER, ("ragwheel.trainers.trainer.Trainer", FakeTrainer)]),

@@ -62,8 +62,8 @@ def run(
         report(Training(0, 0, model_id, reason=told), f"{model_id}: {told}", as_json=as_json)
         return 0
     if action == "status":
-        from ragwheel.cli.views.outlook import standing
-        from ragwheel.trainers.outlook import outlook_of
+        from ragwheel.cli.views.standing import standing
+        from ragwheel.operations.outlook import outlook_of
 
         with Trainer(settings) as trainer:
             report(outlook_of(trainer.scheduler), standing, as_json=as_json)

@@ -1,7 +1,7 @@
 """How likely each graded pair is to be truly relevant. Pure.
 
 One model per grader, over all its pairs: `ragwheel.measuring.noise` says which,
-`ragwheel.trainers.data.surroundings` what is known of a pair besides its grade. The grader's
+`ragwheel.measuring.surroundings` what is known of a pair besides its grade. The grader's
 false-positive rate f is measured per segment and rubric epoch on *decoys* (random chunks in its own
 calls, almost surely irrelevant), then refined on the pairs themselves, because f of near misses
 need not be that of random chunks; its true-positive rate on pairs that people judged or whose
@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
+from ragwheel.measuring.surroundings import GradedPairs, features_of
 from ragwheel.models.encoder import Vectors
 from ragwheel.trainers.data.grader_noise import (
     Checked,
@@ -25,7 +26,6 @@ from ragwheel.trainers.data.grader_noise import (
     NoiseReport,
 )
 from ragwheel.trainers.data.records import Corpus, Grade, LoggedRanking, SampledQuery
-from ragwheel.trainers.data.surroundings import GradedPairs, features_of
 
 Pair = tuple[str, str]
 """Query hash and chunk hash."""

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ragwheel.cli.output import table
-from ragwheel.trainers.outlook import TrainOutlook
+from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.trainers.proof.power import EFFECTS
 
 

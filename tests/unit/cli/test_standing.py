@@ -8,7 +8,7 @@ import pytest
 from tests.unit.cli.test_json import the_outlook
 
 from ragwheel.cli.output import show
-from ragwheel.cli.views.outlook import standing
+from ragwheel.cli.views.standing import standing
 
 
 def shown(capsys: pytest.CaptureFixture[str], **changes: object) -> str:

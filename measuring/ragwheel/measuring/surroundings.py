@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ragwheel.measuring.nearest import UnitVectors
 from ragwheel.measuring.noise import PairValues
-from ragwheel.models.encoder import Vectors
 
 PairRows = npt.NDArray[np.intp]
 """Shape (pairs,)."""
@@ -56,8 +56,8 @@ class GradedPairs:
     score: PairValues
     top: PairValues
     rank: PairValues
-    query_vectors: Vectors
-    chunk_vectors: Vectors
+    query_vectors: UnitVectors
+    chunk_vectors: UnitVectors
 
 
 def features_of(pairs: GradedPairs) -> npt.NDArray[np.float64]:
@@ -84,7 +84,7 @@ def features_of(pairs: GradedPairs) -> npt.NDArray[np.float64]:
 
 
 def votes(
-    group: PairRows, item: PairRows, vectors: Vectors, surplus: PairValues
+    group: PairRows, item: PairRows, vectors: UnitVectors, surplus: PairValues
 ) -> npt.NDArray[np.float64]:
     """What the other pairs of a pair's group say, the nearer the louder.
 
