@@ -66,8 +66,8 @@ def test_of_a_training_that_went_too_far_a_part_is_kept(base_model: str) -> None
     assert kept(base_model, 2.5) in (0.25, 0.5)
 
 
-def test_too_few_dev_queries_choose_nothing(base_model: str) -> None:
-    assert kept(base_model, -0.9, DEV[:4]) == 1.0
+def test_too_few_dev_queries_bear_out_nothing(base_model: str) -> None:
+    assert kept(base_model, 0.8, DEV[:4]) == 0.0
 
 
 def test_a_model_without_a_difference_gains_nothing(base_model: str) -> None:

@@ -55,15 +55,15 @@ class Lane(Protocol):
         config: TrainConfig,
         seed: int,
         progress: Progress | None = None,
-        dev: Sequence[TrainingExample] = (),
+        dev: Sequence[TrainingExample] | None = None,
     ) -> TrainingSummary:
         """Train `encoder`, freshly loaded from the base model, in place.
 
         Args:
             examples: at least one; positives must be in `corpus`.
             documents: vectors of `corpus.texts` by the encoder that serves the documents.
-            dev: examples that decide how much of the training is kept; never learnt from. Without
-                them all is kept.
+            dev: examples that decide how much of the training is kept; never learnt from. None
+                keeps all.
 
         Raises:
             TrainingFailedError: the loss became NaN or infinite; names step and learning rate.

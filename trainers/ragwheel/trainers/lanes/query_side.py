@@ -46,7 +46,7 @@ def train_query_side(
     config: TrainConfig,
     seed: int,
     progress: Progress | None = None,
-    dev: Sequence[TrainingExample] = (),
+    dev: Sequence[TrainingExample] | None = None,
 ) -> TrainingSummary:
     """Train `encoder` in place, as `Lane.train` says."""
     import torch
@@ -56,7 +56,7 @@ def train_query_side(
     targets = SoftmaxTargets(examples, corpus, config, random)
     device = encoder.model.device
     table = torch.from_numpy(documents[targets.columns]).to(device)
-    base = weights_of(encoder) if dev else {}
+    base = {} if dev is None else weights_of(encoder)
     parameters = [each for each in encoder.model.parameters() if each.requires_grad]
     encoder.model.eval()
     # Fused: one pass over the weights instead of a dozen, which matters as much as the forward pass
@@ -85,7 +85,9 @@ def train_query_side(
                 progress(len(losses), steps)
     per_epoch = max(1, len(losses) // config.epochs)
     first, last = np.mean(losses[:per_epoch]), np.mean(losses[-per_epoch:])
-    kept = keep_what_dev_bears_out(encoder, base, dev, corpus, documents) if dev else 1.0
+    kept = 1.0
+    if dev is not None:
+        kept = keep_what_dev_bears_out(encoder, base, dev, corpus, documents)
     return TrainingSummary(len(losses), float(first), float(last), kept)
 
 

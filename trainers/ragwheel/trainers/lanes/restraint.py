@@ -48,13 +48,14 @@ def keep_what_dev_bears_out(
 ) -> float:
     """Set the weights of `encoder`, which was trained from `base`; return the share that is kept.
 
-    The largest share whose gain cannot be told from the best, 0 where no gain is positive. With
-    fewer than five dev queries that can tell nothing is chosen and all is kept: a gate decides.
+    The largest share whose gain cannot be told from the best; 0 where no gain is positive, and
+    where fewer than five dev queries can tell.
     """
     dev = [each for each in dev if each.positives and each.negatives]
-    if len(dev) < _FEWEST:
-        return 1.0
     trained = weights_of(encoder)
+    if len(dev) < _FEWEST:
+        _set(encoder, base, trained, 0.0)
+        return 0.0
     figures = {}
     for share in (0.0, *_SHARES):
         _set(encoder, base, trained, share)
