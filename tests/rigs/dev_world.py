@@ -20,7 +20,6 @@ def dev_lists(
     flipped: float = 0.0,
     signal: float = 3.0,
     signal_lost: float = 0.0,
-    believed: bool = False,
 ) -> tuple[list[GradedList], NDArray[np.float64]]:
     """Lists of the incumbent's top `SHOWN`, and the change of hit@10 counted over the corpus.
 
@@ -28,7 +27,6 @@ def dev_lists(
         correlation: of both systems' errors about a pair.
         flipped: share of the grades that are wrong.
         signal_lost: how much of the signal the candidate lacks; 0 is as good as the incumbent.
-        believed: whether flags carry the true probability at their rank in the incumbent's list.
     """
     common, own, other = rng.standard_normal((3, queries, chunks))
     shared, rest = correlation**0.5, (1 - correlation) ** 0.5
@@ -39,15 +37,9 @@ def dev_lists(
     shown = np.argsort(-before, axis=1)[:, :SHOWN]
     true = np.take_along_axis(relevant, shown, axis=1)
     flagged = true ^ (rng.random(true.shape) < flipped)
-    prior = true.mean(axis=0)
-    posterior = prior * (1 - flipped) / (prior * (1 - flipped) + (1 - prior) * flipped + 1e-12)
-    beliefs = flagged * (posterior if believed else 1.0)
     lists, change = [], []
     for at in np.flatnonzero(flagged.any(axis=1)):
-        pairs = [
-            JudgedPair(3 if flag else 0, float(belief))
-            for flag, belief in zip(flagged[at], beliefs[at], strict=True)
-        ]
+        pairs = [JudgedPair.certain(3 if flag else 0) for flag in flagged[at]]
         rows = shown[at]
         ranks = [
             min(int((scores > scores[row]).sum()) for row in rows[flagged[at]])

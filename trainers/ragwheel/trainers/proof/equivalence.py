@@ -14,8 +14,8 @@ label and pushes the labeled chunks down. So two questions are asked whose answe
 A gain is neither proven nor claimed.
 
 Grades are taken at their word. Beliefs that were learnt from the incumbent's ranking doubt what it
-ranks low, and reward whoever repeats its order: with them 97 % of equal systems were refused in the
-simulation that refuses none without (`bench/gate.py`).
+ranks low and reward whoever repeats its order: in simulation up to 97 % of equal systems were
+refused with them, and none without.
 """
 
 from __future__ import annotations

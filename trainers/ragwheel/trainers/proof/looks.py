@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ragwheel.measuring.proofs import spent_alpha
 
 #: What a gate on fresh queries may spend however many came before, as a share of alpha: the
-#: first ten gates of a series spend 0.96 alpha with it, and forty on fresh queries twice alpha.
+#: first ten gates of a series spend 0.96 alpha with it.
 FRESH_SHARE = 1 / 40
 
 
