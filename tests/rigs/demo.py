@@ -18,7 +18,7 @@ from tests.rigs.panels import Prometheus, running_prometheus
 from ragwheel.operations.running import StackState, read_state
 
 #: Longest that the small demo may take on a busy machine, seconds.
-DEMO_TIMEOUT_S = 840.0
+DEMO_TIMEOUT_S = 1_140.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ SELECT
     (SELECT count() FROM v_queries),
     (SELECT count() FROM v_retrievals),
     (SELECT count() FROM v_feedback),
-    (SELECT count() FROM v_index_entries),
+    (SELECT count() FROM v_index_entries) + (SELECT count() FROM v_indexes),
     (SELECT count() FROM v_retrievals WHERE empty(chunk_hashes)),
     (SELECT count() - uniqExact(label_id) FROM v_labels)
 """

@@ -44,7 +44,7 @@ def turn(demo_run: DemoRun) -> tuple[int, str, Path, dict[str, Any]]:
 
 
 @pytest.mark.xdist_group("demo")
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_200)
 def test_the_loop_ends_with_a_promotion_that_the_truth_confirms(
     turn: tuple[int, str, Path, dict[str, Any]],
 ) -> None:
@@ -63,7 +63,7 @@ def test_the_loop_ends_with_a_promotion_that_the_truth_confirms(
 
 
 @pytest.mark.xdist_group("demo")
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_200)
 def test_every_message_of_every_topic_is_accounted_for(
     turn: tuple[int, str, Path, dict[str, Any]],
 ) -> None:
@@ -82,7 +82,7 @@ def test_every_message_of_every_topic_is_accounted_for(
 
 
 @pytest.mark.xdist_group("demo")
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_200)
 def test_every_sampled_pair_has_one_label_and_equal_questions_are_paid_for_once(
     turn: tuple[int, str, Path, dict[str, Any]],
 ) -> None:
@@ -98,7 +98,7 @@ def test_every_sampled_pair_has_one_label_and_equal_questions_are_paid_for_once(
 
 
 @pytest.mark.xdist_group("demo")
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_200)
 def test_the_report_is_written_and_nothing_else_is_left(
     turn: tuple[int, str, Path, dict[str, Any]],
 ) -> None:

@@ -125,7 +125,7 @@ def test_a_dead_process_leaves_panels_empty_rather_than_at_zero(tmp_path: Path) 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("demo")
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_200)
 def test_every_panel_shows_data_of_the_running_demo(demo_run: DemoRun) -> None:
     require_prometheus()
     assert demo_run.exit_status == 0, demo_run.output
