@@ -156,13 +156,14 @@ def _believed(parts: Parts, lineup: Lineup, contest: Contest, judged: Judged) ->
     """How far the judge is believed of each pair."""
     texts = [each.query for each in contest.queries]
     rivals = [contest.systems[name] for name in (INCUMBENT, CANDIDATE)]
-    # Only systems over the same vectors of documents have a middle.
-    encoders = [
-        each
+    vectors = [
+        each.encode(texts)
         for each in rivals
         if isinstance(each, EncoderSystem) and each.documents is lineup.documents
     ]
-    vectors = [each.encode(texts) for each in encoders] or [lineup.base.encode(texts, "query")]
+    # Only systems over the same vectors of documents have a middle; one of two would be favoured.
+    if len(vectors) < len(rivals):
+        vectors = [lineup.base.encode(texts, "query")]
     where = Setting(contest.queries, between(*vectors), contest.corpus, lineup.documents)
     rankings = [contest.rankings[name] for name in (INCUMBENT, CANDIDATE)]
     return judgments_believed(where, judged, parts.store.grades(), rankings)
