@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+CLIENTS ?= .venv-clients
 # uv resolves and installs 30 times faster than pip and verifies hashes; pinned so that it does so
 # in the same way everywhere.
 UV_VERSION := 0.13.9
@@ -21,7 +22,7 @@ BESIDE_TYPES := mkdir -p .mypy_cache; $(BIN)/mypy >$(TYPES_LOG) 2>&1 & types=$$!
 AND_TYPES := tests=$$?; wait $$types || { cat $(TYPES_LOG); exit 1; }; exit $$tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system-tools demo test check format unit integration wheel bench lock \
+.PHONY: help setup clients system-tools demo test check format unit integration wheel bench lock \
 	docs clean clean-data
 
 help: ## show this list
@@ -45,13 +46,21 @@ else
 endif
 	@touch $@
 
+# What the server is tested with by its users' own libraries, apart from what we install.
+clients: $(CLIENTS)/.installed ## create the environment with the real clients of the server
+
+$(CLIENTS)/.installed: requirements/clients.txt $(INSTALLED)
+	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	@$(UV) pip install --quiet --python $(CLIENTS)/bin/python --require-hashes -r requirements/clients.txt
+	@touch $@
+
 system-tools: ## install Prometheus, Alertmanager and Chromium where the system's packages can be installed
 	@sh infra/system-tools.sh
 
 demo: setup ## run the whole loop once on real traffic and write a report (under 6 minutes)
 	@$(BIN)/ragwheel demo $(ARGS)
 
-test: setup system-tools ## lint, types and the whole suite: what CI runs
+test: setup clients system-tools ## lint, types and the whole suite: what CI runs
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BESIDE_TYPES); $(PYTEST) $(ARGS); $(AND_TYPES)
@@ -64,7 +73,7 @@ check: setup ## the fast part: lint, types, unit tests
 unit: setup ## unit tests only
 	@$(PYTEST) tests/unit $(ARGS)
 
-integration: setup system-tools ## contract and integration tests (real Kafka, embedded ClickHouse)
+integration: setup clients system-tools ## contract and integration tests (real Kafka, embedded ClickHouse)
 	@$(PYTEST) tests/contract tests/integration $(ARGS)
 
 wheel: setup system-tools ## build the wheel into dist and run it, and what the images hold, outside this tree
@@ -92,9 +101,11 @@ lock: setup ## lock the dependencies again (requirements/*.txt)
 	@$(UV) $(LOCK) pyproject.toml --extra all -c requirements/dev.txt -o requirements/all.txt
 	@$(UV) $(LOCK) pyproject.toml --extra streams -c requirements/dev.txt -o requirements/streams.txt
 	@$(UV) $(LOCK) pyproject.toml --extra trainers -c requirements/dev.txt -o requirements/trainers.txt
+	@$(UV) $(LOCK) pyproject.toml --extra serving -c requirements/dev.txt -o requirements/serving.txt
+	@$(UV) $(LOCK) --group clients -o requirements/clients.txt
 
 clean: ## remove the virtual environment and caches; local stacks in .ragwheel keep their data
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist build
+	@rm -rf $(VENV) $(CLIENTS) .mypy_cache .pytest_cache .ruff_cache dist build
 
 clean-data: ## remove .ragwheel: events, labels that were paid for, and models
 	@test ! -e .ragwheel || { printf "delete .ragwheel with all events, labels and models? [y/N] "; \

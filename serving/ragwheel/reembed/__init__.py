@@ -1,0 +1,1 @@
+"""An index follows its model: planned, built in shards, verified, cut over, and taken back."""
