@@ -25,6 +25,7 @@ from ragwheel.models.encoder import Progress, load_encoder
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import GradingJob, Role
+from ragwheel.schemas.tombstones import Tombstones
 from ragwheel.trainers.data.records import (
     Corpus,
     GateLook,
@@ -83,6 +84,7 @@ class World:
     answers: dict[str, str]
     pairs: list[Grade]
     judge_pairs: list[Grade] = field(default_factory=list)
+    tombstones: Tombstones = field(default_factory=Tombstones)
 
     def count_answered(self) -> int:
         return len({pair.query_hash for pair in self.pairs if pair.grade >= 2})
@@ -98,6 +100,9 @@ class World:
 
     def used_gate_queries(self) -> list[GateLook]:
         return []
+
+    def forgotten(self) -> Tombstones:
+        return self.tombstones
 
     def corpus(self) -> Corpus:
         return Corpus(tuple(sorted(self.chunks)), tuple(map(self.chunks.get, sorted(self.chunks))))  # type: ignore[arg-type]

@@ -255,6 +255,10 @@ class ModelRegistry:
         path = self.root / "reports" / f"{model_id}.json"
         return dict(orjson.loads(path.read_bytes())) if path.exists() else None
 
+    def reported(self) -> list[str]:
+        """Ids of all models with a report, pruned ones among them, sorted."""
+        return sorted(path.stem for path in (self.root / "reports").glob("[!.]*.json"))
+
     def _alias(self) -> _Alias:
         path = self.root / "current.json"
         if not path.exists():

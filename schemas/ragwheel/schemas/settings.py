@@ -378,6 +378,12 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
     keep_vectors_days: int = Field(
         30, ge=1, description="Cached embeddings are kept until unused for so many days."
     )
+    keep_snapshots_days: int = Field(
+        180,
+        ge=1,
+        description="What was learnt from is kept so many days, with its texts; as long as the "
+        "queries in ClickHouse. One with a text that is forgotten goes at once.",
+    )
 
     @property
     def prompts(self) -> dict[Literal["query", "document"], str]:

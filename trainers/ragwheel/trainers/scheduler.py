@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Event
 
@@ -15,6 +15,7 @@ from ragwheel.schemas.errors import RagwheelError, TransientError
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import CycleResult, run_again, run_cycle
 from ragwheel.trainers.gauges import show_figures, show_progress, show_result, show_serving
+from ragwheel.trainers.keeping import SnapshotKeeper
 from ragwheel.trainers.ladder import Pace, next_training
 from ragwheel.trainers.lanes.contracts import TrainingFailedError
 from ragwheel.trainers.parts import Parts
@@ -64,6 +65,7 @@ class Scheduler:
     telemetry: Telemetry
     run: Callable[[Parts, TrainerSettings], CycleResult] = run_cycle
     again: Callable[[Parts, TrainerSettings, Shadow], CycleResult] = run_again
+    keeper: SnapshotKeeper = field(default_factory=SnapshotKeeper)
 
     def progress(self) -> TrainingProgress:
         """Count what is new, and show it."""
@@ -84,6 +86,7 @@ class Scheduler:
         """
         with alone(self.parts.registry):
             self.parts.settlement.finish()
+            self.keeper.keep(self.parts, self.settings)
             if self.progress().due:
                 return self._train()
             return self._look_again()
@@ -96,6 +99,7 @@ class Scheduler:
         """
         with alone(self.parts.registry):
             self.parts.settlement.finish()
+            self.keeper.keep(self.parts, self.settings)
             return self._train()
 
     def _train(self) -> CycleResult:

@@ -43,7 +43,7 @@ from ragwheel.trainers.data.snapshot import (
 
 #: Below a model directory.
 SNAPSHOTS = "snapshots"
-_TEXTS = "texts"
+TEXTS = "texts"
 _FORMAT = 1
 #: Texts of one pack: what is held in memory twice while it is written.
 _PACK_TEXTS = 50_000
@@ -74,7 +74,7 @@ def write(snapshot: Snapshot, root: Path) -> Path:
     target = root / snapshot.snapshot_id
     if (target / MANIFEST_FILE).exists():
         return target
-    packs = _store_texts(snapshot.corpus, root / _TEXTS)
+    packs = _store_texts(snapshot.corpus, root / TEXTS)
     made_of = tables(
         snapshot.queries, snapshot.sides, snapshot.grades, snapshot.evidence,
         snapshot.train, snapshot.dev, snapshot.corpus,
@@ -213,7 +213,7 @@ def _packs(folder: Path, manifest: Mapping[str, Any], wanted: pa.Array) -> Itera
     """Hashes and texts of the wanted chunks."""
     yield pa.table({"chunk_hash": pa.array([], pa.string()), "text": pa.array([], pa.string())})
     for name in manifest["texts"]:
-        pack = _verified_table(folder.parent / _TEXTS / name, Path(name).stem)
+        pack = _verified_table(folder.parent / TEXTS / name, Path(name).stem)
         yield pack.filter(pc.is_in(pack.column("chunk_hash"), wanted))
 
 

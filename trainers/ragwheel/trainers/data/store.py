@@ -12,10 +12,12 @@ from importlib import resources
 from itertools import starmap
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ragwheel.backends.forgotten import ForgottenReader
 from ragwheel.measuring.intervals import Interval
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.identity import GRADER_SERVICE
+from ragwheel.schemas.tombstones import Tombstones
 from ragwheel.trainers.data.indexes import (
     Build,
     Declaration,
@@ -75,6 +77,9 @@ class WheelStore(Protocol):
     def used_gate_queries(self) -> list[GateLook]:
         """Verdicts that looked at held-out queries, oldest first."""
 
+    def forgotten(self) -> Tombstones:
+        """What may not be kept; grows in place."""
+
 
 class WheelReader:
     """A `WheelStore` over one client. Not thread-safe.
@@ -85,6 +90,7 @@ class WheelReader:
     def __init__(self, client: Client) -> None:
         """Borrows the client; its default database is the wheel's."""
         self._client = client
+        self._forgotten = ForgottenReader(client)
 
     def count_answered(self) -> int:
         """Distinct queries with at least one relevant label."""
@@ -179,6 +185,11 @@ class WheelReader:
             GateLook(event_id, action, ts, frozenset(hashes))
             for event_id, action, ts, hashes in self._blocks("used_gate_queries")
         ]
+
+    def forgotten(self) -> Tombstones:
+        """What may not be kept; grows in place."""
+        self._forgotten.refresh()
+        return self._forgotten.tombstones
 
     def _builds(self) -> Iterator[Build]:
         said = {
