@@ -84,6 +84,7 @@ class World:
     answers: dict[str, str]
     pairs: list[Grade]
     judge_pairs: list[Grade] = field(default_factory=list)
+    gates: list[GateLook] = field(default_factory=list)
     tombstones: Tombstones = field(default_factory=Tombstones)
 
     def count_answered(self) -> int:
@@ -95,11 +96,14 @@ class World:
     def grades(self) -> list[Grade]:
         return [*self.pairs, *self.judge_pairs]
 
+    def decoys(self) -> list[Grade]:
+        return [each for each in self.grades() if each.role == "decoy"]
+
     def logged_rankings(self) -> list[LoggedRanking]:
         return []
 
     def used_gate_queries(self) -> list[GateLook]:
-        return []
+        return self.gates
 
     def forgotten(self) -> Tombstones:
         return self.tombstones

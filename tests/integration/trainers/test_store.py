@@ -170,6 +170,7 @@ def test_every_grade_of_every_role_is_read_and_no_failure(database_of_test: Data
         ]
     )  # fmt: skip
     found = database_of_test.store.grades()
+    assert [each for each in found if each.role == "decoy"] == database_of_test.store.decoys()
     assert [(each.query_hash, each.chunk_hash) for each in found] == sorted(
         (each.query_hash, each.chunk_hash) for each in found
     )

@@ -41,8 +41,18 @@ class Parts:
         return Settlement(self.registry, self.publish)
 
     def past_gates(self) -> list[PastGate]:
-        """Gates that were decided here, oldest first."""
-        return [
-            PastGate(each.gate_id, each.promoted, frozenset(each.query_hashes))
+        """Gates that were decided, oldest first: as ClickHouse knows them, so that a trainer on a
+        new disk spends no second budget, and those of this one that have not landed yet.
+
+        Raises:
+            UnavailableError: ClickHouse does not answer.
+        """
+        landed = {
+            each.event_id: PastGate(each.event_id, each.action == "promoted", each.query_hashes)
+            for each in self.store.used_gate_queries()
+        }
+        own = {
+            each.gate_id: PastGate(each.gate_id, each.promoted, frozenset(each.query_hashes))
             for each in self.settlement.memory().looks
-        ]
+        }
+        return list({**landed, **own}.values())

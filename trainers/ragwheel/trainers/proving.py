@@ -166,7 +166,7 @@ def _believed(parts: Parts, lineup: Lineup, contest: Contest, judged: Judged) ->
         vectors = [lineup.base.encode(texts, "query")]
     where = Setting(contest.queries, between(*vectors), contest.corpus, lineup.documents)
     rankings = [contest.rankings[name] for name in (INCUMBENT, CANDIDATE)]
-    return judgments_believed(where, judged, parts.store.grades(), rankings)
+    return judgments_believed(where, judged, parts.store.decoys(), rankings)
 
 
 @contextmanager

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tests.rigs.gate_world import measured, simulate
+from tests.rigs.trainer_world import NOON, World
 
+from ragwheel.models.registry import ModelRegistry
+from ragwheel.models.vectors import VectorCache
+from ragwheel.trainers.data.records import GateLook
+from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.gate import decide
 from ragwheel.trainers.proof.guards import GateRules
 from ragwheel.trainers.proof.looks import PastGate, alpha_left, freshest
+from ragwheel.trainers.settle import Look, Memory
 
 
 def past(number: int, queries: list[str], *, promoted: bool = False) -> PastGate:
@@ -78,3 +86,19 @@ def test_ten_gates_in_a_row_promote_an_equal_model_at_most_once_in_twenty_series
                 break
             series.append(past(look, asked))
     assert promoted / series_count <= 0.05 + 0.12
+
+
+def test_a_trainer_on_a_new_disk_knows_the_gates_that_others_decided(tmp_path: Path) -> None:
+    store = World({}, [], {}, [])
+    store.gates = [GateLook("landed", "shadow", NOON, frozenset({"a", "b"}))]
+    parts = Parts(
+        store=store, judge=None, registry=ModelRegistry(tmp_path), cache=VectorCache(tmp_path),  # type: ignore[arg-type]
+        publish=lambda event: None, now=lambda: NOON,
+    )  # fmt: skip
+    assert alpha_left(parts.past_gates(), ["a"], 0.05).look == 2
+    # Its own are known before they have landed, and are one look afterwards.
+    own = Look(gate_id="own", promoted=False, query_hashes=("a",))
+    parts.settlement.remember(Memory(looks=(own,)))
+    assert [each.gate_id for each in parts.past_gates()] == ["landed", "own"]
+    store.gates.append(GateLook("own", "shadow", NOON, frozenset({"a"})))
+    assert [each.gate_id for each in parts.past_gates()] == ["landed", "own"]

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from itertools import starmap
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from ragwheel.backends.forgotten import ForgottenReader
 from ragwheel.measuring.intervals import Interval
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
 from ragwheel.schemas.errors import UnavailableError
+from ragwheel.schemas.events import Role
 from ragwheel.schemas.identity import GRADER_SERVICE
 from ragwheel.schemas.tombstones import Tombstones
 from ragwheel.trainers.data.indexes import (
@@ -46,6 +47,7 @@ _SQL = resources.files("ragwheel.trainers.data") / "sql"
 _HASHES_AT_ONCE = 150
 #: Retrievals of a segment that say which index it searches, and which build of it.
 _NEWEST = 100
+_EVERY_ROLE: tuple[str, ...] = get_args(Role)
 #: UNKNOWN_TABLE and UNKNOWN_DATABASE: they went away.
 _TABLE_IS_MISSING = re.compile(r"\bcode:? (60|81)\b", re.IGNORECASE)
 
@@ -61,6 +63,9 @@ class WheelStore(Protocol):
 
     def grades(self) -> list[Grade]:
         """Every graded row of every role, in order of query, chunk and time."""
+
+    def decoys(self) -> list[Grade]:
+        """The graded rows of decoys, of labelers and judges, in the same order."""
 
     def logged_rankings(self) -> list[LoggedRanking]:
         """What production returned for sampled queries, the newest of each query and stage."""
@@ -109,7 +114,11 @@ class WheelReader:
 
     def grades(self) -> list[Grade]:
         """Every graded row of every role, in order of query, chunk and time."""
-        return list(starmap(Grade, self._blocks("grades")))
+        return list(starmap(Grade, self._blocks("grades", roles=list(_EVERY_ROLE))))
+
+    def decoys(self) -> list[Grade]:
+        """The graded rows of decoys, of labelers and judges, in the same order."""
+        return list(starmap(Grade, self._blocks("grades", roles=["decoy"])))
 
     def logged_rankings(self) -> list[LoggedRanking]:
         """What production returned for sampled queries, the newest of each query and stage."""

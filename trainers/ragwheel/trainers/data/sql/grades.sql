@@ -9,7 +9,7 @@ SELECT
     source,
     graded_at
 FROM v_labels
-WHERE status = 'graded'
+WHERE status = 'graded' AND has({roles:Array(String)}, role)
 ORDER BY
     query_hash,
     chunk_hash,
