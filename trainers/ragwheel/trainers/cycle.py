@@ -132,7 +132,7 @@ def _begin(
     with timed(seconds, "embed"):
         lineup = line_up(
             settings, config, parts.registry, parts.cache, corpus, logged,
-            lambda *at: parts.progress("embed", *at),
+            lambda *at: parts.progress("embed", *at), parts.tell,
         )  # fmt: skip
     with timed(seconds, "snapshot"):
         data = read(parts, settings, config, corpus, logged, lineup.base, lineup.documents)

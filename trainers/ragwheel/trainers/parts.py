@@ -24,6 +24,7 @@ class Parts:
         now: UTC time.
         ask: has jobs graded and does not wait; returns when they are durable.
         progress: called with (stage, done, total); may raise to stop the cycle.
+        tell: called with a line for whoever waits, such as what is about to cost time.
     """
 
     store: WheelStore
@@ -34,6 +35,7 @@ class Parts:
     now: Callable[[], datetime]
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None
     ask: Callable[[Sequence[GradingJob]], None] = lambda jobs: None
+    tell: Callable[[str], None] = lambda said: None
 
     @property
     def settlement(self) -> Settlement:

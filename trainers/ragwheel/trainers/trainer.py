@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from ragwheel.trainers.settle import Decision
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+_LOG = logging.getLogger(__name__)
 CycleProgress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
@@ -51,12 +53,14 @@ class Trainer:
         *,
         stop: Event | None = None,
         progress: CycleProgress | None = None,
+        tell: Callable[[str], None] | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         """Connects to ClickHouse.
 
         Args:
             stop: when set, a running cycle ends with CycleStoppedError at its next step.
+            tell: as in `Parts`; goes to the log when left out.
 
         Raises:
             ConfigError, UnavailableError: ClickHouse cannot be used, or its tables are missing.
@@ -81,6 +85,7 @@ class Trainer:
                 publish=self._announce,
                 now=_now,
                 progress=self._report,
+                tell=tell or _LOG.info,
             ),
             settings,
             self.telemetry,

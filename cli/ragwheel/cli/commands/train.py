@@ -70,7 +70,7 @@ def run(
         return 0
     require_broker(settings)
 
-    with stages() as progress, Trainer(settings, progress=progress) as trainer:
+    with stages() as progress, Trainer(settings, progress=progress, tell=tell) as trainer:
         due = trainer.scheduler.progress()
         tell(f"{due.available:,} of {due.threshold:,} new answered queries; {due.reason}")
         done = Training(due.available, due.threshold)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,6 +16,8 @@ from ragwheel.trainers.systems.contracts import Retriever
 from ragwheel.trainers.systems.dense import EncoderSystem
 from ragwheel.trainers.systems.lexical import LexicalSystem
 from ragwheel.trainers.systems.observed import ObservedSystem, replaced_stage
+
+_WORTH_TELLING_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,25 @@ def line_up(
     corpus: Corpus,
     logged: Sequence[LoggedRanking],
     progress: Progress,
+    tell: Callable[[str], None],
 ) -> Lineup:
     """Load and embed what a gate needs besides the candidate.
+
+    Args:
+        tell: called with what embedding is about to cost, where that is more than a moment.
 
     Raises:
         ConfigError: the base model, or that of the promoted model, cannot be loaded.
         VectorError: a chunk cannot be embedded.
     """
     base = load_encoder(settings.base_model, config.max_seq_length, settings.prompts)
+    cost = cache.estimate(base, corpus.texts)
+    if cost.seconds >= _WORTH_TELLING_S:
+        tell(
+            f"embedding {cost.texts:,} new texts, {cost.tokens:,} tokens: about "
+            f"{cost.seconds / 60:.0f} minutes of one process on this machine, shared by "
+            f"{settings.embed_workers}"
+        )
     documents = cache.embed(base, corpus.texts, progress=progress)
     own = EncoderSystem(
         settings.base_model, partial(cache.embed, base, side="query"), documents, corpus
