@@ -359,6 +359,12 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
         ge=20,
         description="At most this many held-out queries are judged per gate, drawn at random.",
     )
+    max_query_latency_ms: float | None = Field(
+        None, gt=0, description="A model whose median query takes longer here is refused."
+    )
+    max_model_mb: float | None = Field(
+        None, gt=0, description="A model whose files are larger is refused."
+    )
     judge_timeout_s: float = Field(
         900.0, gt=0, description="How long to wait for the judge's labels."
     )

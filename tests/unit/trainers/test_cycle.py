@@ -416,3 +416,18 @@ def test_what_serves_is_not_measured_against_itself(bench: Bench) -> None:
     assert "do nothing" in second.verdict.reason
     assert judge.asked == []
     assert bench.registry.current_id() == first.model.model_id
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [({"max_model_mb": 0.001}, "size"), ({"max_query_latency_ms": 1e-6}, "latency")],
+)
+def test_what_is_too_large_or_too_slow_is_refused_before_a_judge_is_paid(
+    bench: Bench, budget: dict[str, float], said: str
+) -> None:
+    judge = TruthfulJudge(bench.world)
+    result = replace(bench, settings=bench.settings.model_copy(update=budget)).run(judge)
+    assert result.verdict.action == "refused"
+    assert said in result.verdict.reason
+    assert "budget" in result.verdict.reason
+    assert judge.asked == []

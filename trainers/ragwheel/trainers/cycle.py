@@ -16,6 +16,7 @@ from ragwheel.models.manifest import TrainConfig
 from ragwheel.models.registry import RegisteredModel
 from ragwheel.schemas.events import ModelEvent
 from ragwheel.schemas.settings import TrainerSettings
+from ragwheel.trainers.costs import costs_of
 from ragwheel.trainers.data.beliefs import second_look
 from ragwheel.trainers.data.snapshot import Snapshot
 from ragwheel.trainers.parts import Parts
@@ -90,7 +91,8 @@ def run_cycle(
         model.model_id, partial(encoder.encode, side="query"), lineup.documents, data.corpus
     )
     kept = model.manifest.training.get("kept", 1.0)
-    proof = prove(parts, settings, data, lineup, candidate, seconds, kept)
+    costs = partial(costs_of, encoder, model.query_encoder, data.held_out)
+    proof = prove(parts, settings, data, lineup, candidate, seconds, kept, costs)
     result = _settle(parts, settings, data, lineup, model, proof, seconds)
     # For the next training: a flag that is doubted may be what there is most to learn from.
     doubted = second_look(data.beliefs, settings.second_looks)
@@ -118,7 +120,8 @@ def run_again(parts: Parts, settings: TrainerSettings, shadow: Shadow) -> CycleR
         lineup.documents, data.corpus,
     )  # fmt: skip
     kept = model.manifest.training.get("kept", 1.0)
-    proof = prove(parts, settings, data, lineup, candidate, seconds, kept)
+    costs = partial(costs_of, encoder, model.query_encoder, data.held_out)
+    proof = prove(parts, settings, data, lineup, candidate, seconds, kept, costs)
     return _settle(parts, settings, data, lineup, model, proof, seconds, shadow)
 
 

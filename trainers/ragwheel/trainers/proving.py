@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -25,6 +25,7 @@ from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof import evaluation, gate
 from ragwheel.trainers.proof.equivalence import check_equivalence
 from ragwheel.trainers.proof.evaluation import Figure, RankShift
+from ragwheel.trainers.proof.gate import Costs
 from ragwheel.trainers.proof.guards import GateRules
 from ragwheel.trainers.proof.judging import Judged, judge_jobs
 from ragwheel.trainers.proof.looks import alpha_left
@@ -60,20 +61,24 @@ def prove(
     candidate: EncoderSystem,
     seconds: dict[str, float],
     kept: float = 1.0,
+    costs: Callable[[], Costs] = Costs,
 ) -> Proof:
     """Decide on a candidate.
 
     Args:
+        costs: measures what it costs to serve; a budget refuses what nobody measured.
         kept: share of its training that dev queries bear out.
         seconds: the wall time of each stage is noted in it.
 
     Raises:
         UnavailableError: the judge cannot be asked.
     """
+    rules = _rules(settings)
     with timed(seconds, "evaluate"):
         try:
             loss, dev = _why_not(data, lineup, candidate, kept, settings.train_seed)
-            contest = loss or compare(
+            price = costs()
+            contest = loss or gate.over_budget(rules, price) or compare(
                 data.held_out, data.corpus,
                 {INCUMBENT: lineup.incumbent, CANDIDATE: candidate, **lineup.others},
                 settings.judge_depth,
@@ -88,13 +93,21 @@ def prove(
         jobs = judge_jobs(candidate.name, data.held_out, pools, data.corpus)
         judged = parts.judge(jobs, lambda *at: parts.progress("judge", *at))
     with timed(seconds, "gate"):
-        proof = _decide(parts, settings, data, lineup, contest, judged, found)
+        proof = _decide(parts, settings, data, lineup, contest, judged, found, price)
     size = sum(map(len, pools)) / max(1, len(pools))
     pooled = (
         f"pool       top {contest.depth} of {INCUMBENT} and {CANDIDATE}, top {METRIC_DEPTH} of "
         f"{', '.join(sorted(lineup.others))}: {size:.1f} chunks a query"
     )
     return replace(proof, said=(dev, pooled, *proof.said))
+
+
+def _rules(settings: TrainerSettings) -> GateRules:
+    return GateRules(
+        min_queries=settings.gate_min_queries,
+        max_latency_ms=settings.max_query_latency_ms,
+        max_size_mb=settings.max_model_mb,
+    )
 
 
 def _why_not(
@@ -121,6 +134,7 @@ def _decide(
     contest: Contest,
     judged: Judged,
     found: Agreement,
+    costs: Costs,
 ) -> Proof:
     beliefs = _believed(parts, lineup, contest, judged)
     pairs = contest.judged_pairs(judged, beliefs)
@@ -130,12 +144,13 @@ def _decide(
         gate_queries(contest.queries, snapshot.sides),
         trained_rows(snapshot.train, data.corpus),
     )
-    rules = GateRules(min_queries=settings.gate_min_queries)
+    rules = _rules(settings)
     asked = [each.query_hash for each in contest.queries]
     verdict = gate.decide(
         measured, rules, seed=settings.train_seed, incumbent=INCUMBENT, candidate=CANDIDATE,
         alpha=alpha_left(parts.past_gates(), asked, rules.alpha).alpha,
         label_graders=frozenset(snapshot.card.graders), judge_grader=judged.grader_id,
+        costs=costs,
     )  # fmt: skip
     if verdict.action == "promoted" and not found.believed:
         verdict = replace(verdict, action="shadow", reason=f"{found}. Measured: {verdict.reason}")
@@ -148,6 +163,7 @@ def _decide(
         f"answers    {measured.without_relevant:,} of {len(asked):,} gate queries have no relevant "
         "chunk in any system's results, and are left out",
         f"production {found}",
+        f"serving    {costs}",
     )
     return Proof(verdict, figures, contest.shifts(pairs), found, looked_at, said)
 

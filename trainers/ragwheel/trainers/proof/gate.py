@@ -37,6 +37,11 @@ class Costs:
     latency_ms: float | None = None
     size_mb: float | None = None
 
+    def __str__(self) -> str:
+        """In words."""
+        latency = "not timed" if self.latency_ms is None else f"p50 {self.latency_ms:g} ms a query"
+        return f"{latency}, {'size unknown' if self.size_mb is None else f'{self.size_mb:g} MB'}"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -147,6 +152,14 @@ def _gain(
     return gain, low, p_value
 
 
+def over_budget(rules: GateRules, costs: Costs | None) -> str:
+    """Which budget a candidate exceeds, in words, or nothing: known before a judge is paid."""
+    for what, value, limit, unit in _budgets(rules, costs):
+        if value is not None and value > limit:
+            return f"{what} {value:g} {unit} is above the budget of {limit:g} {unit}"
+    return ""
+
+
 def _refusal(
     rules: GateRules, costs: Costs | None, label_graders: frozenset[str], judge_grader: str
 ) -> str:
@@ -156,10 +169,7 @@ def _refusal(
             f"{judge_grader} made training labels and judged the gate: set RAGWHEEL_JUDGE_MODEL to "
             "another model than RAGWHEEL_LLM_MODEL"
         )
-    for what, value, limit, unit in _budgets(rules, costs):
-        if value is not None and value > limit:
-            return f"{what} {value:g} {unit} is above the budget of {limit:g} {unit}"
-    return ""
+    return over_budget(rules, costs)
 
 
 def _loss(delta: Floats, measured: Measurement, lost: list[Guard]) -> str:
