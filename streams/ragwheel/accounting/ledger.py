@@ -29,6 +29,8 @@ Place = tuple[str, int]
 _LATE = timedelta(hours=1)
 #: Jobs without labels that are followed one by one; a greater loss is shown as this many.
 _MOST_OPEN = 10_000
+#: No offset is greater: rows of partitions that nobody asked for.
+_NEVER = 2**64 - 1
 
 
 class State(BaseModel):
@@ -141,13 +143,21 @@ class Ledger:
         since = int((read_at - _LATE).timestamp())
         where = [f"origin = {_text(origin)} AND partition = {n}" for origin, n in unknown]
         new = []
+        reaches: dict[str, dict[int, int]] = {}
         for (origin, number), account in known.items():
+            reaches.setdefault(origin, {})[number] = account.reach()
             here = f"origin = {_text(origin)} AND partition = {number}"
-            new.append(f"{here} AND until > {account.reach()}")
             # A row that covers a gap ends in it or at most a batch behind it.
             for start, until in account.gaps(account.reach()):
                 last = until + MAX_BATCH_ROWS
                 new.append(f"{here} AND until > {start} AND until <= {last}")
+        # One expression of each topic instead of one of each partition: planning a query with 24
+        # alternatives costs twice what reading the last hour does.
+        new += [
+            f"origin = {_text(origin)} AND until > transform(partition, {[*of]}, {[*of.values()]}, "
+            f"{_NEVER})"
+            for origin, of in reaches.items()
+        ]
         if new:
             where.append(f"landed_at >= toDateTime({max(0, since)}, 'UTC') AND ({_any(new)})")
         if not where:

@@ -144,7 +144,8 @@ CREATE TABLE ingest_ledger
     `absent_from` Array(UInt64),
     `absent_until` Array(UInt64),
     `at` DateTime64(3, 'UTC'),
-    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1))
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1)),
+    INDEX landed landed_at TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMMDD(landed_at)
