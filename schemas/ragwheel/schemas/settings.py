@@ -339,14 +339,10 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
     train_seed: int = Field(17, ge=0, description="Seed of everything random in training.")
     max_seq_length: int = Field(128, ge=16, le=8_192, description="Tokens per text.")
     query_prompt: str | None = Field(
-        None,
-        description="Put before each query, as `query: ` for E5; none: what the model's own "
-        "configuration says.",
+        None, description="Put before each query, as `query: ` for E5; none: the model's own."
     )
     document_prompt: str | None = Field(
-        None,
-        description="Put before each chunk, as `passage: ` for E5; none: what the model's own "
-        "configuration says.",
+        None, description="Put before each chunk, as `passage: ` for E5; none: the model's own."
     )
     gate_share: float = Field(
         0.25, gt=0, lt=0.9, description="Share of queries held out for the promotion gate."
@@ -359,12 +355,8 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
         ge=20,
         description="At most this many held-out queries are judged per gate, drawn at random.",
     )
-    max_query_latency_ms: float | None = Field(
-        None, gt=0, description="A model whose median query takes longer here is refused."
-    )
-    max_model_mb: float | None = Field(
-        None, gt=0, description="A model whose files are larger is refused."
-    )
+    max_query_latency_ms: float | None = Field(None, gt=0, description="Slower models are refused.")
+    max_model_mb: float | None = Field(None, gt=0, description="Larger models are refused.")
     judge_timeout_s: float = Field(
         900.0, gt=0, description="How long to wait for the judge's labels."
     )
@@ -385,10 +377,7 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
         30, ge=1, description="Cached embeddings are kept until unused for so many days."
     )
     keep_snapshots_days: int = Field(
-        180,
-        ge=1,
-        description="What was learnt from is kept so many days, with its texts; as long as the "
-        "queries in ClickHouse. One with a text that is forgotten goes at once.",
+        180, ge=1, description="Snapshots of what was learnt from are kept so many days."
     )
 
     @property

@@ -2,14 +2,16 @@
 
 Both graders err, each in its own way, and one model describes both (`data.beliefs`). They differ in
 whose ranking tells what was likely before the grade. Labels are of what production showed, so it is
-production's. A gate must not know which of two systems serves: there it is the mean of both query
-vectors and the better of both ranks, which stays the same when the two change places.
+production's. A gate must not know which of two systems serves: there it is the better of both ranks
+and the middle of both query vectors, or of what both return where they have no space in common.
+Both stay the same when the two change places.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -22,6 +24,9 @@ from ragwheel.trainers.data.records import Corpus, Grade, LoggedRanking, Sampled
 from ragwheel.trainers.proof.judging import Judged
 from ragwheel.trainers.systems.contracts import Ranking
 from ragwheel.trainers.systems.observed import replaced_stage
+
+#: Results of each system that stand for a query.
+_FIRST: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ def judgments_believed(
     """Beliefs in the judgments of a gate, which favour no system.
 
     Args:
-        where: of the gate queries, with `between` of the systems' vectors.
+        where: of the gate queries, with `between` of the systems' vectors, or `middle_of_results`.
         decoys: of any grader; those of the judge measure how often it is wrong.
         rankings: of the systems that the verdict is about, one row per query.
     """
@@ -84,6 +89,17 @@ def between(*vectors: Vectors) -> Vectors:
     # Opposite vectors have no middle; any direction is as good as another.
     length = np.maximum(np.linalg.norm(middle, axis=1, keepdims=True), 1e-9)
     return np.asarray(middle / length, np.float32)
+
+
+def middle_of_results(documents: Vectors, rankings: Sequence[Ranking]) -> Vectors:
+    """The direction in the middle of what the systems return first, one per query, unit length.
+
+    Stands for the query where one of the systems does not search these vectors: the query vector of
+    the other alone would call likely what the other ranks high.
+    """
+    rows = np.hstack([ranking.rows[:, :_FIRST] for ranking in rankings])
+    found = np.where((rows != NO_RESULT)[..., None], documents[rows], 0.0)
+    return between(np.asarray(found.sum(axis=1), np.float32))
 
 
 def _logged_ranks(logged: Sequence[LoggedRanking]) -> dict[Pair, int]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ragwheel.models.encoder import VectorError
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.believing import Setting, between, judgments_believed
+from ragwheel.trainers.believing import Setting, between, judgments_believed, middle_of_results
 from ragwheel.trainers.contest import (
     CANDIDATE,
     INCUMBENT,
@@ -177,11 +177,14 @@ def _believed(parts: Parts, lineup: Lineup, contest: Contest, judged: Judged) ->
         for each in rivals
         if isinstance(each, EncoderSystem) and each.documents is lineup.documents
     ]
-    # Only systems over the same vectors of documents have a middle; one of two would be favoured.
-    if len(vectors) < len(rivals):
-        vectors = [lineup.base.encode(texts, "query")]
-    where = Setting(contest.queries, between(*vectors), contest.corpus, lineup.documents)
     rankings = [contest.rankings[name] for name in (INCUMBENT, CANDIDATE)]
+    # Only systems over the same vectors of documents have a middle; one of two would be favoured.
+    middle = (
+        between(*vectors)
+        if len(vectors) == len(rivals)
+        else middle_of_results(lineup.documents, rankings)
+    )
+    where = Setting(contest.queries, middle, contest.corpus, lineup.documents)
     return judgments_believed(where, judged, parts.store.decoys(), rankings)
 
 

@@ -90,6 +90,13 @@ def test_what_is_believed_decides_what_is_learnt() -> None:
     assert beliefs == {"c0": 0.9, "c1": 0.1, "c2": 0.1, "c3": 0.1}
 
 
+def test_dev_examples_take_grades_at_their_word_whatever_is_believed() -> None:
+    doubted = build_snapshot(QUERIES, SIDES, PAIRS, lambda *_: 0.1, CORPUS, recipe())
+    [example] = doubted.dev
+    assert [(each.chunk_hash, each.belief) for each in example.positives] == [("c0", 1.0)]
+    assert doubted.train == ()
+
+
 def test_equal_data_has_equal_ids_in_any_order() -> None:
     shuffled = build_snapshot(
         QUERIES[::-1], Sides(dict(sorted(SIDES.of.items()))), PAIRS[::-1], None, CORPUS, recipe()

@@ -59,7 +59,7 @@ class Snapshot:
         grades: all that count, second looks and decoys included.
         evidence: one per pair, with the belief that the pair is truly relevant.
         train: examples to learn from.
-        dev: examples that check a finished model; never learnt from.
+        dev: examples that check a finished model, grades at their word; never learnt from.
         corpus: every chunk that could be retrieved, with its text.
     """
 
@@ -103,21 +103,25 @@ def build_snapshot(
     Args:
         sides: of all queries.
         grades: those of `current_grades`; never a judge's.
-        believed: (query hash, chunk hash) → how likely the pair is relevant. None: grades are
-            taken at their word.
+        believed: (query hash, chunk hash) → how likely the pair is relevant; what is learnt goes by
+            it. None: grades are taken at their word, as they always are in dev examples, which
+            compare systems and must not favour the one whose ranking the beliefs come from.
         dropped: why grades were left out before.
         noise: see `DataCard`.
     """
     queries = tuple(sorted(queries, key=lambda each: each.query_hash))
     found = evidence_of(grades)
-    if believed is None:
-        flagged = {(each.query_hash, each.chunk_hash): float(each.grade >= 2) for each in found}
-        believed = lambda *pair: flagged.get(pair, 0.0)  # noqa: E731
+    flagged = {(each.query_hash, each.chunk_hash): float(each.grade >= 2) for each in found}
+
+    def at_their_word(*pair: str) -> float:
+        return flagged.get((pair[0], pair[1]), 0.0)
+
+    believed = believed or at_their_word
     reasons = Counter(dropped or {})
     made = []
-    for part in ("train", "dev"):
+    for part, of_pair in (("train", believed), ("dev", at_their_word)):
         members = [each for each in queries if sides.part(each.query_hash) == part]
-        examples, why = build_examples(members, found, believed, corpus, sides.leader)
+        examples, why = build_examples(members, found, of_pair, corpus, sides.leader)
         made.append(examples)
         if part == "train":
             reasons += why

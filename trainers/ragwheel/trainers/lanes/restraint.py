@@ -6,8 +6,14 @@ base + share · (trained − base), as models that were fine-tuned from one anot
 dev queries that were never learnt from. 0 is among the choices: "do nothing" is an answer.
 
 A dev query is measured by how its graded chunks are ordered among themselves (nDCG of the condensed
-list; T. Sakai, SIGIR 2007), each gain weighted with the belief in it. Ungraded chunks that the
-trained model brings up count neither way: the dev labels know only what the incumbent found.
+list; T. Sakai, SIGIR 2007). Ungraded chunks that the trained model brings up count neither way: the
+dev labels know only what the incumbent found.
+
+Dev examples take grades at their word, beliefs being 1. Real beliefs come from the incumbent's
+ranking and punish whoever leaves it. And a difference between two orders of one list needs no
+correction for the grader's errors: (flag − f) / (t − f) is unbiased for relevance (N. Natarajan et
+al., Learning with noisy labels, NIPS 2013), f is worth the same in every order, and 1 / (t − f)
+changes no sign.
 """
 
 from __future__ import annotations
@@ -27,8 +33,8 @@ if TYPE_CHECKING:
 
 _SHARES: Final = (1.0, 0.5, 0.25)
 #: Shares within so many standard errors of the best one are equal to it (L. Breiman et al.,
-#: Classification and Regression Trees, 1984), and the largest of them is taken: dev labels and
-#: beliefs come from the incumbent's ranking and favour what stays near it.
+#: Classification and Regression Trees, 1984), and the largest of them is taken: a part of a
+#: training that helps helps less.
 _ERRORS: Final = 1.0
 _FEWEST: Final = 5
 Weights = dict[str, "torch.Tensor"]
@@ -62,7 +68,7 @@ def keep_what_dev_bears_out(
         vectors = encoder.encode([each.query for each in dev], "query")
         figures[share] = np.array(
             [
-                _order(example, vector, corpus, documents)
+                graded_order(example, vector, corpus, documents)
                 for example, vector in zip(dev, vectors, strict=True)
             ]
         )
@@ -90,10 +96,10 @@ def _set(
     )
 
 
-def _order(
+def graded_order(
     example: TrainingExample, query: npt.NDArray[np.float32], corpus: Corpus, documents: Vectors
 ) -> float:
-    """Expected nDCG of the graded chunks of a query among themselves."""
+    """nDCG of the graded chunks of a query among themselves; expected where beliefs are not 1."""
     chunks = [*(each.chunk_hash for each in example.positives), *example.negatives]
     rows = [corpus.row_of(example.segment, chunk) for chunk in chunks]
     gains = np.zeros(len(chunks))

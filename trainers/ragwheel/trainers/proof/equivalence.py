@@ -15,7 +15,8 @@ A gain is neither proven nor claimed.
 
 Grades are taken at their word. Beliefs that were learnt from the incumbent's ranking doubt what it
 ranks low and reward whoever repeats its order: in simulation up to 97 % of equal systems were
-refused with them, and none without.
+refused with them, and none without. (`lanes.restraint` says why a difference between two orders of
+one list needs no correction for the grader's errors.)
 """
 
 from __future__ import annotations
