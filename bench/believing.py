@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--trials", type=int, default=100, help="gates per row")
+    parser.add_argument("--trials", type=int, default=10, help="gates per row")
     trials = parser.parse_args(arguments).trials
     print("with beliefs, then without: true gain | promoted | gain seen | dev refuses")
     held = [
