@@ -6,9 +6,9 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from ragwheel.models.retention import prune_snapshots, without_examples
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.data import folder
-from ragwheel.trainers.data.retention import prune_snapshots, without_examples
 from ragwheel.trainers.parts import Parts
 
 _LOG = logging.getLogger(__name__)

@@ -77,7 +77,7 @@ def prove(
     with timed(seconds, "evaluate"):
         try:
             loss, dev = _why_not(data, lineup, candidate, kept, settings.train_seed)
-            price = costs()
+            price = Costs() if loss else costs()
             contest = loss or gate.over_budget(rules, price) or compare(
                 data.held_out, data.corpus,
                 {INCUMBENT: lineup.incumbent, CANDIDATE: candidate, **lineup.others},

@@ -14,12 +14,12 @@ from tests.rigs.trainer_world import NOON, World
 from tests.unit.trainers.data.test_folder import snapshot
 
 from ragwheel.models.registry import ModelRegistry
+from ragwheel.models.retention import TEXTS, prune_snapshots
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas import identity
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.schemas.tombstones import TombstoneKind, Tombstones, tombstone_hash
 from ragwheel.trainers.data import folder
-from ragwheel.trainers.data.retention import prune_snapshots
 from ragwheel.trainers.keeping import SnapshotKeeper
 from ragwheel.trainers.parts import Parts
 
@@ -43,7 +43,7 @@ def two_snapshots(root: Path) -> tuple[str, str]:
 
 
 def packs(root: Path) -> set[str]:
-    return {path.name for path in (root / folder.TEXTS).iterdir()}
+    return {path.name for path in (root / TEXTS).iterdir()}
 
 
 def test_nothing_goes_without_a_reason(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_forgotten_text_is_in_no_file(tmp_path: Path, text: str) -> None:
     gone = prune_snapshots(tmp_path, EARLIER, forget("chunk", content_hash))
     # The first text is in the pack that both use, the last in one of the second alone.
     assert gone == (tuple(sorted((first, second))) if text == "text 0 ß" else (second,))
-    left = [pq.read_table(path) for path in (tmp_path / folder.TEXTS).iterdir()]
+    left = [pq.read_table(path) for path in (tmp_path / TEXTS).iterdir()]
     assert text not in [each for table in left for each in table["text"].to_pylist()]
 
 

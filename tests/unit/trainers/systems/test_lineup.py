@@ -13,6 +13,7 @@ from ragwheel.models.manifest import TrainConfig
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.models.vectors import Estimate, VectorCache
 from ragwheel.schemas.settings import TrainerSettings
+from ragwheel.trainers.systems import lineup
 from ragwheel.trainers.systems.lineup import line_up
 
 
@@ -38,8 +39,9 @@ class Priced(VectorCache):
     ],
 )  # fmt: skip
 def test_a_long_embedding_says_its_price_first(
-    tmp_path: Path, seconds: float, told: list[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float, told: list[str]
 ) -> None:
+    monkeypatch.setattr(lineup, "_WORTH_ASKING", 1)
     base_model = save_base_model(tmp_path / "base")
     chunks = {"a" * 32: "code1 code2", "b" * 32: "code3 code4"}
     corpus = World(chunks, [], {}, []).corpus()

@@ -26,6 +26,7 @@ from pydantic import TypeAdapter
 
 from ragwheel.backends import files
 from ragwheel.models.manifest import MANIFEST_FILE, TrainConfig
+from ragwheel.models.retention import TEXTS
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.trainers.data import arrow
 from ragwheel.trainers.data.card import DataCard
@@ -43,7 +44,6 @@ from ragwheel.trainers.data.snapshot import (
 
 #: Below a model directory.
 SNAPSHOTS = "snapshots"
-TEXTS = "texts"
 _FORMAT = 1
 #: Texts of one pack: what is held in memory twice while it is written.
 _PACK_TEXTS = 50_000

@@ -18,6 +18,7 @@ from ragwheel.trainers.systems.lexical import LexicalSystem
 from ragwheel.trainers.systems.observed import ObservedSystem, replaced_stage
 
 _WORTH_TELLING_S = 60.0
+_WORTH_ASKING = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,9 @@ def line_up(
         VectorError: a chunk cannot be embedded.
     """
     base = load_encoder(settings.base_model, config.max_seq_length, settings.prompts)
-    cost = cache.estimate(base, corpus.texts)
-    if cost.seconds >= _WORTH_TELLING_S:
+    # Knowing the price costs embedding a few texts twice, so it is asked for large ones alone.
+    cost = cache.estimate(base, corpus.texts) if len(corpus.texts) >= _WORTH_ASKING else None
+    if cost is not None and cost.seconds >= _WORTH_TELLING_S:
         tell(
             f"embedding {cost.texts:,} new texts, {cost.tokens:,} tokens: about "
             f"{cost.seconds / 60:.0f} minutes of one process on this machine, shared by "

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow.parquet as pq
 
 from ragwheel.backends import files
 from ragwheel.models.manifest import MANIFEST_FILE
 from ragwheel.schemas.tombstones import Tombstones
-from ragwheel.trainers.data.folder import TEXTS
+
+#: Below the folder of snapshots: packs of texts, which they share.
+TEXTS = "texts"
 
 
 def prune_snapshots(
@@ -85,6 +86,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _has_query(path: Path, tombstones: Tombstones) -> bool:
     if not len(tombstones) or not path.exists():
         return False
+    import pyarrow.parquet as pq
+
     ids = pq.read_table(path, columns=["query_id"]).column("query_id").to_pylist()
     return any(map(tombstones.query, ids))
 
@@ -92,5 +95,7 @@ def _has_query(path: Path, tombstones: Tombstones) -> bool:
 def _has_chunk(path: Path, tombstones: Tombstones) -> bool:
     if not len(tombstones):
         return False
+    import pyarrow.parquet as pq
+
     hashes = pq.read_table(path, columns=["chunk_hash"]).column("chunk_hash").to_pylist()
     return any(map(tombstones.chunk, hashes))
