@@ -11,8 +11,9 @@ TORCH_BACKEND ?=
 UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
 ARGS ?=
-# Processes that run the tests; they share one Kafka and one ClickHouse.
-WORKERS ?= 2
+# Processes that run the tests, one more than cores, for many of them wait; they share one Kafka and
+# one ClickHouse.
+WORKERS ?= 3
 PYTEST := $(BIN)/pytest -n $(WORKERS)
 # The first mypy of a clone takes over a minute of one core and shares nothing with the tests: both
 # run at once. What it says is shown when the tests have ended, and only if it failed.
