@@ -1,6 +1,6 @@
 """Gates whose judge errs: do beliefs favour anybody, and what do they bring? By simulation.
 
-    python bench/believing.py [--trials 100]
+    python bench/believing.py [--trials 10]
 
 Equal candidates promoted (bar 5 %) and true gains proven, with beliefs and with the judge taken at
 its word; what the dev queries would refuse, at their word and by the incumbent's beliefs. Standard

@@ -1,1 +1,1 @@
-"""An index follows its model: planned, built in shards, verified, cut over, and taken back."""
+"""To come: an index follows its model."""

@@ -1,1 +1,1 @@
-"""The promoted model, over HTTP and in process: checked before it serves, switched meanwhile."""
+"""To come: the promoted model, over HTTP and in process."""

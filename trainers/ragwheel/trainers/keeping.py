@@ -36,9 +36,11 @@ class SnapshotKeeper:
             return
         before = now - timedelta(days=settings.keep_snapshots_days)
         gone = prune_snapshots(settings.model_dir / folder.SNAPSHOTS, before, tombstones)
+        # By what is there, not by what went just now: after a crash in between it goes on.
+        kept = {each.name for each in (settings.model_dir / folder.SNAPSHOTS).glob("[!.]*")}
         for model_id in parts.registry.reported():
-            report = parts.registry.report(model_id)
-            if report and report.get("snapshot_id") in gone:
+            report = parts.registry.report(model_id) or {}
+            if report.get("snapshot_id") not in kept and report != without_examples(report):
                 parts.registry.save_report(model_id, without_examples(report))
         if gone:
             _LOG.info("removed %d snapshots: too old, or with texts that are forgotten", len(gone))

@@ -43,8 +43,11 @@ class Parts:
         return Settlement(self.registry, self.publish)
 
     def past_gates(self) -> list[PastGate]:
-        """Gates that were decided, oldest first: as ClickHouse knows them, so that a trainer on a
-        new disk spends no second budget, and those of this one that have not landed yet.
+        """Gates that were decided, oldest first: those of other disks as ClickHouse knows them, so
+        that a trainer on a new one spends no second budget, then those of this one.
+
+        Its own stay last even where ClickHouse has forgotten them: an old promotion that came
+        after newer gates would begin their series anew.
 
         Raises:
             UnavailableError: ClickHouse does not answer.
@@ -57,4 +60,4 @@ class Parts:
             each.gate_id: PastGate(each.gate_id, each.promoted, frozenset(each.query_hashes))
             for each in self.settlement.memory().looks
         }
-        return list({**landed, **own}.values())
+        return [*(landed[each] for each in landed if each not in own), *own.values()]

@@ -110,3 +110,17 @@ def test_examples_leave_the_report_with_their_snapshot(tmp_path: Path) -> None:
     assert '"q1"' not in str(left).replace("'", '"')
     assert left["changes"]["left"]["came_in"] == 1  # type: ignore[index]
     assert not (tmp_path / folder.SNAPSHOTS / made.snapshot_id).exists()
+
+
+def test_examples_go_even_if_the_process_ended_after_their_snapshot_went(tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path)
+    shift = {"query": "q1", "query_hash": "h", "before": 40, "after": 2}
+    registry.save_report("m", {"snapshot_id": "removed", "rank_shifts": [shift], "changes": {}})
+    parts = Parts(
+        store=World({}, [], {}, []), judge=None, registry=registry, cache=VectorCache(tmp_path),  # type: ignore[arg-type]
+        publish=lambda event: None, now=lambda: NOON,
+    )  # fmt: skip
+    SnapshotKeeper().keep(parts, TrainerSettings(model_dir=tmp_path))
+    assert registry.report("m") == {
+        "snapshot_id": "removed", "rank_shifts": [{**shift, "query": ""}], "changes": {}
+    }  # fmt: skip

@@ -102,3 +102,19 @@ def test_a_trainer_on_a_new_disk_knows_the_gates_that_others_decided(tmp_path: P
     assert [each.gate_id for each in parts.past_gates()] == ["landed", "own"]
     store.gates.append(GateLook("own", "shadow", NOON, frozenset({"a"})))
     assert [each.gate_id for each in parts.past_gates()] == ["landed", "own"]
+
+
+def test_an_own_promotion_that_clickhouse_forgot_begins_no_series_anew(tmp_path: Path) -> None:
+    store = World({}, [], {}, [])
+    parts = Parts(
+        store=store, judge=None, registry=ModelRegistry(tmp_path), cache=VectorCache(tmp_path),  # type: ignore[arg-type]
+        publish=lambda event: None, now=lambda: NOON,
+    )  # fmt: skip
+    looks = (
+        Look(gate_id="first", promoted=True, query_hashes=("a",)),
+        Look(gate_id="second", promoted=False, query_hashes=("a",)),
+    )
+    parts.settlement.remember(Memory(looks=looks))
+    store.gates = [GateLook("second", "shadow", NOON, frozenset({"a"}))]
+    assert [each.gate_id for each in parts.past_gates()] == ["first", "second"]
+    assert alpha_left(parts.past_gates(), ["a"], 0.05).look == 2
