@@ -58,7 +58,7 @@ $(CLIENTS)/.installed: requirements/clients.txt $(INSTALLED)
 system-tools: ## install Prometheus, Alertmanager and Chromium where the system's packages can be installed
 	@sh infra/system-tools.sh
 
-demo: setup ## run the whole loop once on real traffic and write a report (under 6 minutes)
+demo: setup ## run the whole loop once on real traffic and write a report (about 8 minutes on 2 cores)
 	@$(BIN)/ragwheel demo $(ARGS)
 
 test: setup system-tools ## lint, types and the whole suite: what CI runs
