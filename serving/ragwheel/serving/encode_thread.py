@@ -105,6 +105,8 @@ class EncodeThread:
         """
         if not texts:
             return []
+        if not self.alive:
+            raise EncodeError("the encode thread has ended: start the server again")
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         pending = _Pending(answer=answer, results=[None] * len(texts), missing=len(texts))
         waiting = [

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from ragwheel.models.encoder import Vectors
 from ragwheel.serving.reception import Api, Call, Reply
 from ragwheel.serving.refusals import Refusal, wrong
 from ragwheel.serving.routes.ranking import best_first, require_reranker_name
+from ragwheel.serving.routes.texts_and_vectors import packed, require_dimension, texts_of
 
 #: Input types of the API that are no side of a search.
 _NOT_RETRIEVAL = ("classification", "clustering", "image")
@@ -21,7 +20,7 @@ _NOT_RETRIEVAL = ("classification", "clustering", "image")
 class _CohereEmbed(BaseModel):
     model: str
     input_type: str
-    texts: list[str] | None = None
+    texts: Any = None
     inputs: Any = None
     images: Any = None
     embedding_types: list[str] = Field(default_factory=lambda: ["float"])
@@ -55,12 +54,7 @@ async def embed(call: Call) -> Reply:
     what = call.asked(body.model, body.input_type)
     if body.texts is None:
         raise wrong("texts", "this model reads texts only: send them here, not in inputs or images")
-    if body.output_dimension not in (None, what.encoder.dimension):
-        raise wrong(
-            "output_dimension",
-            f"{body.output_dimension}, and the model's vectors have {what.encoder.dimension} "
-            "numbers; cut short they would be another model's: leave it out",
-        )
+    require_dimension(what, body.output_dimension, "output_dimension")
     if body.truncate != "END":
         raise wrong(
             "truncate",
@@ -68,12 +62,16 @@ async def embed(call: Call) -> Reply:
             "it out or send END",
         )
     _require_types(body.embedding_types)
-    vectors = await call.answering.vectors(what, body.texts, "texts")
-    tokens = call.answering.tokens(what, body.texts)
+    texts = texts_of(body.texts, "texts")
+    vectors = await call.answering.vectors(what, texts, "texts")
+    tokens = call.answering.tokens(what, texts)
     content = {
         "id": uuid.uuid4().hex,
-        "embeddings": {name: _typed(vectors, name) for name in body.embedding_types},
-        "texts": body.texts,
+        "embeddings": {
+            name: list(vectors) if name == "float" else packed(vectors)
+            for name in body.embedding_types
+        },
+        "texts": texts,
         "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": tokens}},
         "response_type": "embeddings_by_type",
     }
@@ -102,9 +100,3 @@ def _require_types(names: Sequence[str]) -> None:
     for name in names:
         if name not in ("float", "base64"):
             raise wrong("embedding_types", f"{name!r} is not made here: send float or base64")
-
-
-def _typed(vectors: Vectors, name: str) -> list[Any]:
-    if name == "float":
-        return list(vectors)
-    return [base64.b64encode(row).decode() for row in vectors.astype("<f4")]

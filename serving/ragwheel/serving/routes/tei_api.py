@@ -11,13 +11,14 @@ from ragwheel.serving.asking import ALIAS, ROLES, names
 from ragwheel.serving.reception import Api, Call, Reply
 from ragwheel.serving.refusals import Refusal, wrong
 from ragwheel.serving.routes.ranking import best_first
+from ragwheel.serving.routes.texts_and_vectors import require_dimension, texts_of
 
 #: What that server calls the families of errors.
 _TYPES = {400: "Validation", 404: "Validation", 413: "Validation", 429: "Overloaded"}
 
 
 class _TeiEmbed(BaseModel):
-    inputs: str | list[str]
+    inputs: Any
     prompt_name: str | None = None
     normalize: bool = True
     truncate: bool | None = None
@@ -52,13 +53,8 @@ async def embed(call: Call) -> Reply:
             "texts are cut at the end where they are longer than the model reads, as in the "
             "index: send true, or leave it out",
         )
-    if body.dimensions not in (None, what.encoder.dimension):
-        raise wrong(
-            "dimensions",
-            f"{body.dimensions}, and the model's vectors have {what.encoder.dimension} numbers; "
-            "cut short they would be another model's: leave it out",
-        )
-    texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
+    require_dimension(what, body.dimensions, "dimensions")
+    texts = texts_of(body.inputs, "inputs")
     vectors = await call.answering.vectors(what, texts, "inputs")
     generation = what.generation
     return Reply(list(vectors), generation.model_id, generation.document_fingerprint, what.side)
