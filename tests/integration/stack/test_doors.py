@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import orjson
@@ -123,7 +124,7 @@ def test_each_process_works_with_its_rights_alone_and_tells_no_secret(
     prepared: Doors, door: Door
 ) -> None:
     doors, text = prepared, f"how do I open a door by {door}?"
-    workers: tuple[WorkerName, ...] = ("intake", "accounts", "grader")
+    workers: tuple[Literal["intake", "accounts", "grader"], ...] = ("intake", "accounts", "grader")
     with ExitStack() as running:
         for name in workers:
             running.enter_context(doors.worker(name, door))

@@ -119,7 +119,7 @@ def test_a_misspelt_setting_is_not_taken_for_one_of_kubernetes(
 
 def test_only_a_name_that_ends_in_port_can_be_a_setting_and_injected() -> None:
     both = {name for name in known_variables() if is_injected(name, "tcp://10.0.0.1:1")}
-    assert both == {"RAGWHEEL_METRICS_PORT"}
+    assert both == {"RAGWHEEL_METRICS_PORT", "RAGWHEEL_SERVING_PORT"}
     assert not any(is_injected(name, "9100") for name in known_variables())
 
 

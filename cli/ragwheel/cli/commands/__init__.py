@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "train": "run one training cycle now and print the verdict",
     "leaderboard": "show what the last gate measured of every system",
     "models": "list trained models with their verdicts, roll back, prune",
+    "serve": "embed queries and documents with the promoted model over HTTP",
     "export": "write what a model was trained on in the formats of others",
     "replay": "send dead letters again after their cause was repaired",
     "forget": "erase a user, a search or a chunk, and keep it out",

@@ -22,6 +22,7 @@ _PURPOSES = {
     "cli": "the command line",
     "streams": "intake, accounts and grader",
     "trainers": "the trainer",
+    "serving": "the server",
     "local": "`ragwheel up` and `ragwheel demo`",
 }
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import orjson
 
 from ragwheel import observability
-from ragwheel.observability.boards import labels_board, pipeline_board, quality_board
+from ragwheel.observability.boards import labels_board, pipeline_board, quality_board, serving_board
 from ragwheel.observability.boards.board import Dashboard
 
 DASHBOARDS: tuple[Dashboard, ...] = (
     pipeline_board.BOARD,
     labels_board.BOARD,
     quality_board.BOARD,
+    serving_board.BOARD,
 )
 
 #: Package data, as the rules are.

@@ -1,0 +1,146 @@
+"""The server process: checks, the model, signals, and the listener."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+
+import uvicorn
+
+from ragwheel.backends import process
+from ragwheel.backends.telemetry import Telemetry
+from ragwheel.models.encoder import load_encoder
+from ragwheel.schemas.errors import ConfigError
+from ragwheel.schemas.settings import ServingSettings
+from ragwheel.serving.app import create_app
+from ragwheel.serving.contracts import FixedFollower, Follower, InService
+
+_LOG = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """RouteAnswer with the promoted model until SIGTERM or Ctrl-C; returns the exit status."""
+    return process.main("server", ServingSettings, run)
+
+
+def run(settings: ServingSettings, telemetry: Telemetry) -> None:
+    """Load what serves, listen, and answer until a signal says stop; then finish what waits.
+
+    Raises:
+        ConfigError: others could reach a server without keys, half of TLS is set, the port is
+            taken, or the base model cannot be loaded.
+    """
+    require_safe(settings)
+    listener = _port_of(settings)
+    with listener, follow(settings, telemetry) as follower:
+        telemetry.serve(settings)
+        asyncio.run(_serve(settings, follower, telemetry, listener))
+    _LOG.info("server ended")
+
+
+# ---- Integration: which generation serves comes from here, and from nowhere else. ----------------
+@contextmanager
+def follow(settings: ServingSettings, telemetry: Telemetry) -> Iterator[Follower]:
+    """Whoever knows what serves, for as long as the server runs."""
+    yield FixedFollower(base_generation(settings))
+
+
+# --------------------------------------------------------------------------------------------------
+
+
+def base_generation(settings: ServingSettings) -> InService:
+    """The base model as it serves before anything is promoted, warm.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+    encoder = load_encoder(settings.base_model, settings.max_seq_length, settings.prompts)
+    encoder.encode(["warm"], "query")  # the first call of a model prepares it
+    return InService(
+        settings.base_model,
+        settings.base_model,
+        encoder.fingerprint,
+        encoder,
+        encoder,
+        datetime.now(UTC),
+    )
+
+
+def require_safe(settings: ServingSettings) -> None:
+    """Refuse settings that open more than was meant.
+
+    Raises:
+        ConfigError: names the setting and the fix.
+    """
+    host = settings.serving_host
+    if not _is_loopback(host) and not settings.serving_keys.get_secret_value().strip(", "):
+        raise ConfigError(
+            f"RAGWHEEL_SERVING_HOST: others can reach {host}, and everybody may ask without keys: "
+            "set RAGWHEEL_SERVING_KEYS, or listen on 127.0.0.1"
+        )
+    certificate, key = settings.serving_tls_cert, settings.serving_tls_key
+    if bool(certificate) != bool(key):
+        raise ConfigError(
+            "RAGWHEEL_SERVING_TLS_CERT and RAGWHEEL_SERVING_TLS_KEY: set both for https, or none"
+        )
+    for name, path in (("CERT", certificate), ("KEY", key)):
+        if path and not Path(path).is_file():
+            raise ConfigError(f"RAGWHEEL_SERVING_TLS_{name}: {path!r} is no file")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
+
+
+def _port_of(settings: ServingSettings) -> socket.socket:
+    """The port, taken before a model is loaded; it is not listened at before it can be answered."""
+    host, port = settings.serving_host, settings.serving_port
+    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+    except OSError as error:
+        taken.close()
+        raise ConfigError(
+            f"RAGWHEEL_SERVING_PORT: cannot listen on {host}:{port} ({error.strerror}); choose "
+            "another, or 0 for a free one"
+        ) from None
+    return taken
+
+
+class _Server(uvicorn.Server):
+    """Ends when `process.on_stop` says so: uvicorn would end the process by the signal itself."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(
+    settings: ServingSettings, follower: Follower, telemetry: Telemetry, listener: socket.socket
+) -> None:
+    config = uvicorn.Config(
+        create_app(settings, follower, telemetry),
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ssl_certfile=settings.serving_tls_cert or None,
+        ssl_keyfile=settings.serving_tls_key or None,
+        timeout_graceful_shutdown=max(1, round(settings.serving_stop_s)),
+    )
+    server = _Server(config)
+    process.on_stop(lambda: setattr(server, "should_exit", True))
+    scheme = "https" if settings.serving_tls_cert else "http"
+    host, port = listener.getsockname()[:2]
+    _LOG.info("%s serves at %s://%s:%d", follower.current().model_id, scheme, host, port)
+    await server.serve(sockets=[listener])

@@ -1,0 +1,1 @@
+"""Other people's APIs, one file each: what their clients send, and what they understand."""
