@@ -72,9 +72,9 @@ def remake(
     base = load_encoder(recipe.base_model, recipe.config.max_seq_length, recipe.prompts)
     if base.fingerprint != recipe.base_fingerprint:
         raise SnapshotError(
-            f"snapshot {snapshot.snapshot_id} was made with other weights, precision or length of "
+            f"snapshot {snapshot.snapshot_id} was made with other weights, prompts or length of "
             f"{recipe.base_model} ({recipe.base_fingerprint}, now {base.fingerprint}): use the "
-            "machine, the revision and the folder that it was made with"
+            "revision and the folder that it was made with"
         )
     documents = cache.embed(base, snapshot.corpus.texts)
     encoder = load_encoder(recipe.base_model, recipe.config.max_seq_length, recipe.prompts)
