@@ -26,6 +26,10 @@ class Described(TypedDict, total=False):
     """Which of several retrievers of that kind."""
     embedding_model: str | None
     """Name of the model that encoded the query."""
+    model_id: str | None
+    """Which trained model that was: header `X-Ragwheel-Model` of ragwheel's server."""
+    document_fingerprint: str | None
+    """Which documents it was compared with: header `X-Ragwheel-Documents`."""
     index: str | None
     """Which index was searched: the name under which its chunks are sent."""
     index_version: str | None
@@ -80,6 +84,22 @@ class Stamped(TypedDict, total=False):
 
 class Sent(Stamped, Measured, total=False):
     """All of it: a retrieval that is sent without a `Query`."""
+
+
+#: Headers of ragwheel's server → fields.
+_HEADERS = {"x-ragwheel-model": "model_id", "x-ragwheel-documents": "document_fingerprint"}
+
+
+def served(headers: Mapping[str, str]) -> Described:
+    """What the headers of an embedding's response say of the model that made it.
+
+        query.retrieved(hits, **ragwheel.served(response.headers))
+
+    Args:
+        headers: of any HTTP client, in any case. An answer that has none says nothing.
+    """
+    found = {_HEADERS[name.lower()]: headers[name] for name in headers if name.lower() in _HEADERS}
+    return Described(**found)  # type: ignore[typeddict-item] # both are fields of it
 
 
 def unknown_argument(name: str, known: Iterable[str]) -> InvalidEventError:

@@ -308,7 +308,17 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
         return None if temperature == "none" else temperature
 
 
-class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings):
+class ArtifactSettings(Settings):
+    """Where promoted models are put by the trainer, and fetched by whoever serves them."""
+
+    artifacts: str = Field(
+        "",
+        description="Folder or fsspec URL (s3://, gs://, az://, hf://) that promoted models are "
+        "put at and served from; empty: RAGWHEEL_MODEL_DIR itself, without a copy.",
+    )
+
+
+class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, ArtifactSettings):
     """The process that trains, proves and promotes."""
 
     base_model: str = Field(

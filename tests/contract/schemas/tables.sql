@@ -239,6 +239,7 @@ CREATE TABLE models
     `labels` UInt64,
     `seed` UInt64,
     `uri` String,
+    `document_fingerprint` LowCardinality(String),
     `ts` DateTime64(3, 'UTC'),
     `extra` String
 )
@@ -280,6 +281,8 @@ CREATE TABLE retrievals
     `stage` LowCardinality(String),
     `retriever` LowCardinality(String),
     `embedding_model` LowCardinality(String),
+    `model_id` LowCardinality(String),
+    `document_fingerprint` LowCardinality(String),
     `index` LowCardinality(String),
     `index_version` LowCardinality(String),
     `k` UInt32,
@@ -550,6 +553,7 @@ CREATE VIEW v_models
     `labels` UInt64,
     `seed` UInt64,
     `uri` String,
+    `document_fingerprint` LowCardinality(String),
     `ts` DateTime64(3, 'UTC'),
     `extra` String
 )
@@ -588,6 +592,8 @@ CREATE VIEW v_retrievals
     `stage` LowCardinality(String),
     `retriever` LowCardinality(String),
     `embedding_model` LowCardinality(String),
+    `model_id` LowCardinality(String),
+    `document_fingerprint` LowCardinality(String),
     `index` LowCardinality(String),
     `index_version` LowCardinality(String),
     `k` UInt32,

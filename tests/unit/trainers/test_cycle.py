@@ -152,7 +152,7 @@ def test_a_better_model_is_trained_proven_and_promoted(promoted: Promoted) -> No
 
 def test_the_promoted_folder_is_the_model_that_was_measured(promoted: Promoted) -> None:
     bench, result = promoted.bench, promoted.result
-    loaded = load_encoder(bench.settings.model_dir / result.event.uri, 64)
+    loaded = load_encoder(Path(result.event.uri.removeprefix("file://")) / "query_encoder", 64)
     relevant_ranks = [shift.after for shift in result.shifts]
     documents = load_encoder(bench.settings.base_model, 64).encode(
         bench.world.corpus().texts, "document"

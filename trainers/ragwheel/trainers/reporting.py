@@ -28,14 +28,14 @@ def model_event(
     incumbent_id: str,
     seed: int,
     at: datetime,
+    uri: str = "",
     looked_at: Sequence[str] = (),
 ) -> ModelEvent:
     """The verdict on a candidate; a cycle that is repeated on equal data makes the same event id.
 
-    `uri` is the folder of the query encoder below the model directory of the trainer; `model_id`
-    is the digest of its content, wherever it is copied to.
-
     Args:
+        uri: where the model's folder is fetched from, an absolute URL; `model_id` is the digest of
+            its content, wherever it is copied to.
         looked_at: hashes of the gate queries that a judge decided on.
     """
     return ModelEvent(
@@ -52,7 +52,8 @@ def model_event(
         triplets=snapshot.card.triplets,
         labels=sum(snapshot.card.grades.values()),
         seed=seed,
-        uri=model.uri,
+        uri=uri,
+        document_fingerprint=model.manifest.document_fingerprint,
         gate_query_hashes=tuple(looked_at),
         ts=at,
         metrics=tuple(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from ragwheel.backends.migrate import open_tables
 from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.backends.telemetry import Telemetry
+from ragwheel.models.artifacts import ArtifactStore
 from ragwheel.models.registry import ModelRegistry, Promotion, RegistryError
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.events import GradingJob, ModelEvent
@@ -81,6 +82,7 @@ class Trainer:
                 publish=self._announce,
                 now=_now,
                 progress=self._report,
+                artifacts=remote_artifacts(settings),
             ),
             settings,
             self.telemetry,
@@ -135,6 +137,16 @@ class Trainer:
             raise CycleStoppedError(f"stopped during {stage}")
         if self._progress is not None:
             self._progress(stage, done, total)
+
+
+def remote_artifacts(settings: TrainerSettings) -> ArtifactStore | None:
+    """Where promoted models are put; None: they are served from the model directory itself.
+
+    Raises:
+        ConfigError, DependencyError: the setting names no store that can be opened here.
+    """
+    store = ArtifactStore(settings.artifacts) if settings.artifacts else None
+    return None if store is None or store.is_at(settings.model_dir) else store
 
 
 def _now() -> datetime:
