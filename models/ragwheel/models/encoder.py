@@ -95,15 +95,21 @@ class TextEncoder:
     """
 
     def __init__(
-        self, model: SentenceTransformer, again: Callable[[], Encoder] | None = None
+        self,
+        model: SentenceTransformer,
+        again: Callable[[], Encoder] | None = None,
+        *,
+        exact: bool = False,
     ) -> None:
         """Takes over `model`.
 
         Args:
             again: loads it once more; whoever trains the model leaves it out.
+            exact: compute in full precision even where bfloat16 is native.
         """
         self.model = model
         self.again = again
+        self._exact = exact
         self._fingerprint: str | None = None
 
     @property
@@ -120,7 +126,11 @@ class TextEncoder:
     @property
     def arithmetic(self) -> str:
         """`bf16` where the hardware multiplies it natively, else `fp32`."""
-        return "bf16" if _has_bfloat16(self.model.device.type) else "fp32"
+        return "bf16" if not self._exact and _has_bfloat16(self.model.device.type) else "fp32"
+
+    def exactly(self) -> TextEncoder:
+        """The same model, computed in full precision."""
+        return TextEncoder(self.model, exact=True)
 
     @property
     def dimension(self) -> int:
@@ -177,7 +187,7 @@ class TextEncoder:
             key: value.to(device) if isinstance(value, torch.Tensor) else value
             for key, value in features.items()
         }
-        with mixed_precision(device.type):
+        with nullcontext() if self._exact else mixed_precision(device.type):
             embedding = self.model(features)["sentence_embedding"]
         return torch.nn.functional.normalize(embedding.float(), dim=1)
 

@@ -14,7 +14,7 @@ from ragwheel.cli.views import models as registry_view
 from ragwheel.cli.views import verdict
 from ragwheel.cli.views.verdict import stage_bar, stage_lines, stages
 from ragwheel.measuring.intervals import Interval
-from ragwheel.models.manifest import Manifest, TrainConfig
+from ragwheel.models.manifest import Manifest, OfSides, TrainConfig
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.operations.leaderboard import NothingMeasuredError, select
 from ragwheel.operations.models import registry_lines
@@ -28,6 +28,8 @@ def _register(registry: ModelRegistry, seed: int) -> str:
         base_model="base",
         base_fingerprint="f",
         document_fingerprint="f",
+        dimension=2,
+        sides=OfSides(),
         snapshot_id="s",
         config=TrainConfig(),
         seed=seed,

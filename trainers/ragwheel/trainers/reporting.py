@@ -45,7 +45,7 @@ def model_event(
         model_id=model.model_id,
         incumbent_id=incumbent_id,
         base_model=model.manifest.base_model,
-        kind=f"bi-encoder/{model.manifest.lane}",
+        kind=f"{model.manifest.kind}/{model.manifest.lane}",
         action=verdict.action,
         reason=verdict.reason,
         snapshot_id=snapshot.snapshot_id,
