@@ -120,7 +120,9 @@ class TextEncoder:
         .9999 and more.
         """
         if self._fingerprint is None:
-            self._fingerprint = _fingerprint(self.model)
+            self._fingerprint = _fingerprint(
+                self.model, [self.prompt("query"), self.prompt("document")]
+            )
         return self._fingerprint
 
     @property
@@ -323,15 +325,15 @@ def _has_bfloat16(device: str) -> bool:
     return bool(flags.get("avx512_bf16") or flags.get("amx_bf16"))
 
 
-def _fingerprint(model: SentenceTransformer) -> str:
+def _fingerprint(model: SentenceTransformer, prompts: Sequence[str]) -> str:
     import torch
 
     hasher = blake2b(digest_size=16, person=b"encoder")
     for module in model:
         hasher.update(type(module).__qualname__.encode())
     hasher.update(f"|{model.get_max_seq_length()}|".encode())
-    prompts = sorted((name, prompt) for name, prompt in model.prompts.items() if prompt)
-    hasher.update(f"{prompts}|{model.default_prompt_name}|".encode())
+    # As they are used, whatever names a configuration keeps them under.
+    hasher.update(f"{list(prompts)}|".encode())
     for name, tensor in sorted(model.state_dict().items()):
         hasher.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-#: `worker` stands for each of intake, accounts, grader and trainer.
-ProcessName = Literal["client", "intake", "accounts", "grader", "trainer", "worker"]
+#: `worker` stands for each of intake, accounts, grader, trainer and server.
+ProcessName = Literal["client", "intake", "accounts", "grader", "trainer", "server", "worker"]
 Kind = Literal["counter", "gauge", "histogram"]
 
 
@@ -241,8 +241,57 @@ QUALITY_HIGH = _TRAINER.gauge(
 GATE_QUERIES = _TRAINER.gauge(
     "ragwheel_gate_queries", "Judged held-out queries of the last gate.", "segment"
 )
-SERVING_MODEL = _TRAINER.gauge(
-    "ragwheel_serving_model_info", "1 for the model that is promoted now.", "model_id", "base_model"
+PROMOTED_MODEL = _TRAINER.gauge(
+    "ragwheel_promoted_model_info",
+    "1 for the model that is promoted now.",
+    "model_id",
+    "base_model",
+)
+
+_SERVER = _Exporter("server")
+SERVING_REQUESTS = _SERVER.counter(
+    "ragwheel_serving_requests_total",
+    "Requests answered, by route and HTTP status; 499: the caller hung up.",
+    "route",
+    "code",
+)
+SERVING_SECONDS = _SERVER.histogram(
+    "ragwheel_serving_seconds", "Time from a request's head to its answer.", "route"
+)
+SERVED_MODEL = _SERVER.gauge(
+    "ragwheel_serving_model_info",
+    "1 for the model that answers, with the fingerprint of the documents it is compared with.",
+    "model",
+    "documents",
+)
+SERVING_SWAPS = _SERVER.counter(
+    "ragwheel_serving_swaps_total",
+    "Tries to get another model into service, by outcome: served or refused.",
+    "outcome",
+)
+SERVING_REFUSALS = _SERVER.counter(
+    "ragwheel_serving_refusals_total", "Models that did not get into service.", "reason"
+)
+SERVING_BATCHES = _SERVER.counter("ragwheel_serving_batches_total", "Batches encoded.")
+SERVING_BATCH_TEXTS = _SERVER.gauge("ragwheel_serving_batch_texts", "Texts of the last batch.")
+SERVING_WAITING_TEXTS = _SERVER.gauge(
+    "ragwheel_serving_waiting_texts", "Texts that waited when the last batch began."
+)
+SERVING_CACHE_LOOKUPS = _SERVER.counter(
+    "ragwheel_serving_cache_lookups_total",
+    "Texts looked up among the recent vectors, by outcome: hit or miss.",
+    "outcome",
+)
+SERVING_SHADOW_OVERLAP = _SERVER.gauge(
+    "ragwheel_serving_shadow_overlap",
+    "Share of the first ten that the candidate and the model in service have in common.",
+)
+SERVING_DROPPED = _SERVER.counter(
+    "ragwheel_serving_dropped_total", "Texts whose caller hung up before they were encoded."
+)
+SERVING_ENCODE_ERRORS = _SERVER.counter(
+    "ragwheel_serving_encode_errors_total",
+    "Texts on which the model failed, or of which it made numbers that are none.",
 )
 
 _WORKER = _Exporter("worker")

@@ -308,18 +308,8 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
         return None if temperature == "none" else temperature
 
 
-class ArtifactSettings(Settings):
-    """Where promoted models are put by the trainer, and fetched by whoever serves them."""
-
-    artifacts: str = Field(
-        "",
-        description="Folder or fsspec URL (s3://, gs://, az://, hf://) that promoted models are "
-        "put at and served from; empty: RAGWHEEL_MODEL_DIR itself, without a copy.",
-    )
-
-
-class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, ArtifactSettings):
-    """The process that trains, proves and promotes."""
+class ModelSettings(Settings):
+    """What is trained by one process and served by another: both must mean the same model."""
 
     base_model: str = Field(
         "sentence-transformers/all-MiniLM-L6-v2@c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
@@ -327,6 +317,37 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, Artifa
         "Without a revision, what is downloaded is what the hub has that day.",
     )
     model_dir: Path = Field(Path(".ragwheel/models"), description="Where trained models are kept.")
+    artifacts: str = Field(
+        "",
+        description="Folder or fsspec URL (s3://, gs://, az://, hf://) that promoted models are "
+        "put at and served from; empty: RAGWHEEL_MODEL_DIR itself, without a copy.",
+    )
+    max_seq_length: int = Field(128, ge=16, le=8_192, description="Tokens per text.")
+    query_prompt: str | None = Field(
+        None,
+        description="Put before each query, as `query: ` for E5; none: what the model's own "
+        "configuration says.",
+    )
+    document_prompt: str | None = Field(
+        None,
+        description="Put before each chunk, as `passage: ` for E5; none: what the model's own "
+        "configuration says.",
+    )
+
+    @property
+    def prompts(self) -> dict[Literal["query", "document"], str]:
+        """What is put before a query and before a chunk, where it is set."""
+        found: dict[Literal["query", "document"], str] = {}
+        if self.query_prompt is not None:
+            found["query"] = self.query_prompt
+        if self.document_prompt is not None:
+            found["document"] = self.document_prompt
+        return found
+
+
+class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, ModelSettings):
+    """The process that trains, proves and promotes."""
+
     vector_cache_dir: Path = Field(
         Path(".ragwheel/vectors"), description="Where embeddings are cached."
     )
@@ -347,17 +368,6 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, Artifa
     )
     train_epochs: int = Field(3, ge=1, le=100, description="Passes over the triplets.")
     train_seed: int = Field(17, ge=0, description="Seed of everything random in training.")
-    max_seq_length: int = Field(128, ge=16, le=8_192, description="Tokens per text.")
-    query_prompt: str | None = Field(
-        None,
-        description="Put before each query, as `query: ` for E5; none: what the model's own "
-        "configuration says.",
-    )
-    document_prompt: str | None = Field(
-        None,
-        description="Put before each chunk, as `passage: ` for E5; none: what the model's own "
-        "configuration says.",
-    )
     gate_share: float = Field(
         0.25, gt=0, lt=0.9, description="Share of queries held out for the promotion gate."
     )
@@ -389,15 +399,78 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, Artifa
         30, ge=1, description="Cached embeddings are kept until unused for so many days."
     )
 
-    @property
-    def prompts(self) -> dict[Literal["query", "document"], str]:
-        """What is put before a query and before a chunk, where it is set."""
-        found: dict[Literal["query", "document"], str] = {}
-        if self.query_prompt is not None:
-            found["query"] = self.query_prompt
-        if self.document_prompt is not None:
-            found["document"] = self.document_prompt
-        return found
+
+class FollowSettings(KafkaSettings, ClickHouseSettings, ModelSettings):
+    """Whoever serves what was promoted, in a process of its own or in a service."""
+
+    serving_dir: Path = Field(
+        Path(".ragwheel/serving"),
+        description="Where promoted models are fetched to; what served last is there after a "
+        "restart.",
+    )
+    serving_index: str = Field(
+        "",
+        description="Index that is searched with the vectors, by the name under which it is "
+        "declared; a model of other documents is refused.",
+    )
+    serving_candidate: str = Field(
+        "", description="Id of a second model for a share of the queries; empty: none."
+    )
+    serving_canary_share: float = Field(
+        0.0, ge=0, le=1, description="Share of query ids that the candidate answers."
+    )
+    serving_shadow_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of queries that the candidate encodes too, unseen, to measure overlap.",
+    )
+
+
+class ServingSettings(FollowSettings, MetricsSettings):
+    """The process that answers with the promoted model."""
+
+    serving_host: str = Field(
+        "127.0.0.1",
+        description="Address of the HTTP listener; one that others reach needs keys.",
+    )
+    serving_port: int = Field(
+        8_400, ge=0, le=65_535, description="Port of the HTTP listener; 0 picks a free one."
+    )
+    serving_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys that callers send as `Authorization: Bearer KEY`, comma-separated; "
+        "empty: everybody may ask.",
+    )
+    serving_tls_cert: str = Field(
+        "", description="Certificate (PEM) for https, with those between it and the CA."
+    )
+    serving_tls_key: str = Field("", description="Its private key (PEM).")
+    serving_max_body_bytes: int = Field(
+        8 * 1024 * 1024, ge=1_024, le=1024**3, description="Longest body of a request, bytes."
+    )
+    serving_max_texts: int = Field(
+        2_048, ge=1, le=100_000, description="Texts of one request at most."
+    )
+    serving_max_queue: int = Field(
+        512,
+        ge=1,
+        le=1_000_000,
+        description="Waiting texts of a role beyond which requests get 429 and a time to come back "
+        "after. The longest wait is about this many texts at the machine's speed.",
+    )
+    serving_max_batch_tokens: int = Field(
+        4_096,
+        ge=16,
+        le=1_048_576,
+        description="Tokens that are encoded together, padding included.",
+    )
+    serving_cache_mb: int = Field(
+        64, ge=0, le=1_048_576, description="Memory for recent vectors, MB; 0 keeps none."
+    )
+    serving_stop_s: float = Field(
+        30.0, ge=0, le=600, description="Longest wait at the end for requests under way."
+    )
 
 
 PROCESS_SETTINGS: Mapping[str, type[Settings]] = {
@@ -406,4 +479,5 @@ PROCESS_SETTINGS: Mapping[str, type[Settings]] = {
     "accounts": AccountsSettings,
     "grader": GraderSettings,
     "trainer": TrainerSettings,
+    "server": ServingSettings,
 }

@@ -166,7 +166,7 @@ def test_the_result_is_on_the_metrics_page(tmp_path: Path) -> None:
     assert value(metrics.GATE_QUERIES, segment="*") == 300
     assert value(metrics.TRAIN_STAGE_SECONDS, stage="train") == 12.5
     assert value(metrics.TRAIN_CYCLES, verdict="promoted") == 1
-    assert value(metrics.SERVING_MODEL, model_id="base", base_model="base") == 1
+    assert value(metrics.PROMOTED_MODEL, model_id="base", base_model="base") == 1
 
 
 def test_a_restart_shows_what_the_last_gate_measured(tmp_path: Path) -> None:

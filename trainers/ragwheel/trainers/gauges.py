@@ -20,9 +20,9 @@ def show_progress(telemetry: Telemetry, available: int, threshold: int) -> None:
 def show_serving(telemetry: Telemetry, registry: ModelRegistry, base_model: str) -> None:
     """Which model is promoted now."""
     current = registry.current()
-    telemetry.clear(metrics.SERVING_MODEL)
+    telemetry.clear(metrics.PROMOTED_MODEL)
     telemetry.set(
-        metrics.SERVING_MODEL,
+        metrics.PROMOTED_MODEL,
         1,
         model_id=current.model_id if current else base_model,
         base_model=current.manifest.base_model if current else base_model,

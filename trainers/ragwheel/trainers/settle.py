@@ -187,7 +187,7 @@ class Settlement:
 
     def _complete(self, decision: Decision) -> None:
         event = decision.event
-        if event.action == "promoted":
+        if event.action in ("promoted", "shadow"):  # a shadow can be tried on live queries
             self._store(event.model_id)
         if decision.report:
             self.registry.save_report(event.model_id, decision.report)

@@ -30,8 +30,8 @@ _COLORS: Mapping[str, Color] = {"incumbent": "blue", "candidate": "green"}
 PROMOTIONS = mark(
     name="Promotions",
     expr=(
-        f"max by (model_id) ({m.SERVING_MODEL.name})"
-        f" unless on (model_id) {m.SERVING_MODEL.name} offset 2m"
+        f"max by (model_id) ({m.PROMOTED_MODEL.name})"
+        f" unless on (model_id) {m.PROMOTED_MODEL.name} offset 2m"
     ),
     text="in service: {{model_id}}",
     color="blue",
@@ -62,7 +62,7 @@ _AT_A_GLANCE = PanelRow(
     figure(
         "Model in service",
         "Content address of the promoted model, or the name of the base model.",
-        query(f"max by (model_id, base_model) ({m.SERVING_MODEL.name})", "{{model_id}}"),
+        query(f"max by (model_id, base_model) ({m.PROMOTED_MODEL.name})", "{{model_id}}"),
         width=6,
         height=5,
         show_name=True,
