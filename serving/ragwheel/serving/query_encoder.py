@@ -16,7 +16,7 @@ from ragwheel.serving.follow import ModelFollower
 
 
 class OtherDocumentsError(TerminalError):
-    """Vectors of two spaces were about to be compared."""
+    """Vectors of two spaces were about to meet in one store."""
 
 
 class QueryEncoder:
@@ -59,25 +59,29 @@ class QueryEncoder:
         if isinstance(self._follower, ModelFollower):
             self._follower.close()
 
-    def encode_queries(self, texts: Sequence[str], query_id: str | None = None) -> Vectors:
+    def encode_queries(
+        self, texts: Sequence[str], query_id: str | None = None, *, store: str = ""
+    ) -> Vectors:
         """Unit vectors of queries, shape (texts, dimension).
 
         Args:
             query_id: decides whether a canary answers; None: what serves.
+            store: fingerprint of the vectors in the store that is searched; empty: not checked.
 
         Raises:
             UnavailableError: nothing serves yet.
+            OtherDocumentsError: the store holds vectors of another space.
             VectorError: a text has no usable vector.
         """
-        return self._encode(self._follower.serving(query_id), texts, "query")
+        return self._encode(self._follower.serving(query_id), texts, "query", store)
 
-    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+    def encode_documents(self, texts: Sequence[str], *, store: str = "") -> Vectors:
         """Unit vectors of documents, in the space that queries are compared with.
 
         Raises:
-            UnavailableError, VectorError: as `encode_queries`.
+            UnavailableError, OtherDocumentsError, VectorError: as `encode_queries`.
         """
-        return self._encode(self._follower.current(), texts, "document")
+        return self._encode(self._follower.current(), texts, "document", store)
 
     def served(self, query_id: str | None = None) -> ServedBy:
         """What a retrieval says of the model: `query.retrieved(hits, **encoder.served())`."""
@@ -87,27 +91,19 @@ class QueryEncoder:
             "document_fingerprint": generation.document_fingerprint,
         }
 
-    def require_documents(self, fingerprint: str) -> None:
-        """Refuse to search vectors of another space.
-
-        Args:
-            fingerprint: of the vectors in the store that is searched.
-
-        Raises:
-            OtherDocumentsError: they do not compare with the queries' vectors.
-        """
-        ours = self._follower.current().document_fingerprint
-        if fingerprint != ours:
-            raise OtherDocumentsError(
-                f"the store holds vectors of space {fingerprint!r}, and queries are compared with "
-                f"{ours!r}: vectors of two spaces do not compare, whatever their dimension. "
-                "Re-embed the store (`ragwheel reembed plan`), or follow the model it was made for"
-            )
-
     def state(self) -> FollowState:
         """How following stands."""
         return self._follower.state()
 
-    def _encode(self, generation: InService, texts: Sequence[str], side: Side) -> Vectors:
+    def _encode(
+        self, generation: InService, texts: Sequence[str], side: Side, store: str
+    ) -> Vectors:
+        if store and store != generation.document_fingerprint:
+            raise OtherDocumentsError(
+                f"the store holds vectors of space {store!r}, and those of "
+                f"{generation.model_id} are of {generation.document_fingerprint!r}: vectors of two "
+                "spaces do not compare, whatever their dimension. Re-embed the store (`ragwheel "
+                "reembed plan`), or follow the model that it was made for"
+            )
         with self._lock:
             return generation.encoder(side).encode(list(texts), side)
