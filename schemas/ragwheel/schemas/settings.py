@@ -389,6 +389,12 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, ModelS
         20, ge=1, le=200, description="Top-k of each system that is pooled and judged."
     )
 
+    served_within_hours: float = Field(
+        24.0,
+        ge=0,
+        description="An alert fires when no retrieval has named a promoted model for so long; 0: "
+        "never, as where services do not log which model answered.",
+    )
     keep_models: int = Field(
         10,
         ge=1,

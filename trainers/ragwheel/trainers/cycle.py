@@ -149,6 +149,9 @@ def _settle(
     seconds: dict[str, float],
     shadow: Shadow | None = None,
 ) -> CycleResult:
+    if lineup.unseen:
+        reason = f"{proof.verdict.reason} ({lineup.unseen})"
+        proof = replace(proof, verdict=replace(proof.verdict, reason=reason))
     event = model_event(
         model, proof.verdict, proof.figures, data.snapshot,
         incumbent_id=lineup.incumbent.name, seed=settings.train_seed, at=parts.now(),

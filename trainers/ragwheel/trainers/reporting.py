@@ -109,6 +109,32 @@ def in_force_line(in_force: Mapping[str, object]) -> str:
     )
 
 
+def promotion_event(
+    model: RegisteredModel, incumbent_id: str, *, reason: str, uri: str, at: datetime
+) -> ModelEvent:
+    """A person promoted a model.
+
+    Args:
+        incumbent_id: what served until then.
+        uri: where the model's folder is fetched from.
+    """
+    manifest = model.manifest
+    return ModelEvent(
+        event_id=identity.digest("by hand", model.model_id, incumbent_id, at.isoformat()),
+        model_id=model.model_id,
+        incumbent_id=incumbent_id,
+        base_model=manifest.base_model,
+        kind=f"{manifest.kind}/{manifest.lane}",
+        action="promoted",
+        reason=reason,
+        snapshot_id=manifest.snapshot_id,
+        seed=manifest.seed,
+        uri=uri,
+        document_fingerprint=manifest.document_fingerprint,
+        ts=at,
+    )
+
+
 def rollback_event(
     rolled_back: str, serving: str, *, base_model: str, reason: str, at: datetime
 ) -> ModelEvent:

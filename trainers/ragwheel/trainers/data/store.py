@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ragwheel.measuring.intervals import Interval
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
+from ragwheel.models.serving_seen import SeenModel, seen_models
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.identity import GRADER_SERVICE
 from ragwheel.trainers.data.indexes import (
@@ -75,6 +76,9 @@ class WheelStore(Protocol):
     def used_gate_queries(self) -> list[GateLook]:
         """Verdicts that looked at held-out queries, oldest first."""
 
+    def seen_models(self) -> list[SeenModel]:
+        """Which models answered queries of which services, what answered last first."""
+
 
 class WheelReader:
     """A `WheelStore` over one client. Not thread-safe.
@@ -110,9 +114,9 @@ class WheelReader:
         return [
             LoggedRanking(
                 query_hash, segment, stage, index, version, model, tuple(hashes), tuple(scores),
-                ts,
+                ts, model_id,
             )
-            for query_hash, segment, stage, index, version, model, hashes, scores, ts in (
+            for query_hash, segment, stage, index, version, model, hashes, scores, ts, model_id in (
                 self._blocks("logged_rankings", grader=GRADER_SERVICE)
             )
         ]  # fmt: skip
@@ -179,6 +183,10 @@ class WheelReader:
             GateLook(event_id, action, ts, frozenset(hashes))
             for event_id, action, ts, hashes in self._blocks("used_gate_queries")
         ]
+
+    def seen_models(self) -> list[SeenModel]:
+        """Which models answered queries of which services, what answered last first."""
+        return seen_models(self._client)
 
     def _builds(self) -> Iterator[Build]:
         said = {
