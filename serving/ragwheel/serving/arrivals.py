@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 from ragwheel.models.artifacts import ArtifactStore
-from ragwheel.models.canaries import CanaryError, read_canaries, require_agreement
-from ragwheel.models.encoder import TextEncoder, VectorError, load_encoder
+from ragwheel.models.canaries import CanaryError, answers, read_canaries, require_agreement
+from ragwheel.models.encoder import (
+    Encoder,
+    Side,
+    TextEncoder,
+    VectorError,
+    Vectors,
+    load_encoder,
+)
 from ragwheel.models.manifest import Manifest
 from ragwheel.models.registry import ModelRegistry, RegisteredModel, RegistryError
 from ragwheel.schemas.errors import (
@@ -73,6 +80,7 @@ class Arrivals:
         local: where models are fetched to; one that is there whole is not fetched again.
         last: what served last, with every check passed: after a restart it serves again although
             ClickHouse is away.
+        serving: what serves now; its document encoder is taken over where it is the right one.
     """
 
     settings: FollowSettings
@@ -80,6 +88,8 @@ class Arrivals:
     local: ModelRegistry
     declarations: Declarations
     last: Callable[[], ServedLast]
+    serving: Callable[[], InService | None]
+    _answered: dict[str, Vectors] = field(default_factory=dict)
 
     def bring(self, model_id: str) -> Arrived:
         """A promoted model, every check passed.
@@ -92,7 +102,11 @@ class Arrivals:
             length = model.manifest.config.max_seq_length
             query = load_encoder(model.query_encoder, length)
             document = self._document_encoder(model)
-            require_agreement(read_canaries(model.folder), query, document, f"model {model_id}")
+            found: dict[Side, Vectors] = {
+                "query": answers(query, "query"),
+                "document": self._of_documents(document),
+            }
+            require_agreement(read_canaries(model.folder), found, f"model {model_id}")
         except CanaryError as error:
             raise RefusedModelError("canaries", str(error)) from None
         except (ConfigError, DependencyError, VectorError) as error:
@@ -111,7 +125,7 @@ class Arrivals:
         settings = self.settings
         try:
             encoder = load_encoder(settings.base_model, settings.max_seq_length, settings.prompts)
-            encoder.encode(["warm"], "query")  # the first call of a model prepares it
+            self._of_documents(encoder)  # warm, and for the models that come
         except (ConfigError, DependencyError, VectorError) as error:
             raise RefusedModelError("load", str(error)) from None
         name = settings.base_model
@@ -128,9 +142,12 @@ class Arrivals:
         except RagwheelError as error:  # the scheme's package, or the setting
             raise RefusedModelError("unreachable", str(error)) from None
 
-    def _document_encoder(self, model: RegisteredModel) -> TextEncoder:
+    def _document_encoder(self, model: RegisteredModel) -> Encoder:
         """The base model that embedded the documents: by our name of it, or by the trainer's."""
         manifest, found = model.manifest, []
+        serving = self.serving()
+        if serving and serving.document.fingerprint == manifest.document_fingerprint:
+            return serving.document
         names = dict.fromkeys((self.settings.base_model, manifest.base_model))
         for name in names:
             try:
@@ -147,6 +164,13 @@ class Arrivals:
             f"({manifest.document_fingerprint}), which is not here ({'; '.join(found)}): set "
             "RAGWHEEL_BASE_MODEL to that model and revision",
         )
+
+    def _of_documents(self, encoder: Encoder) -> Vectors:
+        """The canaries by an encoder of documents, computed once: later it answers requests."""
+        key = encoder.fingerprint
+        if key not in self._answered:
+            self._answered[key] = answers(encoder, "document")
+        return self._answered[key]
 
     def _declared(self, generation: InService) -> bool:
         """Whether the index declares the generation's documents.

@@ -27,7 +27,7 @@ from ragwheel.serving import gauges
 from ragwheel.serving.arrivals import Arrivals, Arrived, RefusedModelError, ServedLast
 from ragwheel.serving.contracts import FollowState, InService
 from ragwheel.serving.declared import Declarations, DeclaredIndexes
-from ragwheel.serving.named import Named, TopicListener, named_by_alias
+from ragwheel.serving.naming import NamedModel, TopicListener, named_by_alias
 from ragwheel.serving.shadowing import ShadowedEncoder, Shadowing, share_of
 
 _LOG = logging.getLogger(__name__)
@@ -76,12 +76,12 @@ class ModelFollower:
         self._local = ModelRegistry(settings.serving_dir)
         self._arrivals = Arrivals(
             settings, self._store, self._local, declarations or DeclaredIndexes(settings),
-            self._last,
+            self._last, lambda: self._serving.generation,
         )  # fmt: skip
         self._told: set[str] = set()
         self._serving = _Serving()
         self._state = FollowState(ready=False)
-        self._named: Named | None = None
+        self._named: NamedModel | None = None
         self._naming = Lock()
         self._wake, self._stop = Event(), Event()
         self._listener = TopicListener(settings, self._heard) if listen else None
@@ -233,7 +233,7 @@ class ModelFollower:
             self._shadowing.start()
         return replace(generation, query=ShadowedEncoder(generation.query, self._shadowing))
 
-    def _pointed(self) -> Named | None:
+    def _pointed(self) -> NamedModel | None:
         try:
             raw = self._store().current()
             return None if raw is None else named_by_alias(Alias.model_validate_json(raw))
@@ -261,7 +261,7 @@ class ModelFollower:
     def _candidate_id(self) -> str:
         return self._settings.serving_candidate
 
-    def _heard(self, named: Named) -> None:
+    def _heard(self, named: NamedModel) -> None:
         with self._naming:
             if self._named is None or named.at >= self._named.at:
                 self._named = named

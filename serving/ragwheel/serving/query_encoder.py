@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import Lock
-from typing import Self
+from typing import Self, TypedDict
 
-from ragwheel.client.described import ServedBy
 from ragwheel.models.encoder import Side, Vectors
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.schemas.loading import load
@@ -17,6 +16,13 @@ from ragwheel.serving.follow import ModelFollower
 
 class OtherDocumentsError(TerminalError):
     """Vectors of two spaces were about to meet in one store."""
+
+
+class ServingModel(TypedDict):
+    """What a retrieval says of the model that encoded its query."""
+
+    model_id: str
+    document_fingerprint: str
 
 
 class QueryEncoder:
@@ -83,7 +89,7 @@ class QueryEncoder:
         """
         return self._encode(self._follower.current(), texts, "document", store)
 
-    def served(self, query_id: str | None = None) -> ServedBy:
+    def served(self, query_id: str | None = None) -> ServingModel:
         """What a retrieval says of the model: `query.retrieved(hits, **encoder.served())`."""
         generation = self._follower.serving(query_id)
         return {

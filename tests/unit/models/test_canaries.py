@@ -13,13 +13,14 @@ from ragwheel.models import canaries
 from ragwheel.models.canaries import (
     CanaryError,
     Reference,
+    answers,
     read_canaries,
     read_reference,
     require_agreement,
     write_canaries,
     write_reference,
 )
-from ragwheel.models.encoder import TextEncoder, Vectors, load_encoder
+from ragwheel.models.encoder import Side, TextEncoder, Vectors, load_encoder
 
 
 @pytest.fixture
@@ -35,6 +36,10 @@ def stored(folder: Path, encoder: TextEncoder) -> None:
     write_canaries(folder, vectors[0], vectors[1])
 
 
+def found(query: TextEncoder, document: TextEncoder) -> dict[Side, Vectors]:
+    return {"query": answers(query, "query"), "document": answers(document, "document")}
+
+
 def test_there_are_32_different_texts() -> None:
     assert len(set(canaries.TEXTS)) == len(canaries.TEXTS) == 32
 
@@ -45,7 +50,7 @@ def test_equal_models_make_equal_files(tmp_path: Path, encoder: TextEncoder) -> 
         stored(tmp_path / name, encoder)
     one, two = ((tmp_path / name / "canaries.npz").read_bytes() for name in ("one", "two"))
     assert one == two
-    assert require_agreement(read_canaries(tmp_path / "one"), encoder, encoder, "m") > 0.9999
+    assert require_agreement(read_canaries(tmp_path / "one"), found(encoder, encoder), "m") > 0.9999
 
 
 @pytest.mark.parametrize("side", ["query", "document"])
@@ -57,7 +62,7 @@ def test_other_weights_of_the_same_dimension_are_named(
     assert other.dimension == encoder.dimension
     pair = (other, encoder) if side == "query" else (encoder, other)
     with pytest.raises(CanaryError, match=f"m embeds the {side} .* otherwise"):
-        require_agreement(read_canaries(tmp_path), *pair, "m")
+        require_agreement(read_canaries(tmp_path), found(*pair), "m")
 
 
 def test_one_changed_word_is_enough(tmp_path: Path, encoder: TextEncoder) -> None:
@@ -66,7 +71,7 @@ def test_one_changed_word_is_enough(tmp_path: Path, encoder: TextEncoder) -> Non
     with torch.no_grad():
         next(encoder.model.parameters())[word] *= -1
     with pytest.raises(CanaryError):
-        require_agreement(read_canaries(tmp_path), encoder, encoder, "m")
+        require_agreement(read_canaries(tmp_path), found(encoder, encoder), "m")
 
 
 def test_missing_or_foreign_canaries_are_no_canaries(tmp_path: Path) -> None:
@@ -86,12 +91,12 @@ def test_a_reference_is_a_sample_that_is_drawn_again_alike(tmp_path: Path) -> No
         write_reference(tmp_path, hashes, vectors, seed)
         made.append((tmp_path / "reference.npz").read_bytes())
     assert made[0] != made[1] == made[2]
-    found = read_reference(tmp_path)
-    assert found is not None
-    assert found.vectors.shape == (2_000, 4)
-    rows = [int(each.tobytes().hex(), 16) for each in found.hashes]
+    reference = read_reference(tmp_path)
+    assert reference is not None
+    assert reference.vectors.shape == (2_000, 4)
+    rows = [int(each.tobytes().hex(), 16) for each in reference.hashes]
     assert rows == sorted(set(rows))
-    np.testing.assert_array_equal(found.vectors, vectors[rows])
+    np.testing.assert_array_equal(reference.vectors, vectors[rows])
     assert read_reference(tmp_path / "nowhere") is None
 
 

@@ -23,11 +23,12 @@ from tests.rigs.trainer_world import (
 )
 
 from ragwheel.models.canaries import (
+    answers,
     read_canaries,
     read_reference,
     require_agreement,
 )
-from ragwheel.models.encoder import Progress, TextEncoder, load_encoder
+from ragwheel.models.encoder import Progress, Side, TextEncoder, Vectors, load_encoder
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.models.vectors import VectorCache
@@ -179,7 +180,10 @@ def test_a_model_says_how_it_is_used_and_what_it_must_answer(promoted: Promoted)
     query = load_encoder(model.query_encoder, 64)
     document = load_encoder(promoted.bench.settings.base_model, 64)
     stored = read_canaries(model.folder)
-    assert require_agreement(stored, query, document, model.model_id) > 0.9999
+    found: dict[Side, Vectors] = {
+        "query": answers(query, "query"), "document": answers(document, "document"),
+    }  # fmt: skip
+    assert require_agreement(stored, found, model.model_id) > 0.9999
     reference = read_reference(model.folder)
     assert reference is not None
     corpus = promoted.bench.world.corpus()

@@ -30,7 +30,7 @@ _RETRY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedModel:
     """What shall serve since when.
 
     Attributes:
@@ -41,21 +41,21 @@ class Named:
     at: datetime
 
 
-def named_by_alias(alias: Alias) -> Named | None:
+def named_by_alias(alias: Alias) -> NamedModel | None:
     """What the alias says; None where nothing was ever promoted."""
     times = [each.at for each in alias.promotions[-1:]] + [each.at for each in alias.holds[-1:]]
     if not times:
         return None
-    return Named(alias.promotions[-1].model_id if alias.promotions else "", max(times))
+    return NamedModel(alias.promotions[-1].model_id if alias.promotions else "", max(times))
 
 
-def named_by_event(event: ModelEvent) -> Named | None:
+def named_by_event(event: ModelEvent) -> NamedModel | None:
     """What a model event says; None where it changes nothing."""
     if event.action == "promoted":
-        return Named(event.model_id, event.ts)
+        return NamedModel(event.model_id, event.ts)
     if event.action == "rolled_back":  # the incumbent is what serves instead
         base = not _MODEL_ID.fullmatch(event.incumbent_id)
-        return Named("" if base else event.incumbent_id, event.ts)
+        return NamedModel("" if base else event.incumbent_id, event.ts)
     return None
 
 
@@ -65,7 +65,7 @@ class TopicListener:
     Kafka may be away at any time: it goes on when it is back.
     """
 
-    def __init__(self, settings: KafkaSettings, told: Callable[[Named], None]) -> None:
+    def __init__(self, settings: KafkaSettings, told: Callable[[NamedModel], None]) -> None:
         """Starts with `start`.
 
         Args:
@@ -97,7 +97,7 @@ class TopicListener:
 
     def _read(self) -> None:
         consumer = kafka.consumer(self._settings, "ragwheel-serving")
-        newest: Named | None = None
+        newest: NamedModel | None = None
         try:
             name = kafka.physical(self._settings, "models")
             partitions = range(TOPICS["models"].partitions)
@@ -116,7 +116,7 @@ class TopicListener:
             consumer.close()
 
 
-def _heard(raw: bytes | None) -> Named | None:
+def _heard(raw: bytes | None) -> NamedModel | None:
     try:
         return named_by_event(ModelEvent.model_validate_json(raw or b""))
     except ValidationError as error:
