@@ -41,6 +41,8 @@ def retrieval(query_id: str = "q-1", **changes: Any) -> RetrievalEvent:
         "stage": "dense",
         "retriever": "hnsw",
         "embedding_model": "all-MiniLM-L6-v2",
+        "model_id": "m-2",
+        "document_fingerprint": "f-1",
         "index": "stdlib",
         "index_version": "i-1",
         "k": 3,
@@ -107,7 +109,7 @@ def examples() -> dict[TopicName, Record]:
         "models": ModelEvent(
             event_id="d" * 32, model_id="m-2", incumbent_id="m-1", base_model="mini",
             action="promoted", reason="better", snapshot_id="s", triplets=10, labels=20, seed=7,
-            uri="file:///m-2", ts=NOW,
+            uri="file:///m-2", document_fingerprint="f-1", ts=NOW,
             metrics=(
                 MetricValue(
                     metric="recall", k=10, segment="*", system="delta", value=0.1, ci_low=0.05,

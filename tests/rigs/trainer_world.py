@@ -23,6 +23,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from ragwheel.measuring.nearest import rank
 from ragwheel.models.encoder import Progress, load_encoder
 from ragwheel.models.manifest import TrainConfig
+from ragwheel.models.serving_seen import SeenModel
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import GradingJob, Role
 from ragwheel.schemas.tombstones import Tombstones
@@ -115,6 +116,9 @@ class World:
         return []
 
     def last_figures(self) -> list[Figure]:
+        return []
+
+    def seen_models(self) -> list[SeenModel]:
         return []
 
     def truth(self, query_hash: str, chunk_hash: str) -> int:

@@ -25,6 +25,7 @@ from ragwheel.cli.views.snapshots import Snapshots
 from ragwheel.cli.views.verdict import Training
 from ragwheel.operations.down import Stopped
 from ragwheel.operations.emit import EmitReport
+from ragwheel.operations.explaining import Explanation, ModelDiff
 from ragwheel.operations.exports.formats import Exported
 from ragwheel.operations.forget import ForgetReport
 from ragwheel.operations.goals import Waited
@@ -33,7 +34,7 @@ from ragwheel.operations.models import AllowedModel, PrunedModels
 from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.operations.overview import Overview
 from ragwheel.operations.redeliver import ReplayReport
-from ragwheel.trainers.trainer import RollbackResult
+from ragwheel.trainers.trainer import PromotionResult, RollbackResult
 
 PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
 JSON_DIR = Path(__file__).parent / "json"
@@ -47,7 +48,13 @@ REPORTS: dict[str, Any] = {
     "wait": Waited,
     "train": Training | TrainOutlook,
     "leaderboard": Leaderboard,
-    "models": Models | RollbackResult | AllowedModel | PrunedModels,
+    "models": Models
+    | PromotionResult
+    | RollbackResult
+    | AllowedModel
+    | PrunedModels
+    | Explanation
+    | ModelDiff,
     "export": Snapshots | Exported,
     "replay": ReplayReport,
     "forget": ForgetReport,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from ragwheel.models.registry import RegistryError
+from ragwheel.schemas.errors import RagwheelError
 from ragwheel.schemas.settings import TrainerSettings
 
 if TYPE_CHECKING:
@@ -32,6 +33,23 @@ class RegistryLine:
     verdict: str = ""
     gain: float | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedLine:
+    """A model that retrievals of a service named.
+
+    Attributes:
+        since, until: first and last such retrieval, ISO 8601.
+        newest: no other model answered that service since.
+    """
+
+    service: str
+    model_id: str
+    since: str
+    until: str
+    retrievals: int
+    newest: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +81,31 @@ def prune_models(settings: TrainerSettings, *, dry_run: bool) -> PrunedModels:
         PruningPolicy(settings.keep_models, settings.keep_vectors_days), needed, dry_run=dry_run,
     )  # fmt: skip
     return PrunedModels(dry_run, gone.models, [str(each) for each in gone.vectors])
+
+
+def observed_lines(settings: TrainerSettings) -> tuple[list[ServedLine] | None, str]:
+    """Which models services were observed to use; None, and why, where nobody can tell."""
+    from ragwheel.backends.migrate import open_tables
+    from ragwheel.models.serving_seen import seen_models
+
+    try:
+        client = open_tables(settings)
+    except RagwheelError as error:
+        return None, str(error)
+    try:
+        seen = seen_models(client)
+    except RagwheelError as error:
+        return None, str(error)
+    finally:
+        client.close()
+    newest = {each.service: each.model_id for each in reversed(seen)}
+    return [
+        ServedLine(
+            each.service, each.model_id, each.since.isoformat(), each.until.isoformat(),
+            each.retrievals, newest=newest[each.service] == each.model_id,
+        )
+        for each in seen
+    ], ""  # fmt: skip
 
 
 def registry_lines(registry: ModelRegistry) -> list[RegistryLine]:

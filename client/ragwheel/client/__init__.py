@@ -28,6 +28,7 @@ from ragwheel.client.default import (
     query,
     stats,
 )
+from ragwheel.client.described import served
 from ragwheel.client.hits import Hit
 from ragwheel.client.stats import ClientStats, TopicStats
 
@@ -51,5 +52,6 @@ __all__ = [
     "feedback",
     "flush",
     "query",
+    "served",
     "stats",
 ]

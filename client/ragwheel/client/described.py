@@ -17,7 +17,16 @@ from ragwheel.schemas.errors import InvalidEventError
 from ragwheel.schemas.limits import MAX_DETAIL_CHARS, MAX_MODEL_NAME_CHARS, MAX_NAME_CHARS
 
 
-class Described(TypedDict, total=False):
+class ServedBy(TypedDict, total=False):
+    """What is known of the model that encoded the query."""
+
+    model_id: str | None
+    """Which trained model that was: header `X-Ragwheel-Model` of ragwheel's server."""
+    document_fingerprint: str | None
+    """Which documents it was compared with: header `X-Ragwheel-Documents`."""
+
+
+class Described(ServedBy, total=False):
     """What is known before a stage runs."""
 
     stage: str | None
@@ -80,6 +89,23 @@ class Stamped(TypedDict, total=False):
 
 class Sent(Stamped, Measured, total=False):
     """All of it: a retrieval that is sent without a `Query`."""
+
+
+def served(headers: Mapping[str, str]) -> ServedBy:
+    """What the headers of an embedding's response say of the model that made it.
+
+        query.retrieved(hits, **ragwheel.served(response.headers))
+
+    Args:
+        headers: of any HTTP client, in any case. An answer that has none says nothing.
+    """
+    found: ServedBy = {}
+    for name, value in headers.items():
+        if name.lower() == "x-ragwheel-model":
+            found["model_id"] = value
+        elif name.lower() == "x-ragwheel-documents":
+            found["document_fingerprint"] = value
+    return found
 
 
 def unknown_argument(name: str, known: Iterable[str]) -> InvalidEventError:

@@ -70,7 +70,7 @@ def collect(
     dead_letters = readings.dead_letters()
     verdict = readings.verdict()
     judged = readings.comparisons(verdict.event_id) if verdict else ()
-    shifts = _shifts(told, str(registry.root / verdict.uri)) if verdict else ()
+    shifts = _shifts(told, str(registry.get(verdict.model_id).query_encoder)) if verdict else ()
     truth = compare(shifts, seed)
     prometheus = _scraped_recall(trainer)
     latencies = played.searched.latencies_ms

@@ -36,6 +36,21 @@ class TrainConfig(BaseModel):
     )
 
 
+class OfSides(BaseModel):
+    """How a model treats each side."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    query_prompt: str = Field(default="", description="Put before each query.")
+    document_prompt: str = Field(default="", description="Put before each document.")
+    query_length: int | None = Field(
+        default=None, description="Tokens that are read of a query; none: all."
+    )
+    document_length: int | None = Field(
+        default=None, description="Tokens that are read of a document; none: all."
+    )
+
+
 class Manifest(BaseModel):
     """Origin of a model: enough to make it again and to explain each vector it serves.
 
@@ -44,13 +59,16 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
+    kind: Literal["bi-encoder"] = "bi-encoder"
     lane: str = Field(description="What was trained; `query` is the query side alone.")
     base_model: str
     base_fingerprint: str
     document_fingerprint: str = Field(
         description="Encoder of the documents that queries of this model are compared with."
     )
+    dimension: int = Field(ge=1, description="Length of its vectors.")
+    sides: OfSides = Field(description="Prompts and lengths in force of both sides.")
     snapshot_id: str
     config: TrainConfig
     seed: int

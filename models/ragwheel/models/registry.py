@@ -10,6 +10,7 @@ the new one. Whoever reads the alias to change it holds `lock`; any number of pr
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from ragwheel.models.manifest import MANIFEST_FILE, Manifest
 from ragwheel.schemas.errors import TerminalError
 
 QUERY_ENCODER = "query_encoder"
+MODELS_FOLDER = "models"
+CURRENT_FILE = "current.json"
 _ID_CHARS = 16
 
 
@@ -57,7 +60,7 @@ class Hold(BaseModel):
     reason: str
 
 
-class _Alias(BaseModel):
+class Alias(BaseModel):
     """Promotions, oldest first; the last one serves. Empty: the base model serves."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,11 +86,6 @@ class RegisteredModel:
         """A sentence-transformers folder that encodes queries."""
         return self.folder / QUERY_ENCODER
 
-    @property
-    def uri(self) -> str:
-        """Where the query encoder lies below the model directory of any machine that has it."""
-        return f"models/{self.model_id}/{QUERY_ENCODER}"
-
 
 class ModelRegistry:
     """Models under one root folder."""
@@ -99,24 +97,39 @@ class ModelRegistry:
         #: machines on file systems without locks; there the comparison in `promote` remains.
         self.lock = FileLock(root / "registry.lock")
 
-    def register(self, manifest: Manifest, save: Callable[[Path], None]) -> RegisteredModel:
+    def register(
+        self,
+        manifest: Manifest,
+        save: Callable[[Path], None],
+        beside: Callable[[Path], None] = lambda folder: None,
+    ) -> RegisteredModel:
         """Store a model.
 
         Args:
             save: writes the query encoder into the folder it is given.
+            beside: writes what else belongs to the model into the folder it is given.
 
         Returns:
             The model; the one that is there already if its content is equal.
         """
-        models = self.root / "models"
+        models = self.root / MODELS_FOLDER
         with files.staged_folder(models) as folder:
             save(folder / QUERY_ENCODER)
+            beside(folder)
             (folder / MANIFEST_FILE).write_bytes(_pretty(manifest))
             model_id = content_address(folder)
-            target = models / model_id
-            if not target.exists():
-                files.put_in_place(folder, target)
+            self.take_in(folder, model_id)
         return self.get(model_id)
+
+    def take_in(self, staged: Path, model_id: str) -> None:
+        """Put a finished folder in its place, unless the model is there."""
+        target = self.root / MODELS_FOLDER / model_id
+        if not target.exists():
+            files.put_in_place(staged, target)
+
+    def discard(self, model_id: str) -> None:
+        """Remove a model's folder: it is damaged, and lies elsewhere too."""
+        shutil.rmtree(self.root / MODELS_FOLDER / model_id, ignore_errors=True)
 
     def get(self, model_id: str) -> RegisteredModel:
         """A model by id.
@@ -124,7 +137,7 @@ class ModelRegistry:
         Raises:
             RegistryError: there is no such model, or its manifest cannot be read.
         """
-        folder = self.root / "models" / model_id
+        folder = self.root / MODELS_FOLDER / model_id
         try:
             manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
         except FileNotFoundError:
@@ -151,7 +164,7 @@ class ModelRegistry:
 
     def ids(self) -> list[str]:
         """Ids of all models, sorted."""
-        models = self.root / "models"
+        models = self.root / MODELS_FOLDER
         return sorted(each.parent.name for each in models.glob(f"[!.]*/{MANIFEST_FILE}"))
 
     def current(self) -> RegisteredModel | None:
@@ -221,7 +234,7 @@ class ModelRegistry:
             if serving is not None:
                 self.verify(serving)
             held = (*alias.holds, Hold(model_id=last.model_id, at=at, reason=reason))
-            self._write(_Alias(promotions=tuple(remaining), holds=held))
+            self._write(Alias(promotions=tuple(remaining), holds=held))
             return last.model_id, serving
 
     def allow(self, model_id: str) -> None:
@@ -259,17 +272,34 @@ class ModelRegistry:
         """Ids of all models with a report, pruned ones among them, sorted."""
         return sorted(path.stem for path in (self.root / "reports").glob("[!.]*.json"))
 
-    def _alias(self) -> _Alias:
-        path = self.root / "current.json"
-        if not path.exists():
-            return _Alias()
+    def alias_as_json(self) -> bytes:
+        """What serves and what did, as others read it at an artifact store."""
+        return _pretty(self._alias())
+
+    def take_alias(self, raw: bytes) -> None:
+        """Make what was read at an artifact store the alias of this copy.
+
+        Raises:
+            RegistryError: it is no alias.
+        """
         try:
-            return _Alias.model_validate_json(path.read_bytes())
+            alias = Alias.model_validate_json(raw)
+        except ValidationError as error:
+            raise RegistryError(f"the alias that was read is none: {error}") from None
+        with self.locked():
+            self._write(alias)
+
+    def _alias(self) -> Alias:
+        path = self.root / CURRENT_FILE
+        if not path.exists():
+            return Alias()
+        try:
+            return Alias.model_validate_json(path.read_bytes())
         except ValidationError as error:
             raise RegistryError(f"{path} cannot be read: {error}") from None
 
-    def _write(self, alias: _Alias) -> None:
-        files.replace_file(self.root / "current.json", _pretty(alias))
+    def _write(self, alias: Alias) -> None:
+        files.replace_file(self.root / CURRENT_FILE, _pretty(alias))
 
 
 def content_address(folder: Path) -> str:

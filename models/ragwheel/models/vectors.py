@@ -1,9 +1,9 @@
 """Embeddings on disk, so that no text is embedded twice by the same model.
 
-One folder per (model fingerprint, side, prompt of that side); in it shards that are written once,
-under the digest of their own bytes, by a durable rename. Two processes may fill one cache at
-the same time: the worst case is a text embedded by both. A shard whose bytes do not match its name
-is set aside and its texts are embedded again.
+One folder per (model fingerprint, arithmetic, side, prompt of that side); in it shards that are
+written once, under the digest of their own bytes, by a durable rename. Two processes may fill one
+cache at the same time: the worst case is a text embedded by both. A shard whose bytes do not match
+its name is set aside and its texts are embedded again.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Estimate:
 
 
 class VectorCache:
-    """Vectors keyed by model, side, prompt and exact text.
+    """Vectors keyed by model, arithmetic, side, prompt and exact text.
 
     Not thread-safe; safe between processes. Everything asked for is held in memory by the caller
     only: the cache itself keeps nothing open.
@@ -139,7 +139,8 @@ class VectorCache:
 
     def _of(self, encoder: Encoder, side: Side) -> Path:
         prompt = encoder.prompt(side)
-        return self._folder / identity.digest("vectors", encoder.fingerprint, side, prompt)
+        of = (encoder.fingerprint, encoder.arithmetic, side, prompt)
+        return self._folder / identity.digest("vectors", *of)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from ragwheel.schemas.settings import RedactionSettings
 WORDS = frozenset(
     {
         "event", "event_id", "query_id", "chunk_id", "service", "segment", "stage", "retriever",
-        "embedding_model", "index", "index_version", "document_fingerprint", "prompt", "kind",
+        "embedding_model", "index", "index_version", "document_fingerprint", "model_id",
+        "prompt", "kind",
     }
 )  # fmt: skip
 NUMBERS = frozenset(

@@ -170,6 +170,11 @@ class RetrievalEvent(Event):
     """bm25, dense, fusion, rerank …"""
     retriever: Name = ""
     embedding_model: Name = ""
+    model_id: Name = ""
+    """Which trained model encoded the query, as the server's answer said; the base model's name
+    where nothing is promoted."""
+    document_fingerprint: Name = ""
+    """Space of the vectors that it was compared with."""
     index: Name = ""
     """Which index was searched; chunks of another one are not its corpus."""
     index_version: Name = ""
@@ -390,6 +395,9 @@ class ModelEvent(Record):
     labels: Annotated[int, Field(ge=0)] = 0
     seed: int = 0
     uri: Reason = ""
+    """Where the model's folder is fetched from: an absolute fsspec URL."""
+    document_fingerprint: Name = ""
+    """Space of the documents that its queries are compared with."""
     ts: Time
     metrics: tuple[MetricValue, ...] = ()
     gate_query_hashes: Annotated[tuple[Hash, ...], Field(max_length=limits.MAX_GATE_QUERIES)] = ()

@@ -247,6 +247,14 @@ PROMOTED_MODEL = _TRAINER.gauge(
     "model_id",
     "base_model",
 )
+PROMOTED_UNSEEN = _TRAINER.gauge(
+    "ragwheel_promoted_unseen_seconds",
+    "Since when the promoted model was named by no retrieval; 0: one named it, or the base serves.",
+)
+PROMOTED_UNSEEN_LIMIT = _TRAINER.gauge(
+    "ragwheel_promoted_unseen_limit_seconds",
+    "After how long an alert fires (RAGWHEEL_SERVED_WITHIN_HOURS); 0: never.",
+)
 
 _SERVER = _Exporter("server")
 SERVING_REQUESTS = _SERVER.counter(

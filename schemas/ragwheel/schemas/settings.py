@@ -317,6 +317,11 @@ class ModelSettings(Settings):
         "Without a revision, what is downloaded is what the hub has that day.",
     )
     model_dir: Path = Field(Path(".ragwheel/models"), description="Where trained models are kept.")
+    artifacts: str = Field(
+        "",
+        description="Folder or fsspec URL (s3://, gs://, az://, hf://) that promoted models are "
+        "put at and served from; empty: RAGWHEEL_MODEL_DIR itself, without a copy.",
+    )
     max_seq_length: int = Field(128, ge=16, le=8_192, description="Tokens per text.")
     query_prompt: str | None = Field(
         None,
@@ -386,6 +391,12 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, ModelS
         20, ge=1, le=200, description="Top-k of each system that is pooled and judged."
     )
 
+    served_within_hours: float = Field(
+        24.0,
+        ge=0,
+        description="An alert fires when no retrieval has named a promoted model for so long; 0: "
+        "never, as where services do not log which model answered.",
+    )
     keep_models: int = Field(
         10,
         ge=1,
@@ -400,7 +411,34 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, ModelS
     )
 
 
-class ServingSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, ModelSettings):
+class FollowSettings(KafkaSettings, ClickHouseSettings, ModelSettings):
+    """Whoever serves what was promoted, in a process of its own or in a service."""
+
+    serving_dir: Path = Field(
+        Path(".ragwheel/serving"),
+        description="Where promoted models are fetched to; what served last is there after a "
+        "restart.",
+    )
+    serving_index: str = Field(
+        "",
+        description="Index that is searched with the vectors, by the name under which it is "
+        "declared; a model of other documents is refused.",
+    )
+    serving_candidate: str = Field(
+        "", description="Id of a second model for a share of the queries; empty: none."
+    )
+    serving_canary_share: float = Field(
+        0.0, ge=0, le=1, description="Share of query ids that the candidate answers."
+    )
+    serving_shadow_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of queries that the candidate encodes too, unseen, to measure overlap.",
+    )
+
+
+class ServingSettings(FollowSettings, MetricsSettings):
     """The process that answers with the promoted model."""
 
     serving_host: str = Field(

@@ -59,8 +59,8 @@ QUERIES = Table(
 RETRIEVALS = Table(
     "retrievals",
     ("event_id", "query_id", "ts", "service", "segment", "query", "query_hash", "stage",
-     "retriever", "embedding_model", "index", "index_version", "k", "latency_ms", "chunk_ids",
-     "chunk_hashes", "ranks", "scores", "in_context", "extra"),
+     "retriever", "embedding_model", "model_id", "document_fingerprint", "index", "index_version",
+     "k", "latency_ms", "chunk_ids", "chunk_hashes", "ranks", "scores", "in_context", "extra"),
     _EVENT,
 )  # fmt: skip
 FEEDBACK = Table(
@@ -107,7 +107,7 @@ UNFINISHED_LABELS = Table(
 MODELS = Table(
     "models",
     ("event_id", "model_id", "incumbent_id", "base_model", "kind", "action", "reason",
-     "snapshot_id", "triplets", "labels", "seed", "uri", "ts", "extra"),
+     "snapshot_id", "triplets", "labels", "seed", "uri", "document_fingerprint", "ts", "extra"),
     ("event_id",),
 )  # fmt: skip
 MODEL_METRICS = Table(
@@ -171,10 +171,11 @@ def _retrieval(record: Record, _: Position) -> Rows:
         extra["candidates"] = per_candidate
     yield RETRIEVALS, (
         e.event_id, e.query_id, e.ts, e.service, e.segment, e.query,
-        _raw(identity.query_hash(e.query)), e.stage, e.retriever, e.embedding_model,
-        e.index, e.index_version, e.k, e.latency_ms, [c.chunk_id for c in candidates],
-        [_raw(c.content_hash) for c in candidates], [c.rank for c in candidates],
-        [c.score for c in candidates], [c.in_context for c in candidates],
+        _raw(identity.query_hash(e.query)), e.stage, e.retriever, e.embedding_model, e.model_id,
+        e.document_fingerprint, e.index, e.index_version, e.k, e.latency_ms,
+        [c.chunk_id for c in candidates], [_raw(c.content_hash) for c in candidates],
+        [c.rank for c in candidates], [c.score for c in candidates],
+        [c.in_context for c in candidates],
         orjson.dumps(extra, option=orjson.OPT_SORT_KEYS).decode() if extra else "",
     )  # fmt: skip
     for candidate in candidates:
@@ -247,7 +248,8 @@ def _model(record: Record, _: Position) -> Rows:
     e = cast(ModelEvent, record)
     yield MODELS, (
         e.event_id, e.model_id, e.incumbent_id, e.base_model, e.kind, e.action, e.reason,
-        e.snapshot_id, e.triplets, e.labels, e.seed, e.uri, e.ts, _extra(e),
+        e.snapshot_id, e.triplets, e.labels, e.seed, e.uri,
+        e.document_fingerprint, e.ts, _extra(e),
     )  # fmt: skip
     for m in e.metrics:
         yield MODEL_METRICS, (

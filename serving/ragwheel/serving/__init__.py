@@ -1,1 +1,5 @@
-"""To come: the promoted model, over HTTP and in process."""
+"""The promoted model, over HTTP and in process: checked before it serves, switched meanwhile."""
+
+from ragwheel.serving.query_encoder import QueryEncoder
+
+__all__ = ["QueryEncoder"]

@@ -240,6 +240,7 @@ CREATE TABLE models
     `labels` UInt64,
     `seed` UInt64,
     `uri` String,
+    `document_fingerprint` LowCardinality(String),
     `ts` DateTime64(3, 'UTC'),
     `extra` String
 )
@@ -281,6 +282,8 @@ CREATE TABLE retrievals
     `stage` LowCardinality(String),
     `retriever` LowCardinality(String),
     `embedding_model` LowCardinality(String),
+    `model_id` LowCardinality(String),
+    `document_fingerprint` LowCardinality(String),
     `index` LowCardinality(String),
     `index_version` LowCardinality(String),
     `k` UInt32,
@@ -551,6 +554,7 @@ CREATE VIEW v_models
     `labels` UInt64,
     `seed` UInt64,
     `uri` String,
+    `document_fingerprint` LowCardinality(String),
     `ts` DateTime64(3, 'UTC'),
     `extra` String
 )
@@ -589,6 +593,8 @@ CREATE VIEW v_retrievals
     `stage` LowCardinality(String),
     `retriever` LowCardinality(String),
     `embedding_model` LowCardinality(String),
+    `model_id` LowCardinality(String),
+    `document_fingerprint` LowCardinality(String),
     `index` LowCardinality(String),
     `index_version` LowCardinality(String),
     `k` UInt32,

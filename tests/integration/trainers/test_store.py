@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.rigs.examples import examples
+from tests.rigs.examples import examples, retrieval
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
@@ -355,6 +355,7 @@ def test_the_newest_ranking_of_each_stage_is_read_for_sampled_queries(
 ) -> None:
     of: dict[str, Any] = {
         "index": "docs", "index_version": "v1", "embedding_model": "e5", "segment": "code",
+        "model_id": "m1",
     }  # fmt: skip
     database_of_test.land(
         [
@@ -368,6 +369,25 @@ def test_the_newest_ranking_of_each_stage_is_read_for_sampled_queries(
     assert dense.scores == (1.0, 0.5)
     assert (dense.index, dense.index_version, dense.embedding_model) == ("docs", "v1", "e5")
     assert (dense.segment, dense.ts) == ("code", NOW + timedelta(minutes=4))
+    assert dense.model_id == "m1"
+
+
+def test_which_models_answered_is_read_by_service_with_the_latest_first(
+    database_of_test: Database,
+) -> None:
+    said = [("shop", "m1", 0), ("shop", "m1", 2), ("wiki", "m1", 1), ("shop", "m2", 3)]
+    database_of_test.land(
+        retrieval(f"q{hours}{service}", ts=NOW - timedelta(hours=9 - hours), service=service,
+                  model_id=model_id, document_fingerprint="f")
+        for service, model_id, hours in said
+    )  # fmt: skip
+    database_of_test.land([retrieval("silent", model_id="")])
+    found = database_of_test.store.seen_models()
+    assert [(each.service, each.model_id, each.retrievals) for each in found] == [
+        ("shop", "m2", 1), ("shop", "m1", 2), ("wiki", "m1", 1),
+    ]  # fmt: skip
+    assert found[1].since == NOW - timedelta(hours=9)
+    assert found[1].until == NOW - timedelta(hours=7)
 
 
 def test_every_verdict_that_looked_at_gate_queries_is_read_once_oldest_first(

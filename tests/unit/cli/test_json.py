@@ -21,6 +21,14 @@ from ragwheel.cli.reference import JSON_DIR, REPORTS
 from ragwheel.measuring.intervals import Interval
 from ragwheel.operations import forget, goals, overview, redeliver
 from ragwheel.operations.doctor.finding import Finding, ok, warn
+from ragwheel.operations.explaining import (
+    CanaryCosine,
+    Difference,
+    Explanation,
+    MeasuredFigure,
+    ModelDiff,
+    RankMove,
+)
 from ragwheel.operations.leaderboard import Leaderboard
 from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.operations.overview import GroupState
@@ -31,7 +39,7 @@ from ragwheel.trainers.proof.evaluation import Figure, GateQueries
 from ragwheel.trainers.proof.gate import Verdict
 from ragwheel.trainers.proof.guards import GateRules
 from ragwheel.trainers.proof.power import outlook
-from ragwheel.trainers.trainer import RollbackResult
+from ragwheel.trainers.trainer import PromotionResult, RollbackResult
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PROCESS = ProcessState("intake", os.getpid(), "intake.log", metrics_port=1)
@@ -69,6 +77,10 @@ class FakeTrainer:
 
     def roll_back(self, _reason: str) -> RollbackResult:
         return RollbackResult("m1", "m0")
+
+    def promote(self, model_id: str, _reason: str, *, force: bool) -> PromotionResult:
+        assert force
+        return PromotionResult(model_id, "m0")
 
 
 class Impatient(FakeTrainer):
@@ -163,6 +175,21 @@ def the_leaderboard(*_given: object) -> Leaderboard:
     return Leaderboard([Figure("recall", 10, "*", "bm25", Interval(0.2, 0.1, 0.3), 40)])
 
 
+def the_explanation(*_given: object) -> Explanation:
+    """A model with one of everything."""
+    figure = MeasuredFigure("recall@10", "*", "delta", 0.1, 0.05, 0.15, 300)
+    move = RankMove("code", "how?", 40, 2)
+    manifest = {"base_model": "base", "dimension": "2", "snapshot_id": "s", "seed": "1"}
+    return Explanation(
+        "m1", True, manifest, "promoted", "proven", NOW.isoformat(), [figure], [move], [move], ["a"]
+    )
+
+
+def the_difference(*_given: object) -> ModelDiff:
+    """One thing is different."""
+    return ModelDiff("m1", "m2", [Difference("seed", "1", None)], [CanaryCosine("query", 0.4, 0.8)])
+
+
 def _nothing(*_given: object, **_options: object) -> SimpleNamespace:
     return SimpleNamespace(close=lambda: None)
 
@@ -185,6 +212,13 @@ CASES: dict[str, tuple[int, list[tuple[str, object]]]] = {
     "leaderboard --json": (
         0, [("ragwheel.operations.leaderboard.read_leaderboard", the_leaderboard)]
     ),
+    "models promote m1 --reason why --force --json": (
+        0, [("ragwheel.trainers.trainer.Trainer", FakeTrainer)]
+    ),
+    "models explain m1 --json": (
+        0, [("ragwheel.operations.explaining.explain", the_explanation)]
+    ),
+    "models diff m1 m2 --json": (0, [("ragwheel.operations.explaining.diff", the_difference)]),
     "models rollback --json": (0, [("ragwheel.trainers.trainer.Trainer", FakeTrainer)]),
     "export --list --json": (0, []),
     "migrate --json": (

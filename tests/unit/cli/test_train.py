@@ -14,10 +14,10 @@ from ragwheel.cli.views import models as registry_view
 from ragwheel.cli.views import verdict
 from ragwheel.cli.views.verdict import stage_bar, stage_lines, stages
 from ragwheel.measuring.intervals import Interval
-from ragwheel.models.manifest import Manifest, TrainConfig
+from ragwheel.models.manifest import Manifest, OfSides, TrainConfig
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.operations.leaderboard import NothingMeasuredError, select
-from ragwheel.operations.models import registry_lines
+from ragwheel.operations.models import RegistryLine, ServedLine, registry_lines
 from ragwheel.trainers.proof.evaluation import Figure
 from ragwheel.trainers.stages import STAGES, progress_text
 
@@ -28,6 +28,8 @@ def _register(registry: ModelRegistry, seed: int) -> str:
         base_model="base",
         base_fingerprint="f",
         document_fingerprint="f",
+        dimension=2,
+        sides=OfSides(),
         snapshot_id="s",
         config=TrainConfig(),
         seed=seed,
@@ -119,16 +121,21 @@ def test_models_are_listed_latest_verdict_first_with_the_one_that_serves(
     assert [line.gain for line in lines] == [None, 0.12, None]
     show(registry_view.tables(registry_view.Models(str(tmp_path), "base", old, lines)))
     text = capsys.readouterr().out
-    assert [line.split()[0] for line in text.splitlines() if old in line] == ["*", "serving:"]
+    assert [line.split()[0] for line in text.splitlines() if old in line] == ["*", "promoted:"]
     assert "+0.120" in text
     assert "promoted because" in text
     assert text.count("no verdict") == 1
 
 
-def test_an_empty_registry_says_what_serves(tmp_path: Path) -> None:
+def test_an_empty_registry_says_what_serves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert registry_lines(ModelRegistry(tmp_path)) == []
     told = registry_view.tables(registry_view.Models("models", "the-base", None, []))
-    assert told == "no model in models yet; the base model (the-base) serves"
+    show(told)
+    assert capsys.readouterr().out.startswith(
+        "no model in models yet; the base model (the-base) is promoted\n"
+    )
 
 
 def test_a_model_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
@@ -160,3 +167,24 @@ def test_the_leaderboard_is_a_table_per_segment_best_first(
         select(figures, "docs")
     with pytest.raises(NothingMeasuredError, match="no gate was judged yet"):
         select([], None)
+
+
+def test_what_is_observed_to_serve_is_told_with_its_place_and_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    served = [
+        ServedLine("shop", "m1", "2026-01-01T08:00:00+00:00", "2026-01-02T09:30:00+00:00", 7, True)
+    ]
+    line = RegistryLine("m2", "base", serving=True)
+    show(registry_view.tables(registry_view.Models("m", "base", "m2", [line], served)))
+    text = capsys.readouterr().out
+    assert "shop" in text
+    assert "2026-01-01 08:00" in text
+    assert "m2 is promoted and not observed" in text
+    for known, said in (([], "no retrieval names a model"), (None, "not known (no ClickHouse)")):
+        show(
+            registry_view.tables(
+                registry_view.Models("m", "base", "m2", [line], known, "no ClickHouse")
+            )
+        )
+        assert said in capsys.readouterr().out

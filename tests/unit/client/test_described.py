@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -100,7 +101,9 @@ def test_a_misspelt_name_and_a_wrong_type_are_refused_here_and_by_mypy(
     client.feedback("q", "cited", ts="today")  # type: ignore[arg-type]
     assert client.stats().topics["queries"] == TopicStats(queued=1, invalid=2)
     assert client.stats().topics["feedback"] == TopicStats(invalid=2)
-    assert "'retreiver' is unknown; one of embedding_model, index, index_version, k" in caplog.text
+    assert (
+        "'retreiver' is unknown; one of document_fingerprint, embedding_model, index" in caplog.text
+    )
     assert "'segmnt' is unknown; one of event_id, extra, segment, ts" in caplog.text
 
 
@@ -119,3 +122,20 @@ def test_the_stage_may_be_said_by_position_or_by_name(
         "rerank",
         "dense",
     ]
+
+
+def _values(producer: FakeProducer) -> list[bytes]:
+    return [value for topic, _, value in producer.sent if topic == "retrievals"]
+
+
+def test_the_headers_of_a_server_are_logged_in_one_line(
+    client: RagwheelClient, producer: FakeProducer
+) -> None:
+    headers = {"Content-Type": "application/json", "X-Ragwheel-Model": "39d406a672658e55",
+               "x-ragwheel-documents": "f-1"}  # fmt: skip
+    with client.query("how?") as query:
+        query.retrieved(HITS, stage="dense", **ragwheel.client.served(headers))
+        query.retrieved(HITS, stage="fusion", **ragwheel.client.served({}))
+    sent = [json.loads(each) for each in _values(producer)]
+    assert [each.get("model_id") for each in sent] == ["39d406a672658e55", None]
+    assert [each.get("document_fingerprint") for each in sent] == ["f-1", None]

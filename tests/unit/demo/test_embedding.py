@@ -28,6 +28,7 @@ class Encoder:
     """Vectors of text lengths; can be made to wait between texts."""
 
     fingerprint = "lengths"
+    arithmetic = "fp32"
     dimension = 2
 
     def __init__(self) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from tests.rigs.trainer_world import save_base_model
 
+from ragwheel.models import encoder as module
 from ragwheel.models.encoder import TextEncoder, VectorError, batches_by_length, load_encoder
 from ragwheel.models.packaged import at_hub
 from ragwheel.schemas import identity
@@ -83,6 +84,18 @@ def test_the_fingerprint_is_of_the_content_and_not_of_the_place(
     with torch.no_grad():
         next(other.model.parameters())[5, 3] += 1e-3
     assert other.fingerprint != encoder.fingerprint
+
+
+def test_a_machine_of_another_arithmetic_recognises_the_space(
+    base_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {}
+    for native in (False, True):
+        monkeypatch.setattr(module, "_has_bfloat16", lambda device, native=native: native)
+        encoder = load_encoder(base_model, 64)
+        seen[encoder.arithmetic] = encoder.fingerprint
+    assert set(seen) == {"fp32", "bf16"}
+    assert len(set(seen.values())) == 1
 
 
 def save_with_prompts(folder: Path, base_model: str, **config: object) -> str:

@@ -9,14 +9,16 @@ import pytest
 from pydantic import ValidationError
 from tests.rigs.trainer_world import NOON
 
-from ragwheel.models.manifest import Manifest, TrainConfig
+from ragwheel.models.manifest import Manifest, OfSides, TrainConfig
 from ragwheel.models.registry import ModelRegistry, NotApplicableError, RegistryError
 
 
 def manifest(seed: int = 1) -> Manifest:
     return Manifest(
         lane="query", base_model="base", base_fingerprint="f", document_fingerprint="f",
-        snapshot_id="s", config=TrainConfig(), seed=seed, versions={}, data={}, training={},
+        dimension=2,
+        sides=OfSides(), snapshot_id="s", config=TrainConfig(), seed=seed, versions={}, data={},
+        training={},
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ class HashEncoder:
         self, fingerprint: str = "model-1", dimension: int = 8, document_prompt: str = ""
     ) -> None:
         self.fingerprint = fingerprint
+        self.arithmetic = "fp32"
         self.prompts: dict[Side, str] = {"query": "", "document": document_prompt}
         self.dimension = dimension
         self.embedded: list[str] = []
@@ -69,6 +70,14 @@ def test_nothing_is_embedded_twice(cache: VectorCache, tmp_path: Path) -> None:
     cache.embed(encoder, [*TEXTS, *TEXTS])
     VectorCache(tmp_path / "vectors").embed(encoder, TEXTS)
     assert sorted(encoder.embedded) == sorted(TEXTS)
+
+
+def test_vectors_of_one_arithmetic_are_never_handed_out_for_another(cache: VectorCache) -> None:
+    exact, quick = HashEncoder(), HashEncoder()
+    quick.arithmetic = "bf16"
+    for encoder in (exact, quick, exact, quick):
+        cache.embed(encoder, TEXTS)
+    assert sorted(exact.embedded) == sorted(quick.embedded) == sorted(TEXTS)
 
 
 def test_a_text_is_found_on_its_side_only(cache: VectorCache) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from tests.rigs.trainer_world import (
@@ -21,7 +22,13 @@ from tests.rigs.trainer_world import (
     save_base_model,
 )
 
-from ragwheel.models.encoder import Progress, TextEncoder, load_encoder
+from ragwheel.models.canaries import (
+    answers,
+    read_canaries,
+    read_reference,
+    require_agreement,
+)
+from ragwheel.models.encoder import Progress, Side, TextEncoder, Vectors, load_encoder
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.models.vectors import VectorCache
@@ -152,7 +159,7 @@ def test_a_better_model_is_trained_proven_and_promoted(promoted: Promoted) -> No
 
 def test_the_promoted_folder_is_the_model_that_was_measured(promoted: Promoted) -> None:
     bench, result = promoted.bench, promoted.result
-    loaded = load_encoder(bench.settings.model_dir / result.event.uri, 64)
+    loaded = load_encoder(Path(result.event.uri.removeprefix("file://")) / "query_encoder", 64)
     relevant_ranks = [shift.after for shift in result.shifts]
     documents = load_encoder(bench.settings.base_model, 64).encode(
         bench.world.corpus().texts, "document"
@@ -164,6 +171,27 @@ def test_the_promoted_folder_is_the_model_that_was_measured(promoted: Promoted) 
     assert result.model.manifest.document_fingerprint == load_encoder(
         bench.settings.base_model, 64
     ).fingerprint  # fmt: skip
+
+
+def test_a_model_says_how_it_is_used_and_what_it_must_answer(promoted: Promoted) -> None:
+    model = promoted.result.model
+    assert (model.manifest.format, model.manifest.kind) == (2, "bi-encoder")
+    assert model.manifest.dimension == 64
+    query = load_encoder(model.query_encoder, 64)
+    document = load_encoder(promoted.bench.settings.base_model, 64)
+    stored = read_canaries(model.folder)
+    found: dict[Side, Vectors] = {
+        "query": answers(query, "query"), "document": answers(document, "document"),
+    }  # fmt: skip
+    assert require_agreement(stored, found, model.model_id) > 0.9999
+    reference = read_reference(model.folder)
+    assert reference is not None
+    corpus = promoted.bench.world.corpus()
+    assert len(reference.vectors) == min(2_000, len(corpus.texts))
+    rows = [corpus.chunk_hashes.index(each.tobytes().hex()) for each in reference.hashes[:5]]
+    expected = document.encode([corpus.texts[row] for row in rows], "document")
+    np.testing.assert_allclose(reference.vectors[:5], expected, atol=2e-2)
+    assert promoted.result.event.document_fingerprint == document.fingerprint
 
 
 def test_the_judge_sees_only_held_out_queries_and_both_systems_results(promoted: Promoted) -> None:

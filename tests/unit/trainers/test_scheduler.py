@@ -242,3 +242,14 @@ def test_beside_another_trainer_it_waits(tmp_path: Path) -> None:
     with alone(ModelRegistry(tmp_path)), pytest.raises(BusyError, match="wait"):
         rig.scheduler.train()
     assert rig.scheduler.check() is RESULT
+
+
+def test_a_promoted_model_that_no_query_reached_is_shown_with_its_limit(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, answered=1)
+    rig.scheduler.show_unseen()
+    assert rig.telemetry.value(metrics.PROMOTED_UNSEEN) == 0
+    assert rig.telemetry.value(metrics.PROMOTED_UNSEEN_LIMIT) == 24 * 3_600
+    registry = rig.scheduler.parts.registry
+    registry.promote(add(registry), "proven", NOON - timedelta(hours=5), measured=None)
+    rig.scheduler.show_unseen()
+    assert rig.telemetry.value(metrics.PROMOTED_UNSEEN) == 5 * 3_600

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,8 @@ from tests.rigs.trainer_world import NOON
 from tests.unit.models.test_registry import add
 
 from ragwheel.backends import files
-from ragwheel.models.registry import ModelRegistry, RegistryError
+from ragwheel.models.artifacts import ArtifactStore
+from ragwheel.models.registry import ModelRegistry, RegisteredModel, RegistryError
 from ragwheel.schemas import identity
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import ModelEvent
@@ -25,6 +27,34 @@ Action = Literal["promoted", "shadow", "refused", "rolled_back"]
 
 class KilledError(BaseException):
     """The process is gone: nothing after this happens."""
+
+
+class CountedStore(ArtifactStore):
+    """An artifact store in a folder; each of its two changes is one effect of a life."""
+
+    def __init__(self, folder: Path, effect: Callable[[], None]) -> None:
+        super().__init__(str(folder))
+        self._effect = effect
+
+    def put(self, model: RegisteredModel) -> str:
+        self._effect()
+        with as_it_was():
+            return super().put(model)
+
+    def point(self, alias: bytes) -> None:
+        self._effect()
+        with as_it_was():
+            super().point(alias)
+
+
+@contextmanager
+def as_it_was() -> Iterator[None]:
+    """`files` without the counting of `counted`."""
+    counting, files.replace_file = files.replace_file, REPLACE
+    try:
+        yield
+    finally:
+        files.replace_file = counting
 
 
 @dataclass
@@ -38,11 +68,13 @@ class Life:
     root: Path
     events: list[ModelEvent]
     dies_before: int | None = None
+    artifacts: Path | None = None
     effects: int = 0
     settlement: Settlement = field(init=False)
 
     def __post_init__(self) -> None:
-        self.settlement = Settlement(ModelRegistry(self.root), self.publish)
+        store = None if self.artifacts is None else CountedStore(self.artifacts, self.effect)
+        self.settlement = Settlement(ModelRegistry(self.root), self.publish, store)
 
     def effect(self) -> None:
         self.effects += 1
@@ -101,25 +133,35 @@ def state(root: Path, model_id: str) -> tuple[object, ...]:
     )
 
 
-@pytest.mark.parametrize("action", ["promoted", "refused"])
+@pytest.mark.parametrize(
+    ("action", "elsewhere", "effects"),
+    [("promoted", False, 6), ("promoted", True, 8), ("refused", False, 5), ("refused", True, 5)],
+)
 def test_a_process_that_dies_before_any_step_leaves_the_decision_to_the_next(
-    tmp_path: Path, counted: Callable[[Life], None], action: Action
+    tmp_path: Path,
+    counted: Callable[[Life], None],
+    action: Action,
+    elsewhere: bool,
+    effects: int,
 ) -> None:
-    whole = Life(tmp_path / "whole", [])
+    def store(name: str) -> Path | None:
+        return tmp_path / f"store {name}" if elsewhere else None
+
+    whole = Life(tmp_path / "whole", [], artifacts=store("whole"))
     model_id = add(whole.settlement.registry)
     counted(whole)
     whole.settlement.settle(decision(model_id, action))
     assert [each.action for each in whole.events] == [action]
-    assert whole.effects == (6 if action == "promoted" else 5)
+    assert whole.effects == effects
     expected = state(tmp_path / "whole", model_id)
     for step in range(1, whole.effects + 1):
         root = tmp_path / f"dies before {step}"
-        first = Life(root, [], dies_before=step)
+        first = Life(root, [], dies_before=step, artifacts=store(str(step)))
         assert add(first.settlement.registry) == model_id
         counted(first)
         with pytest.raises(KilledError):
             first.settlement.settle(decision(model_id, action))
-        second = Life(root, first.events)
+        second = Life(root, first.events, artifacts=store(str(step)))
         counted(second)
         made = second.settlement.finish()
         assert (made is None) == (step == 1), "before the journal is written nothing was decided"
@@ -128,6 +170,71 @@ def test_a_process_that_dies_before_any_step_leaves_the_decision_to_the_next(
         assert state(root, model_id) == expected, f"died before effect {step}"
         assert {each.event_id for each in first.events} == {whole.events[0].event_id}
         assert second.settlement.finish() is None
+        if elsewhere and action == "promoted":
+            at = ArtifactStore(str(store(str(step))))
+            assert at.has(model_id)
+            assert at.current() == second.settlement.registry.alias_as_json()
+
+
+def test_a_model_is_at_the_store_before_its_event_and_the_pointer_comes_after(
+    tmp_path: Path,
+) -> None:
+    registry, store = ModelRegistry(tmp_path / "models"), ArtifactStore(str(tmp_path / "store"))
+    model_id = add(registry)
+    seen: list[tuple[bool, bytes | None]] = []
+    settlement = Settlement(
+        registry, lambda _: seen.append((store.has(model_id), store.current())), store
+    )
+    settlement.settle(decision(model_id))
+    assert seen == [(True, None)]
+    assert store.current() == registry.alias_as_json()
+    assert settlement.url_of(model_id) == f"file://{tmp_path}/store/models/{model_id}"
+
+
+def test_nobody_is_told_of_a_model_that_the_store_did_not_take(tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path / "models")
+    model_id = add(registry)
+
+    class AwayStore(ArtifactStore):
+        def put(self, model: RegisteredModel) -> str:
+            raise UnavailableError("the store is away")
+
+    told: list[ModelEvent] = []
+    away = Settlement(registry, told.append, AwayStore(str(tmp_path / "store")))
+    with pytest.raises(UnavailableError, match="the store is away"):
+        away.settle(decision(model_id))
+    assert (told, registry.current_id()) == ([], None)
+    back = Settlement(registry, told.append, ArtifactStore(str(tmp_path / "store")))
+    assert back.finish() is not None
+    assert ([each.model_id for each in told], registry.current_id()) == ([model_id], model_id)
+
+
+@pytest.mark.parametrize("away", ["kafka", "store"])
+def test_a_rollback_is_told_in_one_way_while_the_other_is_away(tmp_path: Path, away: str) -> None:
+    registry, store = ModelRegistry(tmp_path / "models"), ArtifactStore(str(tmp_path / "store"))
+    model_id, told = add(registry), list[ModelEvent]()
+    Settlement(registry, told.append, store).settle(decision(model_id))
+
+    class AwayStore(ArtifactStore):
+        def point(self, alias: bytes) -> None:
+            raise UnavailableError("the store is away")
+
+    def refused(_: ModelEvent) -> None:
+        raise UnavailableError("Kafka is away")
+
+    half = (
+        Settlement(registry, refused, store)
+        if away == "kafka"
+        else Settlement(registry, told.append, AwayStore(str(tmp_path / "store")))
+    )
+    with pytest.raises(UnavailableError):
+        half.settle(Decision(event=event(model_id, "rolled_back")))
+    assert registry.current_id() is None
+    assert (store.current() == registry.alias_as_json()) == (away == "kafka")
+    assert [each.action for each in told][1:] == ([] if away == "kafka" else ["rolled_back"])
+    Settlement(registry, told.append, store).finish()
+    assert store.current() == registry.alias_as_json()
+    assert told[-1].action == "rolled_back"
 
 
 def test_nothing_serves_before_its_event_is_durable(tmp_path: Path) -> None:

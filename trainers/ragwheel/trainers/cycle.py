@@ -152,10 +152,13 @@ def _settle(
     seconds: dict[str, float],
     shadow: Shadow | None = None,
 ) -> CycleResult:
+    if lineup.unseen:
+        reason = f"{proof.verdict.reason} ({lineup.unseen})"
+        proof = replace(proof, verdict=replace(proof.verdict, reason=reason))
     event = model_event(
         model, proof.verdict, proof.figures, data.snapshot,
         incumbent_id=lineup.incumbent.name, seed=settings.train_seed, at=parts.now(),
-        looked_at=proof.looked_at,
+        uri=parts.settlement.url_of(model.model_id), looked_at=proof.looked_at,
     )  # fmt: skip
     said = (*data.snapshot.card.lines(), *proof.said, in_force_line(lineup.in_force))
     report = report_of(

@@ -29,6 +29,12 @@ def show_serving(telemetry: Telemetry, registry: ModelRegistry, base_model: str)
     )
 
 
+def show_unseen(telemetry: Telemetry, seconds: float, limit_hours: float) -> None:
+    """How long a promoted model has been waiting for its first query."""
+    telemetry.set(metrics.PROMOTED_UNSEEN, seconds)
+    telemetry.set(metrics.PROMOTED_UNSEEN_LIMIT, limit_hours * 3_600)
+
+
 def show_result(telemetry: Telemetry, result: CycleResult) -> None:
     """Quality by the last gate; figures of an earlier gate disappear with its segments."""
     telemetry.inc(metrics.TRAIN_CYCLES, verdict=result.verdict.action)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from ragwheel.models.artifacts import ArtifactStore
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.events import GradingJob, ModelEvent
@@ -25,6 +26,7 @@ class Parts:
         ask: has jobs graded and does not wait; returns when they are durable.
         progress: called with (stage, done, total); may raise to stop the cycle.
         tell: called with a line for whoever waits, such as what is about to cost time.
+        artifacts: see `Settlement`.
     """
 
     store: WheelStore
@@ -36,11 +38,12 @@ class Parts:
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None
     ask: Callable[[Sequence[GradingJob]], None] = lambda jobs: None
     tell: Callable[[str], None] = lambda said: None
+    artifacts: ArtifactStore | None = None
 
     @property
     def settlement(self) -> Settlement:
         """Makes decisions come true."""
-        return Settlement(self.registry, self.publish)
+        return Settlement(self.registry, self.publish, self.artifacts)
 
     def past_gates(self) -> list[PastGate]:
         """Gates that were decided, oldest first: those of other disks as ClickHouse knows them, so

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
+from ragwheel.models.canaries import canary_vectors, write_canaries, write_reference
 from ragwheel.models.encoder import Progress, TextEncoder, Vectors, load_encoder
-from ragwheel.models.manifest import Manifest
+from ragwheel.models.manifest import Manifest, OfSides
 from ragwheel.models.registry import ModelRegistry, RegisteredModel
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.settings import TrainerSettings
@@ -33,6 +35,13 @@ def make_model(
         TrainingFailedError: the training diverged; nothing is registered.
     """
     recipe = snapshot.recipe
+    sides = OfSides(
+        query_prompt=encoder.prompt("query"),
+        document_prompt=encoder.prompt("document"),
+        query_length=encoder.max_seq_length,
+        document_length=encoder.max_seq_length,
+    )
+    of_documents = canary_vectors(encoder, "document")  # the base model, still untrained
     summary = query_side.train_query_side(
         encoder, snapshot.train, snapshot.corpus, documents, recipe.config, recipe.seed, progress,
         dev=snapshot.dev,
@@ -42,6 +51,8 @@ def make_model(
         base_model=recipe.base_model,
         base_fingerprint=recipe.base_fingerprint,
         document_fingerprint=recipe.base_fingerprint,
+        dimension=encoder.dimension,
+        sides=sides,
         snapshot_id=snapshot.snapshot_id,
         config=recipe.config,
         seed=recipe.seed,
@@ -49,7 +60,12 @@ def make_model(
         data=snapshot.card.as_json(),
         training=asdict(summary),
     )
-    return registry.register(manifest, encoder.save)
+
+    def beside(folder: Path) -> None:
+        write_canaries(folder, canary_vectors(encoder, "query"), of_documents)
+        write_reference(folder, snapshot.corpus.chunk_hashes, documents, recipe.seed)
+
+    return registry.register(manifest, encoder.save, beside)
 
 
 def remake(
@@ -72,9 +88,9 @@ def remake(
     base = load_encoder(recipe.base_model, recipe.config.max_seq_length, recipe.prompts)
     if base.fingerprint != recipe.base_fingerprint:
         raise SnapshotError(
-            f"snapshot {snapshot.snapshot_id} was made with other weights, precision or length of "
+            f"snapshot {snapshot.snapshot_id} was made with other weights, prompts or length of "
             f"{recipe.base_model} ({recipe.base_fingerprint}, now {base.fingerprint}): use the "
-            "machine, the revision and the folder that it was made with"
+            "revision and the folder that it was made with"
         )
     documents = cache.embed(base, snapshot.corpus.texts)
     encoder = load_encoder(recipe.base_model, recipe.config.max_seq_length, recipe.prompts)

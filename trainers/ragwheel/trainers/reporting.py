@@ -28,14 +28,14 @@ def model_event(
     incumbent_id: str,
     seed: int,
     at: datetime,
+    uri: str = "",
     looked_at: Sequence[str] = (),
 ) -> ModelEvent:
     """The verdict on a candidate; a cycle that is repeated on equal data makes the same event id.
 
-    `uri` is the folder of the query encoder below the model directory of the trainer; `model_id`
-    is the digest of its content, wherever it is copied to.
-
     Args:
+        uri: where the model's folder is fetched from, an absolute URL; `model_id` is the digest of
+            its content, wherever it is copied to.
         looked_at: hashes of the gate queries that a judge decided on.
     """
     return ModelEvent(
@@ -45,14 +45,15 @@ def model_event(
         model_id=model.model_id,
         incumbent_id=incumbent_id,
         base_model=model.manifest.base_model,
-        kind=f"bi-encoder/{model.manifest.lane}",
+        kind=f"{model.manifest.kind}/{model.manifest.lane}",
         action=verdict.action,
         reason=verdict.reason,
         snapshot_id=snapshot.snapshot_id,
         triplets=snapshot.card.triplets,
         labels=sum(snapshot.card.grades.values()),
         seed=seed,
-        uri=model.uri,
+        uri=uri,
+        document_fingerprint=model.manifest.document_fingerprint,
         gate_query_hashes=tuple(looked_at),
         ts=at,
         metrics=tuple(
@@ -105,6 +106,32 @@ def in_force_line(in_force: Mapping[str, object]) -> str:
         f"embedding  length {in_force['max_seq_length'] or 'unlimited'}, query prompt "
         f"{in_force['query_prompt']!r}, document prompt {in_force['document_prompt']!r}"
         f"{said or '; no index declares its own'}"
+    )
+
+
+def promotion_event(
+    model: RegisteredModel, incumbent_id: str, *, reason: str, uri: str, at: datetime
+) -> ModelEvent:
+    """A person promoted a model.
+
+    Args:
+        incumbent_id: what served until then.
+        uri: where the model's folder is fetched from.
+    """
+    manifest = model.manifest
+    return ModelEvent(
+        event_id=identity.digest("by hand", model.model_id, incumbent_id, at.isoformat()),
+        model_id=model.model_id,
+        incumbent_id=incumbent_id,
+        base_model=manifest.base_model,
+        kind=f"{manifest.kind}/{manifest.lane}",
+        action="promoted",
+        reason=reason,
+        snapshot_id=manifest.snapshot_id,
+        seed=manifest.seed,
+        uri=uri,
+        document_fingerprint=manifest.document_fingerprint,
+        ts=at,
     )
 
 

@@ -10,11 +10,18 @@ from threading import Event
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.models.pruning import PruningPolicy, prune
+from ragwheel.models.serving_seen import unseen_s
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import RagwheelError, TransientError
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.cycle import CycleResult, run_again, run_cycle
-from ragwheel.trainers.gauges import show_figures, show_progress, show_result, show_serving
+from ragwheel.trainers.gauges import (
+    show_figures,
+    show_progress,
+    show_result,
+    show_serving,
+    show_unseen,
+)
 from ragwheel.trainers.keeping import SnapshotKeeper
 from ragwheel.trainers.ladder import Pace, next_training
 from ragwheel.trainers.lanes.contracts import TrainingFailedError
@@ -155,10 +162,24 @@ class Scheduler:
         """Show which model serves."""
         show_serving(self.telemetry, self.parts.registry, self.settings.base_model)
 
+    def show_unseen(self) -> None:
+        """Show since when the promoted model has been waiting for its first query.
+
+        Raises:
+            UnavailableError: ClickHouse does not answer.
+        """
+        line = self.parts.registry.promotions()
+        seconds = 0.0
+        if line:
+            seen, now = self.parts.store.seen_models(), self.parts.now()
+            seconds = unseen_s(seen, line[-1].model_id, line[-1].at, now)
+        show_unseen(self.telemetry, seconds, self.settings.served_within_hours)
+
     def loop(self, stop: Event) -> None:
         """Check until `stop` is set. A failed cycle is counted, logged and tried again later."""
         while not stop.is_set():
             try:
+                self.show_unseen()
                 self.check()
             except BusyError as error:
                 _LOG.info("%s", error)

@@ -1,13 +1,16 @@
 """The effects of a decision, in one place and in an order that no crash can spoil.
 
-    journal → report → event → alias → memory → journal removed
+    journal → artifact → report → event → alias → pointer → memory → journal removed
 
 From the moment the journal is on the disk the decision is made: whoever starts next finishes it,
 with the same event, before anything else is decided. Each step done twice is done once. Before that
 moment nothing has happened, and a cycle on equal data comes to the same decision again.
 
-- The event is durable before the alias flips, so nothing serves that nobody was told of.
-- A rollback flips first: whoever takes a bad model back does not wait for Kafka.
+- The model is at the artifact store before its event tells anybody to fetch it.
+- The event is durable before the alias flips, so nothing serves that nobody was told of; the
+  pointer at the artifact store follows the alias.
+- A rollback flips first: whoever takes a bad model back waits neither for Kafka nor for the store,
+  and each of the two alone is enough for those who follow.
 - The alias changes only if what serves is what was measured (`ModelRegistry.promote`).
 - What was learnt from is remembered in the same decision: a promoted candidate is not trained
   again on equal data, to be compared with itself and refused.
@@ -27,6 +30,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ragwheel.backends import files
+from ragwheel.models.artifacts import ArtifactStore
 from ragwheel.models.registry import ModelRegistry, NotApplicableError, RegistryError
 from ragwheel.schemas import identity
 from ragwheel.schemas.errors import TransientError
@@ -110,10 +114,17 @@ class Settlement:
 
     Attributes:
         publish: returns when the event is durable; raises UnavailableError.
+        artifacts: where models are stored for whoever serves them; None: the registry's own folder
+            is that place, and nothing is copied.
     """
 
     registry: ModelRegistry
     publish: Callable[[ModelEvent], None]
+    artifacts: ArtifactStore | None = None
+
+    def url_of(self, model_id: str) -> str:
+        """Where a promoted model can be fetched from: an absolute URL."""
+        return (self.artifacts or ArtifactStore(str(self.registry.root))).url_of(model_id)
 
     def settle(self, decision: Decision) -> Decision:
         """Make a decision and all that follows from it; the decision as it was made.
@@ -122,8 +133,8 @@ class Settlement:
         took this one back) becomes a shadow, and says why.
 
         Raises:
-            UnavailableError: Kafka does not take the event. The decision is made all the same;
-                `finish` completes it.
+            UnavailableError: Kafka does not take the event, or the artifact store the model. The
+                decision is made all the same; `finish` completes it.
         """
         with self.registry.locked():
             self.finish()
@@ -136,7 +147,8 @@ class Settlement:
         """Complete a decision whose process ended in the middle; None if there is none.
 
         Raises:
-            UnavailableError: Kafka does not take its event; nothing else may be decided.
+            UnavailableError: Kafka does not take its event, or the artifact store its model;
+                nothing else may be decided.
         """
         with self.registry.locked():
             try:
@@ -175,12 +187,14 @@ class Settlement:
 
     def _complete(self, decision: Decision) -> None:
         event = decision.event
+        if event.action in ("promoted", "shadow"):  # a shadow can be tried on live queries
+            self._store(event.model_id)
         if decision.report:
             self.registry.save_report(event.model_id, decision.report)
         if event.action == "rolled_back":
             if self.registry.current_id() == event.model_id:
                 self.registry.rollback(event.reason, event.ts)
-            self.publish(event)
+            self._point_and_publish(event)
         else:
             self.publish(event)
             self._promote(decision)
@@ -195,11 +209,27 @@ class Settlement:
             self.registry.promote(
                 event.model_id, event.reason, event.ts, measured=decision.measured
             )
+            self._point()
         except NotApplicableError as error:
             # Only where the alias was changed without the lock, by hand or on a file system
             # without locks: what was announced is taken back rather than left wrong.
             _LOG.error("a promotion was announced and cannot be made: %s", error)
             self.publish(taken_back(event, str(error)))
+
+    def _store(self, model_id: str) -> None:
+        if self.artifacts is not None:
+            self.artifacts.put(self.registry.get(model_id))
+
+    def _point(self) -> None:
+        if self.artifacts is not None:
+            self.artifacts.point(self.registry.alias_as_json())
+
+    def _point_and_publish(self, event: ModelEvent) -> None:
+        """Both, whichever of the two fails: who hears of a rollback in one way goes back."""
+        try:
+            self._point()
+        finally:
+            self.publish(event)
 
     def _applicable(self, decision: Decision) -> Decision:
         """The decision, or the shadow that is left of a promotion that cannot be made."""

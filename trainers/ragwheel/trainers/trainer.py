@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from ragwheel.backends.migrate import open_tables
 from ragwheel.backends.publish import Outgoing, Publisher
 from ragwheel.backends.telemetry import Telemetry
+from ragwheel.models.artifacts import ArtifactStore
 from ragwheel.models.registry import ModelRegistry, Promotion, RegistryError
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.events import GradingJob, ModelEvent
@@ -19,7 +20,7 @@ from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.data.store import WheelReader
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.judging import PublishingJudge
-from ragwheel.trainers.reporting import rollback_event
+from ragwheel.trainers.reporting import promotion_event, rollback_event
 from ragwheel.trainers.scheduler import CycleStoppedError, Scheduler
 from ragwheel.trainers.settle import Decision
 
@@ -42,6 +43,47 @@ class RollbackResult:
 
     rolled_back: str
     serving: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionResult:
+    """What `Trainer.promote` did.
+
+    Attributes:
+        promoted: the model that serves now.
+        replaced: what served before: a model, or the base model.
+    """
+
+    promoted: str
+    replaced: str
+
+
+def require_promotable(registry: ModelRegistry, model_id: str, *, force: bool) -> None:
+    """Check that a person may promote a model.
+
+    Raises:
+        RegistryError: says what stands against it and what lifts that.
+    """
+    if registry.current_id() == model_id:
+        raise RegistryError(f"model {model_id} is promoted already")
+    if held := next((each for each in registry.holds() if each.model_id == model_id), None):
+        raise RegistryError(
+            f"model {model_id} was rolled back on {held.at:%Y-%m-%d} ({held.reason}): `ragwheel "
+            f"models allow {model_id}` lifts that"
+        )
+    verdict = verdict_of(registry.report(model_id))
+    if not force and verdict in ("", "refused"):
+        said = "was refused by its gate" if verdict else "was decided on by no gate"
+        raise RegistryError(
+            f"model {model_id} {said} (`ragwheel models explain {model_id}` says why): --force "
+            "promotes it all the same"
+        )
+
+
+def verdict_of(report: Mapping[str, object] | None) -> str:
+    """`promoted`, `shadow` or `refused`, as the gate had it; empty without a report."""
+    verdict = (report or {}).get("verdict")
+    return str(verdict.get("action", "")) if isinstance(verdict, dict) else ""
 
 
 class Trainer:
@@ -86,6 +128,7 @@ class Trainer:
                 now=_now,
                 progress=self._report,
                 tell=tell or _LOG.info,
+                artifacts=remote_artifacts(settings),
             ),
             settings,
             self.telemetry,
@@ -129,6 +172,34 @@ class Trainer:
                 self.scheduler.show_serving()
         return RollbackResult(line[-1], serving)
 
+    def promote(self, model_id: str, reason: str, *, force: bool = False) -> PromotionResult:
+        """Let a model serve by hand, and tell everybody; recorded as a promotion with the reason.
+
+        Args:
+            force: although its gate refused it, or none has decided about it.
+
+        Raises:
+            RegistryError: there is no such model, it was changed, it serves already, it is held, or
+                its verdict does not allow it.
+            UnavailableError: the decision is made, and Kafka or the artifact store did not take
+                its part; the next start of a trainer completes it.
+        """
+        registry, settlement = self.registry, self.scheduler.parts.settlement
+        with registry.locked():
+            settlement.finish()
+            model, before = registry.get(model_id), registry.current_id()
+            registry.verify(model_id)
+            require_promotable(registry, model_id, force=force)
+            event = promotion_event(
+                model, before or self._settings.base_model, reason=f"by hand: {reason}",
+                uri=settlement.url_of(model_id), at=_now(),
+            )  # fmt: skip
+            try:
+                settlement.settle(Decision(event=event, measured=before))
+            finally:
+                self.scheduler.show_serving()
+        return PromotionResult(model_id, before or self._settings.base_model)
+
     def _announce(self, event: ModelEvent) -> None:
         self._publisher.publish([Outgoing.of("models", event)])
 
@@ -140,6 +211,16 @@ class Trainer:
             raise CycleStoppedError(f"stopped during {stage}")
         if self._progress is not None:
             self._progress(stage, done, total)
+
+
+def remote_artifacts(settings: TrainerSettings) -> ArtifactStore | None:
+    """Where promoted models are put; None: they are served from the model directory itself.
+
+    Raises:
+        ConfigError, DependencyError: the setting names no store that can be opened here.
+    """
+    store = ArtifactStore(settings.artifacts) if settings.artifacts else None
+    return None if store is None or store.is_at(settings.model_dir) else store
 
 
 def _now() -> datetime:

@@ -12,61 +12,90 @@ from ragwheel.cli.command import Connection, DryRun, JsonFlag, command, option
 @command(
     "ragwheel models",
     'ragwheel models rollback --reason "slow on long queries"',
+    'ragwheel models promote 39d406a672658e55 --reason "a trial in one region"',
+    "ragwheel models explain 39d406a672658e55",
+    "ragwheel models diff 39d406a672658e55 8f14e45fceea167a",
     "ragwheel models allow 39d406a672658e55",
     "ragwheel models prune --dry-run",
     exits={1: "nothing was ever promoted, so there is nothing to roll back; or no such model"},
 )
 def run(
     action: Annotated[
-        Literal["list", "rollback", "allow", "prune"],
+        Literal["list", "promote", "rollback", "allow", "prune", "explain", "diff"],
         typer.Argument(
-            help="list all models; let the one before the current serve again; lift a rollback, so "
-            "that a gate may promote the model again; remove old models and vectors"
+            help="list all models, and what is observed to serve; let one serve by hand; let the "
+            "one before the current serve again; lift a rollback, so that a gate may promote the "
+            "model again; remove old models and vectors; say all about one; compare two"
         ),
     ] = "list",
-    model: Annotated[str | None, typer.Argument(help="the model that is allowed again")] = None,
+    model: Annotated[str | None, typer.Argument(help="which model")] = None,
+    other: Annotated[str | None, typer.Argument(help="the model that it is compared with")] = None,
     reason: Annotated[
-        str, option("TEXT", "why, for the record of a rollback")
-    ] = "rolled back by hand",
+        str | None, option("TEXT", "why, for the record; a promotion needs one")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="promote although its gate refused it")
+    ] = False,
     dry_run: DryRun = False,
     as_json: JsonFlag = False,
     home: Connection = None,
 ) -> int:
-    """* marks the model that serves. Nothing is promoted by hand: promotion is the gate's proof.
-    What was rolled back stays so until it is allowed again. What serves, served, or is still
+    """* marks the promoted model, and what was observed last in each service. A gate promotes by
+    proof; by hand only what it did not refuse, with a reason. What was rolled back stays so until
+    it is allowed again. What serves, served, or is still
     measured is never pruned; RAGWHEEL_KEEP_MODELS and RAGWHEEL_KEEP_VECTORS_DAYS say what else.
     """
     from ragwheel.cli.connection import connect_to
     from ragwheel.cli.output import report
     from ragwheel.operations.extras import require_extra
+    from ragwheel.schemas.errors import ConfigError
     from ragwheel.schemas.loading import load
     from ragwheel.schemas.settings import TrainerSettings
 
     require_extra("trainers")
     connect_to(home)
     settings = load(TrainerSettings)
-    if action == "rollback":
+    if action in ("promote", "rollback"):
         from ragwheel.trainers.trainer import Trainer
 
+        if action == "promote" and not (model and reason):
+            raise ConfigError("ragwheel models promote: name the model and give --reason TEXT")
         with Trainer(settings) as trainer:
-            done = trainer.roll_back(reason)
-        text = f"{done.rolled_back} no longer serves; {done.serving} does"
-        report(done, text, as_json=as_json)
+            if action == "promote":
+                made = trainer.promote(model or "", reason or "", force=force)
+                report(made, f"{made.promoted} is promoted; {made.replaced} was", as_json=as_json)
+            else:
+                done = trainer.roll_back(reason or "rolled back by hand")
+                text = f"{done.rolled_back} no longer serves; {done.serving} does"
+                report(done, text, as_json=as_json)
         return 0
 
     from ragwheel.cli.views import models as views
     from ragwheel.models.registry import ModelRegistry
-    from ragwheel.operations.models import AllowedModel, prune_models, registry_lines
+    from ragwheel.operations.explaining import diff, explain
+    from ragwheel.operations.models import (
+        AllowedModel,
+        observed_lines,
+        prune_models,
+        registry_lines,
+    )
 
     registry = ModelRegistry(settings.model_dir)
     if action == "allow":
         registry.allow(model or "")
         report(AllowedModel(model or ""), f"{model} may be promoted again", as_json=as_json)
+    elif action == "explain":
+        report(explain(registry, model or ""), views.explanation, as_json=as_json)
+    elif action == "diff":
+        report(diff(registry, model or "", other or ""), views.difference, as_json=as_json)
     elif action == "prune":
         report(prune_models(settings, dry_run=dry_run), views.pruned, as_json=as_json)
     else:
         lines = registry_lines(registry)
         serving = next((line.model_id for line in lines if line.serving), None)
-        found = views.Models(str(settings.model_dir), settings.base_model, serving, lines)
+        served, unknown = observed_lines(settings)
+        found = views.Models(
+            str(settings.model_dir), settings.base_model, serving, lines, served, unknown
+        )
         report(found, views.tables, as_json=as_json)
     return 0

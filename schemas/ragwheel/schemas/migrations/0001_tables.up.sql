@@ -45,6 +45,8 @@ CREATE TABLE IF NOT EXISTS retrievals
     stage LowCardinality(String),
     retriever LowCardinality(String),
     embedding_model LowCardinality(String),
+    model_id LowCardinality(String),
+    document_fingerprint LowCardinality(String),
     `index` LowCardinality(String),
     index_version LowCardinality(String),
     k UInt32,
@@ -252,6 +254,7 @@ CREATE TABLE IF NOT EXISTS models
     labels UInt64,
     seed UInt64,
     uri String,
+    document_fingerprint LowCardinality(String),
     ts DateTime64(3, 'UTC'),
     extra String
 )

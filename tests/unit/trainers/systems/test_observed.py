@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -16,6 +17,7 @@ from ragwheel.trainers.systems.observed import (
     ObservedSystem,
     agreement,
     replaced_stage,
+    served_by,
 )
 
 CORPUS = Corpus(
@@ -104,3 +106,18 @@ def test_too_few_logged_queries_prove_no_disagreement() -> None:
     nothing = agreement(ObservedSystem("", [], CORPUS), made(*[0] * 30), QUERIES)
     assert nothing.believed
     assert "not known" in str(nothing)
+
+
+def answered(model_id: str, minutes: int) -> LoggedRanking:
+    of = logged(f"q{minutes}", range(5), at=NOON + timedelta(minutes=minutes))
+    return replace(of, model_id=model_id)
+
+
+def test_what_serves_is_what_the_newest_answers_say() -> None:
+    before = [answered("old", minute) for minute in range(300)]
+    after = [answered("new", 300 + minute) for minute in range(60)]
+    canary = [answered("canary", 355 + minute) for minute in range(5)]
+    silent = [logged(f"s{number}", range(5), at=NOON + timedelta(9)) for number in range(90)]
+    assert served_by([*before, *silent]) == "old"
+    assert served_by([*silent, *after, *canary, *before]) == "new"
+    assert served_by(silent) == ""

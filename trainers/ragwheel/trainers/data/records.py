@@ -80,6 +80,7 @@ class LoggedRanking:
 
     Attributes:
         scores: as production had them, aligned with `chunk_hashes`.
+        model_id: which model encoded the query, as the server said; empty: nobody said.
     """
 
     query_hash: str
@@ -91,6 +92,7 @@ class LoggedRanking:
     chunk_hashes: tuple[str, ...]
     scores: tuple[float, ...]
     ts: datetime
+    model_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

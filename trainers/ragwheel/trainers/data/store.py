@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 from ragwheel.backends.forgotten import ForgottenReader
 from ragwheel.measuring.intervals import Interval
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
+from ragwheel.models.serving_seen import SeenModel, seen_models
 from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import Role
 from ragwheel.schemas.identity import GRADER_SERVICE
@@ -85,6 +86,9 @@ class WheelStore(Protocol):
     def forgotten(self) -> Tombstones:
         """What may not be kept; grows in place."""
 
+    def seen_models(self) -> list[SeenModel]:
+        """Which models answered queries of which services, what answered last first."""
+
 
 class WheelReader:
     """A `WheelStore` over one client. Not thread-safe.
@@ -125,9 +129,9 @@ class WheelReader:
         return [
             LoggedRanking(
                 query_hash, segment, stage, index, version, model, tuple(hashes), tuple(scores),
-                ts,
+                ts, model_id,
             )
-            for query_hash, segment, stage, index, version, model, hashes, scores, ts in (
+            for query_hash, segment, stage, index, version, model, hashes, scores, ts, model_id in (
                 self._blocks("logged_rankings", grader=GRADER_SERVICE)
             )
         ]  # fmt: skip
@@ -199,6 +203,10 @@ class WheelReader:
         """What may not be kept; grows in place."""
         self._forgotten.refresh()
         return self._forgotten.tombstones
+
+    def seen_models(self) -> list[SeenModel]:
+        """Which models answered queries of which services, what answered last first."""
+        return seen_models(self._client)
 
     def _builds(self) -> Iterator[Build]:
         said = {

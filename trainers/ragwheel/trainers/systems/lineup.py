@@ -8,14 +8,14 @@ from functools import partial
 
 from ragwheel.models.encoder import Progress, TextEncoder, Vectors, load_encoder
 from ragwheel.models.manifest import TrainConfig
-from ragwheel.models.registry import ModelRegistry
+from ragwheel.models.registry import ModelRegistry, RegisteredModel
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.data.records import Corpus, LoggedRanking
 from ragwheel.trainers.systems.contracts import Retriever
 from ragwheel.trainers.systems.dense import EncoderSystem
 from ragwheel.trainers.systems.lexical import LexicalSystem
-from ragwheel.trainers.systems.observed import ObservedSystem, replaced_stage
+from ragwheel.trainers.systems.observed import ObservedSystem, replaced_stage, served_by
 
 _WORTH_TELLING_S = 60.0
 _WORTH_ASKING = 4_096
@@ -32,6 +32,8 @@ class Lineup:
         serving: id of the promoted model; None: the base model serves.
         observed: what production returned since `serving` was promoted.
         in_force: prompts and lengths that we use, beside what the index declares.
+        unseen: in words, that production serves another model than the promoted one; empty: it
+            serves that one, or does not say.
     """
 
     base: TextEncoder
@@ -41,6 +43,7 @@ class Lineup:
     observed: ObservedSystem
     others: dict[str, Retriever]
     in_force: dict[str, object]
+    unseen: str = ""
 
 
 def line_up(
@@ -77,7 +80,7 @@ def line_up(
     )
     others: dict[str, Retriever] = {"bm25": LexicalSystem(corpus)}
     incumbent = own
-    current = registry.current()
+    current, unseen = _in_service(settings.base_model, registry, served_by(logged))
     since = [each.at for each in registry.promotions()][-1:]
     if current is not None:
         others["base"] = own
@@ -95,14 +98,39 @@ def line_up(
             current.model_id, partial(cache.embed, encoder, side="query"), documents_then, corpus
         )
     # What was returned before the promotion was another model's.
-    logged = [each for each in logged if all(each.ts >= at for at in since)]
+    logged = [
+        each
+        for each in logged
+        if each.model_id == incumbent.name
+        or (not (each.model_id or unseen) and all(each.ts >= at for at in since))
+    ]
     observed = ObservedSystem(replaced_stage(logged), logged, corpus)
     if observed.stage:
         others["observed"] = observed
     return Lineup(
-        base, documents, incumbent, current.model_id if current else None, observed, others,
-        _in_force(base, corpus),
+        base, documents, incumbent, registry.current_id(), observed, others,
+        _in_force(base, corpus), unseen,
     )  # fmt: skip
+
+
+def _in_service(
+    base_model: str, registry: ModelRegistry, observed: str
+) -> tuple[RegisteredModel | None, str]:
+    """What a candidate is compared with: what production serves, where it says so.
+
+    Returns:
+        The model; None: the base model. And what is to be said where that is not the promoted one.
+    """
+    promoted = registry.current()
+    if observed in ("", promoted.model_id if promoted else base_model):
+        return promoted, ""
+    if observed != base_model and observed not in registry.ids():
+        return promoted, f"production serves {observed}, which is no model of this registry"
+    serving = None if observed == base_model else registry.get(observed)
+    name = promoted.model_id if promoted else f"the base model ({base_model})"
+    return serving, (
+        f"compared with {observed}, which production serves: {name} is promoted and not observed"
+    )
 
 
 def _in_force(base: TextEncoder, corpus: Corpus) -> dict[str, object]:

@@ -20,6 +20,8 @@ from ragwheel.trainers.systems.contracts import Asked, Ranking, SystemKind
 #: The stage that a query encoder replaces, as events call it. `bm25` has no encoder, `fusion` and
 #: `rerank` order what earlier stages found.
 DENSE_STAGE = "dense"
+#: Answers that say which model serves.
+_NEWEST_ANSWERS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,16 @@ class ObservedSystem:
         rows = (self._corpus.row_of(query.segment, chunk) for chunk in logged.chunk_hashes)
         # RankedScores of production are of any kind and may rise; the order is what was logged.
         return [(row, -float(rank)) for rank, row in enumerate(rows)]
+
+
+def served_by(logged: Sequence[LoggedRanking]) -> str:
+    """The model that production serves, as its newest answers say; empty where none says.
+
+    The most frequent one of the newest: a canary answers a few queries too.
+    """
+    told = sorted((each for each in logged if each.model_id), key=lambda each: each.ts)
+    names = Counter(each.model_id for each in told[-_NEWEST_ANSWERS:])
+    return max(sorted(names), key=names.__getitem__, default="")
 
 
 def replaced_stage(logged: Sequence[LoggedRanking]) -> str:

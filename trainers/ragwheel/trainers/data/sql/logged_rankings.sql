@@ -8,14 +8,17 @@ SELECT
     newest.4,
     arrayMap(chunk -> lower(hex(chunk)), newest.5),
     newest.6,
-    newest.7
+    newest.7,
+    newest.8
 FROM
 (
     SELECT
         query_hash,
         stage,
         argMax(
-            (segment, `index`, index_version, embedding_model, chunk_hashes, scores, ts),
+            (
+                segment, `index`, index_version, embedding_model, chunk_hashes, scores, ts, model_id
+            ),
             (ts, event_id)
         ) AS newest
     FROM retrievals

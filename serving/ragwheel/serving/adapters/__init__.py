@@ -1,0 +1,1 @@
+"""Other frameworks' embedding interfaces over a `QueryEncoder`; each module needs its framework."""
