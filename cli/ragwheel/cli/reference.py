@@ -29,6 +29,7 @@ from ragwheel.operations.exports.formats import Exported
 from ragwheel.operations.forget import ForgetReport
 from ragwheel.operations.goals import Waited
 from ragwheel.operations.leaderboard import Leaderboard
+from ragwheel.operations.model_exports import ExportedModel
 from ragwheel.operations.models import AllowedModel, PrunedModels
 from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.operations.overview import Overview
@@ -47,7 +48,7 @@ REPORTS: dict[str, Any] = {
     "wait": Waited,
     "train": Training | TrainOutlook,
     "leaderboard": Leaderboard,
-    "models": Models | RollbackResult | AllowedModel | PrunedModels,
+    "models": Models | RollbackResult | AllowedModel | PrunedModels | ExportedModel,
     "export": Snapshots | Exported,
     "replay": ReplayReport,
     "forget": ForgetReport,

@@ -14,17 +14,33 @@ from ragwheel.cli.command import Connection, DryRun, JsonFlag, command, option
     'ragwheel models rollback --reason "slow on long queries"',
     "ragwheel models allow 39d406a672658e55",
     "ragwheel models prune --dry-run",
+    "ragwheel models export 39d406a672658e55 ./model --to folder",
     exits={1: "nothing was ever promoted, so there is nothing to roll back; or no such model"},
 )
 def run(
     action: Annotated[
-        Literal["list", "rollback", "allow", "prune"],
+        Literal["list", "rollback", "allow", "prune", "export"],
         typer.Argument(
             help="list all models; let the one before the current serve again; lift a rollback, so "
-            "that a gate may promote the model again; remove old models and vectors"
+            "that a gate may promote the model again; remove old models and vectors; write one for "
+            "others to load"
         ),
     ] = "list",
-    model: Annotated[str | None, typer.Argument(help="the model that is allowed again")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="the model that is allowed again, or exported")
+    ] = None,
+    destination: Annotated[
+        str | None, typer.Argument(help="of an export: a new or empty folder; OWNER/NAME of a hub")
+    ] = None,
+    to: Annotated[
+        Literal["folder", "onnx", "hub", "mlflow"], option("FORM", "of an export")
+    ] = "folder",
+    side: Annotated[
+        Literal["query", "document"], option("SIDE", "whose texts what is exported encodes")
+    ] = "query",
+    precision: Annotated[
+        Literal["fp32", "int8"], option("PRECISION", "of onnx: int8 is measured, or refused")
+    ] = "fp32",
     reason: Annotated[
         str, option("TEXT", "why, for the record of a rollback")
     ] = "rolled back by hand",
@@ -39,6 +55,7 @@ def run(
     from ragwheel.cli.connection import connect_to
     from ragwheel.cli.output import report
     from ragwheel.operations.extras import require_extra
+    from ragwheel.schemas.errors import ConfigError
     from ragwheel.schemas.loading import load
     from ragwheel.schemas.settings import TrainerSettings
 
@@ -49,9 +66,9 @@ def run(
         from ragwheel.trainers.trainer import Trainer
 
         with Trainer(settings) as trainer:
-            done = trainer.roll_back(reason)
-        text = f"{done.rolled_back} no longer serves; {done.serving} does"
-        report(done, text, as_json=as_json)
+            back = trainer.roll_back(reason)
+        text = f"{back.rolled_back} no longer serves; {back.serving} does"
+        report(back, text, as_json=as_json)
         return 0
 
     from ragwheel.cli.views import models as views
@@ -59,7 +76,18 @@ def run(
     from ragwheel.operations.models import AllowedModel, prune_models, registry_lines
 
     registry = ModelRegistry(settings.model_dir)
-    if action == "allow":
+    if action == "export":
+        from ragwheel.cli.output import tell
+        from ragwheel.cli.views.model_exports import exported_model
+        from ragwheel.operations.model_exports import export_model
+
+        if not model or not destination:
+            raise ConfigError("name model and destination: `ragwheel models export ID DEST`")
+        done = export_model(
+            settings, model, to, destination, side=side, precision=precision, progress=tell
+        )
+        report(done, exported_model, as_json=as_json)
+    elif action == "allow":
         registry.allow(model or "")
         report(AllowedModel(model or ""), f"{model} may be promoted again", as_json=as_json)
     elif action == "prune":
