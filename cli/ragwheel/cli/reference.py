@@ -30,6 +30,7 @@ from ragwheel.operations.exports.formats import Exported
 from ragwheel.operations.forget import ForgetReport
 from ragwheel.operations.goals import Waited
 from ragwheel.operations.leaderboard import Leaderboard
+from ragwheel.operations.model_exports import ExportedModel
 from ragwheel.operations.models import AllowedModel, PrunedModels
 from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.operations.overview import Overview
@@ -54,7 +55,8 @@ REPORTS: dict[str, Any] = {
     | AllowedModel
     | PrunedModels
     | Explanation
-    | ModelDiff,
+    | ModelDiff
+    | ExportedModel,
     "export": Snapshots | Exported,
     "replay": ReplayReport,
     "forget": ForgetReport,

@@ -169,7 +169,7 @@ class TextEncoder:
             for batch in batches_by_length(texts, self._longest()):
                 vectors = self.embed([texts[index] for index in batch], side)
                 result[batch] = vectors.cpu().numpy()
-                _refuse_unusable(result[batch], [texts[index] for index in batch])
+                refuse_unusable(result[batch], [texts[index] for index in batch])
                 done += int(tokens[batch].sum())
                 if progress is not None:
                     progress(done, int(tokens.sum()))
@@ -177,7 +177,7 @@ class TextEncoder:
 
     def tokens(self, texts: Sequence[str]) -> Tokens:
         """Estimated tokens of each text, as far as the model reads it."""
-        return _tokens(texts, self._longest())
+        return estimated_tokens(texts, self._longest())
 
     def embed(self, texts: Sequence[str], side: Side) -> torch.Tensor:
         """One batch as a tensor of unit vectors; keeps gradients when they are enabled."""
@@ -255,7 +255,8 @@ def load_encoder(
     return TextEncoder(model, partial(load_encoder, name, max_seq_length, prompts))
 
 
-def _refuse_unusable(vectors: Vectors, texts: Sequence[str]) -> None:
+def refuse_unusable(vectors: Vectors, texts: Sequence[str]) -> None:
+    """Raise VectorError if a vector is zero or holds NaN; names its text by the hash."""
     # A sum of squares is NaN or infinite when any of its parts is, and zero when all are.
     squares = np.einsum("ij,ij->i", vectors, vectors)
     bad = np.flatnonzero(~(np.isfinite(squares) & (squares > 0)))
@@ -282,7 +283,7 @@ def batches_by_length(texts: Sequence[str], max_seq_length: int) -> Iterator[npt
 
     Longest first, so that a batch that does not fit into memory fails at once, not at the end.
     """
-    estimated = _tokens(texts, max_seq_length)
+    estimated = estimated_tokens(texts, max_seq_length)
     order = np.argsort(-estimated, kind="stable")
     at = 0
     while at < len(order):
@@ -291,7 +292,8 @@ def batches_by_length(texts: Sequence[str], max_seq_length: int) -> Iterator[npt
         at += rows
 
 
-def _tokens(texts: Sequence[str], max_seq_length: int) -> Tokens:
+def estimated_tokens(texts: Sequence[str], max_seq_length: int) -> Tokens:
+    """About how much work each text is, without a tokenizer."""
     return np.array(
         [min(max_seq_length, len(text) // _CHARS_PER_TOKEN + 2) for text in texts], np.int64
     )

@@ -17,19 +17,36 @@ from ragwheel.cli.command import Connection, DryRun, JsonFlag, command, option
     "ragwheel models diff 39d406a672658e55 8f14e45fceea167a",
     "ragwheel models allow 39d406a672658e55",
     "ragwheel models prune --dry-run",
+    "ragwheel models export 39d406a672658e55 ./model --to folder",
     exits={1: "nothing was ever promoted, so there is nothing to roll back; or no such model"},
 )
 def run(
     action: Annotated[
-        Literal["list", "promote", "rollback", "allow", "prune", "explain", "diff"],
+        Literal["list", "promote", "rollback", "allow", "prune", "explain", "diff", "export"],
         typer.Argument(
             help="list all models, and what is observed to serve; let one serve by hand; let the "
             "one before the current serve again; lift a rollback, so that a gate may promote the "
-            "model again; remove old models and vectors; say all about one; compare two"
+            "model again; remove old models and vectors; say all about one; compare two; write one "
+            "for others to load"
         ),
     ] = "list",
     model: Annotated[str | None, typer.Argument(help="which model")] = None,
-    other: Annotated[str | None, typer.Argument(help="the model that it is compared with")] = None,
+    other: Annotated[
+        str | None,
+        typer.Argument(
+            help="the model that it is compared with; of an export, a new or empty folder, or "
+            "OWNER/NAME of a hub"
+        ),
+    ] = None,
+    to: Annotated[
+        Literal["folder", "onnx", "hub", "mlflow"], option("FORM", "of an export")
+    ] = "folder",
+    side: Annotated[
+        Literal["query", "document"], option("SIDE", "whose texts what is exported encodes")
+    ] = "query",
+    precision: Annotated[
+        Literal["fp32", "int8"], option("PRECISION", "of onnx: int8 is measured, or refused")
+    ] = "fp32",
     reason: Annotated[
         str | None, option("TEXT", "why, for the record; a promotion needs one")
     ] = None,
@@ -81,7 +98,18 @@ def run(
     )
 
     registry = ModelRegistry(settings.model_dir)
-    if action == "allow":
+    if action == "export":
+        from ragwheel.cli.output import tell
+        from ragwheel.cli.views.model_exports import exported_model
+        from ragwheel.operations.model_exports import export_model
+
+        if not model or not other:
+            raise ConfigError("name model and destination: `ragwheel models export ID DEST`")
+        exported = export_model(
+            settings, model, to, other, side=side, precision=precision, progress=tell
+        )
+        report(exported, exported_model, as_json=as_json)
+    elif action == "allow":
         registry.allow(model or "")
         report(AllowedModel(model or ""), f"{model} may be promoted again", as_json=as_json)
     elif action == "explain":
