@@ -19,6 +19,7 @@ PROJECT_FILES = ("pyproject.toml", "README.md", "LICENSE")
 IMAGES = {
     "streams": ("worker", "topics", "migrate", "status", "emit", "replay", "version"),
     "trainers": ("worker", "topics", "migrate", "train", "models", "emit", "version"),
+    "serving": ("worker", "serve", "version"),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ragwheel.models.encoder import Side, TextEncoder, load_encoder
 from ragwheel.models.exports.taken import TakenSide
-from ragwheel.models.manifest import Manifest, TrainConfig
+from ragwheel.models.manifest import Manifest, OfSides, TrainConfig
 from ragwheel.models.packaged import packaged_model
 
 PROMPTS: dict[Side, str] = {"query": "query: ", "document": "passage: "}
@@ -65,6 +65,8 @@ def taken_side(folder: Path, side: Side = "query", **changes: Any) -> TakenSide:
         base_model=base_name(),
         base_fingerprint=encoder.fingerprint,
         document_fingerprint=encoder.fingerprint,
+        dimension=encoder.dimension,
+        sides=OfSides(),
         snapshot_id="3f2a",
         config=TrainConfig(max_seq_length=LENGTH),
         seed=17,

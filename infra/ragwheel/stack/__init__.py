@@ -7,13 +7,15 @@
         stack.check()                      # about once a second: restarts what died
         stack.wait(until=done)             # blocks until done() and checks meanwhile
 
-`components=("kafka", "clickhouse", "intake")` starts less; `llm=DemoLlm(gold=path)` chooses the
-stand-in grader, `ExternalLlm()` a real endpoint; `env={"RAGWHEEL_SAMPLE_RATE": "1"}` configures the
-workers; `prometheus=True` adds the system's Prometheus.
+`components=("kafka", "clickhouse", "intake")` starts less, `ALL_COMPONENTS` the server too;
+`llm=DemoLlm(gold=path)` chooses the stand-in grader, `ExternalLlm()` a real endpoint;
+`env={"RAGWHEEL_SAMPLE_RATE": "1"}` configures the workers; `prometheus=True` adds the system's
+Prometheus.
 """
 
 from ragwheel.stack.composition import (
     ALL_COMPONENTS,
+    USUAL_COMPONENTS,
     Component,
     DemoLlm,
     ExternalLlm,
@@ -26,6 +28,7 @@ from ragwheel.stack.supervised import RestartPolicy
 
 __all__ = [
     "ALL_COMPONENTS",
+    "USUAL_COMPONENTS",
     "Component",
     "DemoLlm",
     "ExternalLlm",

@@ -14,9 +14,13 @@ from ragwheel.schemas.settings import PREFIX
 from ragwheel.stack.home import Home
 from ragwheel.stack.processes.loopback import PythonServer
 
-Component = Literal["kafka", "clickhouse", "llm", "intake", "accounts", "grader", "trainer"]
+Component = Literal[
+    "kafka", "clickhouse", "llm", "intake", "accounts", "grader", "trainer", "server"
+]
 
 ALL_COMPONENTS: tuple[Component, ...] = get_args(Component)
+#: What a stack is without further words: a server is one torch more in memory.
+USUAL_COMPONENTS: tuple[Component, ...] = tuple(each for each in ALL_COMPONENTS if each != "server")
 
 #: They lead every grader_id and stand in every label, so that nobody takes those for an LLM's.
 DEMO_GRADER_MODEL = f"{STAND_IN}grader"
@@ -79,8 +83,11 @@ def require_key(env: Mapping[str, str]) -> None:
     )
 
 
-def choose_components(*, without: Iterable[str] = ()) -> tuple[Component, ...]:
-    """All components but those named.
+def choose_components(*, without: Iterable[str] = (), serve: bool = False) -> tuple[Component, ...]:
+    """The usual components but those named.
+
+    Args:
+        serve: the server, too.
 
     Raises:
         ConfigError: a name is none of a component.
@@ -89,7 +96,8 @@ def choose_components(*, without: Iterable[str] = ()) -> tuple[Component, ...]:
     unknown = sorted(left_out - set(ALL_COMPONENTS))
     if unknown:
         raise ConfigError(f"{unknown[0]!r} is no component; there are {', '.join(ALL_COMPONENTS)}")
-    return tuple(name for name in ALL_COMPONENTS if name not in left_out)
+    wanted = ALL_COMPONENTS if serve else USUAL_COMPONENTS
+    return tuple(name for name in wanted if name not in left_out)
 
 
 def ragwheel_settings(env: Mapping[str, str]) -> dict[str, str]:
@@ -107,6 +115,7 @@ def local_defaults(home: Home) -> dict[str, str]:
         "RAGWHEEL_SESSION_TIMEOUT_S": "10",
         "RAGWHEEL_MODEL_DIR": str(home.model_dir),
         "RAGWHEEL_VECTOR_CACHE_DIR": str(home.vector_cache_dir),
+        "RAGWHEEL_SERVING_DIR": str(home.serving_dir),
     }
 
 

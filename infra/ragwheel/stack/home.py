@@ -31,6 +31,7 @@ class Home:
         self.prometheus_dir = self.root / "prometheus"
         self.model_dir = self.root / "models"
         self.vector_cache_dir = self.root / "vectors"
+        self.serving_dir = self.root / "serving"
         self._lock = Exclusive(lock_path(self.root))
         self._holds = False
 

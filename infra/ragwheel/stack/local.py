@@ -15,7 +15,7 @@ from ragwheel.schemas.settings import Settings
 from ragwheel.stack import schema
 from ragwheel.stack.clickhouse import ClickHouseFront
 from ragwheel.stack.composition import (
-    ALL_COMPONENTS,
+    USUAL_COMPONENTS,
     Component,
     DemoLlm,
     ExternalLlm,
@@ -27,7 +27,7 @@ from ragwheel.stack.composition import (
 )
 from ragwheel.stack.home import Home
 from ragwheel.stack.kafka import KafkaBroker
-from ragwheel.stack.processes import ProcessFailedError, Supervisor
+from ragwheel.stack.processes import ProcessFailedError, Supervisor, kept_port
 from ragwheel.stack.processes.loopback import LoopbackServer
 from ragwheel.stack.prometheus import PrometheusServer
 from ragwheel.stack.state import write_state
@@ -36,6 +36,7 @@ from ragwheel.stack.supervised import SLOW_TO_START, RestartPolicy, Supervised, 
 _Settings = TypeVar("_Settings", bound=Settings)
 # A guardian gives orphans 5 s before it kills them.
 _ORPHANS_TIMEOUT_S = 8.0
+_SERVING_PORT = "RAGWHEEL_SERVING_PORT"
 
 
 class LocalStack:
@@ -66,7 +67,7 @@ class LocalStack:
         env: Mapping[str, str] | None = None,
         llm: DemoLlm | ExternalLlm | None = None,
         on_progress: Callable[[str], None] | None = None,
-        components: Collection[Component] = ALL_COMPONENTS,
+        components: Collection[Component] = USUAL_COMPONENTS,
         prometheus: bool = False,
         policy: RestartPolicy | None = None,
     ) -> None:
@@ -103,8 +104,8 @@ class LocalStack:
     def start(self) -> None:
         """Start everything and wait until it is ready. The `with` statement calls it.
 
-        The trainer is not waited for: it loads torch and a model before it serves its metrics, and
-        nobody needs it before there are labels. If it fails, `check` tells.
+        Trainer and server are not waited for: they load torch and a model before they answer. If
+        one fails, `check` tells.
 
         Raises:
             ConfigError: another stack holds the home, or a setting is wrong.
@@ -193,6 +194,10 @@ class LocalStack:
         if used or "kafka" in self._components:
             local = "kafka" in self._components
             schema.create_missing_topics(self._env, self._progress, replication=1 if local else -1)
+        if "server" in self._components:
+            # A port of its own, so that stacks stand side by side; the same in every run.
+            port = self._given.get(_SERVING_PORT) or kept_port(self.home.port_note("serving"))
+            self._env[_SERVING_PORT] = str(port)
         self._start_workers()
         if self._with_prometheus:
             ports = {each.name: each.metrics_port for each in self._workers}
@@ -233,7 +238,8 @@ class LocalStack:
         for each in self._workers:
             url = f"http://127.0.0.1:{each.metrics_port}/metrics"
             if each.name in SLOW_TO_START:
-                self._progress(f"{each.name} starting, metrics will be at {url}")
+                where = each.address or f"metrics at {url}"
+                self._progress(f"{each.name} starting, then {where}")
                 continue
             each.wait_ready()
             self._progress(f"{each.name} ready, metrics at {url}")
@@ -264,7 +270,7 @@ def _state_of(held: Supervised) -> ProcessState:
         held.name,
         pid,
         str(process.log_path),
-        process.address if isinstance(process, LoopbackServer) else "",
+        process.address if isinstance(process, LoopbackServer) else held.address,
         held.metrics_port,
         held.restarts,
         started=None if pid is None else start_of(pid),

@@ -21,7 +21,7 @@ from ragwheel.stack.processes import (
 from ragwheel.stack.processes.loopback import PYTHON_LOGS, LoopbackServer
 
 #: Workers that a starting stack does not wait for.
-SLOW_TO_START: frozenset[WorkerName] = frozenset({"trainer"})
+SLOW_TO_START: frozenset[WorkerName] = frozenset({"trainer", "server"})
 _START_TIMEOUT_S = 60.0
 #: A server that was killed reads its data first.
 _BACK_S = 120.0
@@ -29,11 +29,13 @@ _BACK_S = 120.0
 # The trainer may be deaf for half a minute while it imports torch, and has nothing to lose: a model
 # is registered by one rename, and a cycle that was cut off starts again.
 # Accounts only read, and may be in the middle of a question that is not answered.
+# The server answers what waits.
 _GRACE_S: Mapping[WorkerName, float] = {
     "intake": 20.0,
     "accounts": 5.0,
     "grader": 20.0,
     "trainer": 5.0,
+    "server": 10.0,
 }
 
 
@@ -70,6 +72,7 @@ class Supervised:
 
     Args:
         metrics_port: of /metrics on 127.0.0.1.
+        address: of a worker that others call; a server has its own.
         on_event: told in one line about each death and restart.
         waits: says that others must come back first: until then it is not restarted, and its
             deaths are theirs.
@@ -81,6 +84,7 @@ class Supervised:
         process: ManagedProcess,
         *,
         metrics_port: int = 0,
+        address: str = "",
         policy: RestartPolicy,
         on_event: Callable[[str], None],
         waits: Callable[[], bool] = lambda: False,
@@ -88,6 +92,7 @@ class Supervised:
     ) -> None:
         self.process = process
         self.metrics_port = metrics_port
+        self.address = address
         self._is_server = isinstance(process, LoopbackServer)
         self._policy = policy
         self._on_event = on_event
@@ -220,4 +225,7 @@ def worker(
         start_timeout_s=_START_TIMEOUT_S,
         grace_s=_GRACE_S[name],
     )
-    return Supervised(process, metrics_port=port, policy=policy, on_event=on_event, waits=waits)
+    serves = f"http://127.0.0.1:{settings['RAGWHEEL_SERVING_PORT']}" if name == "server" else ""
+    return Supervised(
+        process, metrics_port=port, address=serves, policy=policy, on_event=on_event, waits=waits
+    )

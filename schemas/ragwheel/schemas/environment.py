@@ -27,17 +27,26 @@ COMPOSE_SERVICES: Mapping[str, type[Settings]] = {
 }
 #: What docker-compose.yml itself decides, because mounts, ports and checks depend on it.
 FIXED_BY_COMPOSE = frozenset(
-    PREFIX + name for name in ("METRICS_HOST", "METRICS_PORT", "MODEL_DIR", "VECTOR_CACHE_DIR")
-)
+    PREFIX + name
+    for name in (
+        "METRICS_HOST", "METRICS_PORT", "MODEL_DIR", "VECTOR_CACHE_DIR", "SERVING_HOST",
+        "SERVING_PORT", "SERVING_DIR",
+    )
+)  # fmt: skip
 #: Defaults of docker-compose.yml where the process's own would be wrong there.
 DEFAULTS_OF_COMPOSE: Mapping[str, str] = {
     "RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS": "kafka:19092",
     "RAGWHEEL_CLICKHOUSE_URL": "http://clickhouse:8123/ragwheel",
     "RAGWHEEL_CLICKHOUSE_USER": "ragwheel",
     "RAGWHEEL_DAILY_BUDGET_USD": "5",
+    "RAGWHEEL_ARTIFACTS": "file:///var/lib/ragwheel-artifacts",
 }
 #: What compose demands before it starts anything.
-REQUIRED_BY_COMPOSE = ("RAGWHEEL_CLICKHOUSE_PASSWORD", "GRAFANA_ADMIN_PASSWORD")
+REQUIRED_BY_COMPOSE = (
+    "RAGWHEEL_CLICKHOUSE_PASSWORD",
+    "GRAFANA_ADMIN_PASSWORD",
+    "RAGWHEEL_SERVING_KEYS",
+)
 
 _NOTE = "# Printed by `python -m ragwheel.schemas.export`; change the code instead."
 _HEAD = f"""\
@@ -54,6 +63,9 @@ RAGWHEEL_CLICKHOUSE_PASSWORD=
 # Password of Grafana's user `admin`.
 GRAFANA_ADMIN_PASSWORD=
 
+# Keys of the server, comma-separated: callers send one as `Authorization: Bearer KEY`.
+RAGWHEEL_SERVING_KEYS=
+
 # --- Compose --------------------------------------------------------------------------------------
 
 # Ports on this host; all are bound to 127.0.0.1.
@@ -62,6 +74,7 @@ GRAFANA_ADMIN_PASSWORD=
 #PROMETHEUS_PORT=9090
 #ALERTMANAGER_PORT=9093
 #GRAFANA_PORT=3000
+#SERVER_PORT=8400
 
 # Limits of the services whose need grows with the data.
 #KAFKA_MEMORY=2g
@@ -71,6 +84,8 @@ GRAFANA_ADMIN_PASSWORD=
 #INTAKE_MEMORY=1g
 #TRAINER_MEMORY=8g
 #TRAINER_CPUS=2
+#SERVER_MEMORY=3g
+#SERVER_CPUS=2
 
 # Tag of the images that are built here.
 #IMAGE_TAG=local
@@ -85,7 +100,7 @@ GRAFANA_ADMIN_PASSWORD=
 #NODE_EXPORTER_IMAGE=
 #PYTHON_IMAGE=
 
-# Build of torch in the trainer's image: cpu, or cuda (see infra/docker/gpu.yml).
+# Build of torch in the images of trainer and server: cpu, or cuda (see infra/docker/gpu.yml).
 #TORCH_BACKEND=cpu
 
 # Where alerts go (docs/operations.md#who-is-told). Empty: they show in Grafana and reach nobody.

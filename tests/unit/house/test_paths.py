@@ -30,7 +30,12 @@ MADE_LATER = {
     ".ragwheel", ".venv", "logs",
 }  # fmt: skip
 #: Documents of other projects that ours compare with.
-OF_OTHERS = {"spec/semantic_conventions.md", "docs/gen-ai/gen-ai-spans.md"}
+OF_OTHERS = {
+    "spec/semantic_conventions.md",
+    "docs/gen-ai/gen-ai-spans.md",
+    "config_sentence_transformers.json",
+    "router/src/lib.rs",
+}
 
 
 @cache

@@ -17,7 +17,7 @@ from ragwheel.models.encoder import load_encoder
 from ragwheel.models.exports.onnx_encoder import OnnxSpec
 from ragwheel.models.exports.onnx_trial import Trial
 from ragwheel.models.exports.taken import ModelExportError
-from ragwheel.models.manifest import Manifest
+from ragwheel.models.manifest import Manifest, OfSides
 from ragwheel.models.registry import ModelRegistry, RegistryError
 from ragwheel.operations import model_exports
 from ragwheel.operations.model_exports import ExportedModel, export_model
@@ -53,7 +53,8 @@ def model_id(settings: TrainerSettings, tmp_path: Path) -> str:
     folder.write(snapshot, settings.model_dir / folder.SNAPSHOTS)
     manifest = Manifest(
         lane="query", base_model=base, base_fingerprint=encoder.fingerprint,
-        document_fingerprint=encoder.fingerprint, snapshot_id=snapshot.snapshot_id,
+        document_fingerprint=encoder.fingerprint, dimension=encoder.dimension, sides=OfSides(),
+        snapshot_id=snapshot.snapshot_id,
         config=snapshot.recipe.config, seed=17, versions={}, data={}, training={},
     )  # fmt: skip
     return ModelRegistry(settings.model_dir).register(manifest, encoder.save).model_id

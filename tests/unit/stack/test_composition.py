@@ -16,6 +16,7 @@ from ragwheel.stack.composition import (
     ALL_COMPONENTS,
     DEMO_GRADER_MODEL,
     DEMO_JUDGE_MODEL,
+    USUAL_COMPONENTS,
     DemoLlm,
     ExternalLlm,
     choose_components,
@@ -31,10 +32,16 @@ from ragwheel.stack.schema import settings_in
 
 
 def test_components_are_left_out_by_name() -> None:
-    assert choose_components() == ALL_COMPONENTS
+    assert choose_components() == USUAL_COMPONENTS
     assert choose_components(without=["trainer", "llm"]) == (
         "kafka", "clickhouse", "intake", "accounts", "grader",
     )  # fmt: skip
+
+
+def test_the_server_is_one_only_if_it_is_asked_for() -> None:
+    assert choose_components(serve=True) == ALL_COMPONENTS
+    assert set(ALL_COMPONENTS) - set(USUAL_COMPONENTS) == {"server"}
+    assert "server" not in choose_components(serve=True, without=["server"])
 
 
 def test_an_unknown_component_is_refused_with_the_known_ones() -> None:

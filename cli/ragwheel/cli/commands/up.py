@@ -9,7 +9,12 @@ from typing import Annotated
 from ragwheel.cli.command import JsonFlag, command, flag, home_option, option
 
 #: What a service or a shell needs to reach the stack; the rest concerns the workers.
-_EXPORTED = ("RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS", "RAGWHEEL_CLICKHOUSE_URL", "RAGWHEEL_TOPIC_PREFIX")
+_EXPORTED = (
+    "RAGWHEEL_KAFKA_BOOTSTRAP_SERVERS",
+    "RAGWHEEL_CLICKHOUSE_URL",
+    "RAGWHEEL_TOPIC_PREFIX",
+    "RAGWHEEL_SERVING_PORT",
+)
 
 
 @command(
@@ -29,6 +34,9 @@ def run(
             "for several. For a server that is left out, the settings must say where another is",
         ),
     ] = None,
+    serve: Annotated[
+        bool, flag("--serve", "also start the server, which answers with the promoted model")
+    ] = False,
     prometheus: Annotated[bool, flag("--prometheus", "also start the system's Prometheus")] = False,
     as_json: JsonFlag = False,
 ) -> int:
@@ -52,8 +60,9 @@ def run(
     from ragwheel.stack import LocalStack, choose_components
     from ragwheel.stack.state import public
 
-    components = choose_components(without=without or ())
-    require_extra(*(["trainers"] if "trainer" in components else []))
+    components = choose_components(without=without or (), serve=serve)
+    needed = {"trainer": "trainers", "server": "serving"}
+    require_extra(*(extra for name, extra in needed.items() if name in components))
     with LocalStack(
         choose_home(home), components=components, prometheus=prometheus, on_progress=tell
     ) as stack:

@@ -179,7 +179,7 @@ PROCESSES = PanelRow(
     series(
         "Processes that answer",
         "Number of processes whose /metrics Prometheus can read, by job.",
-        query('sum by (job) (up{job=~"intake|accounts|grader|trainer"})', "{{job}}"),
+        query('sum by (job) (up{job=~"intake|accounts|grader|trainer|server"})', "{{job}}"),
         width=8,
         decimals=0,
     ),
@@ -196,7 +196,7 @@ PROCESSES = PanelRow(
         "Memory of a process",
         "Resident, by process. Climbs without end: a leak; report it with its log.",
         query(
-            'process_resident_memory_bytes{job=~"intake|accounts|grader|trainer"}',
+            'process_resident_memory_bytes{job=~"intake|accounts|grader|trainer|server"}',
             "{{job}} {{instance}}",
         ),
         unit="bytes",
@@ -206,7 +206,7 @@ PROCESSES = PanelRow(
         "Processor time of a process",
         "Cores in use. A process at 1 for long is its own limit: start another one.",
         query(
-            'rate(process_cpu_seconds_total{job=~"intake|accounts|grader|trainer"}'
+            'rate(process_cpu_seconds_total{job=~"intake|accounts|grader|trainer|server"}'
             "[$__rate_interval])",
             "{{job}} {{instance}}",
         ),
@@ -216,7 +216,7 @@ PROCESSES = PanelRow(
         "Open files of a process",
         "Share of what the system allows it.",
         query(
-            'process_open_fds{job=~"intake|accounts|grader|trainer"} / process_max_fds',
+            'process_open_fds{job=~"intake|accounts|grader|trainer|server"} / process_max_fds',
             "{{job}} {{instance}}",
         ),
         unit="percentunit",
