@@ -98,6 +98,16 @@ class TestLlm:
         """The next calls suffer these faults, one each."""
         self.configure(script=[{"kind": kind, "seconds": seconds} for kind in kinds])
 
+    def stall_after(self, calls: int, seconds: float = 1.5) -> None:
+        """Answer so many calls at once and each later one after `seconds`.
+
+        Work is then under way for as long as a test needs, on however slow a machine; less than
+        the time that the grader waits for an answer.
+        """
+        at_once = [{"kind": "slow", "seconds": 0, "count": calls}]
+        later = {"kind": "slow", "rate": 1.0, "seconds": seconds}
+        self.configure(script=at_once, rates=[later])
+
     def ledger(self) -> dict[str, Any]:
         """What the server was asked."""
         found: dict[str, Any] = self._call("GET", "/tally")

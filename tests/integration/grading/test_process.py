@@ -100,12 +100,11 @@ def test_every_fault_of_the_llm_ends_in_the_right_grade_and_the_accounts_agree(r
 @pytest.mark.slow
 def test_after_kill_9_in_mid_batch_every_pair_is_labelled_and_copies_collapse(rig: Rig) -> None:
     jobs = [job(number) for number in range(80)]
-    # Slow enough that a kill always finds work under way.
-    rig.llm.configure(rates=[{"kind": "slow", "rate": 1.0, "seconds": 0.4}])
     rig.send(jobs)
     grader = rig.grader(RAGWHEEL_LLM_CONCURRENCY="8", RAGWHEEL_GRADER_WINDOW="32")
     with rig.reading("labels") as reader:
         for floor in (100, 400):
+            rig.llm.stall_after(floor // 5)
             grader.start()
             wait_until(partial(has_labels, reader, floor), f"{floor} labels")
             grader.kill()
@@ -123,7 +122,7 @@ def test_after_kill_9_in_mid_batch_every_pair_is_labelled_and_copies_collapse(ri
 @pytest.mark.slow
 def test_sigterm_in_mid_batch_loses_nothing_and_ends_with_status_0(rig: Rig) -> None:
     jobs = [job(number) for number in range(60)]
-    rig.llm.configure(rates=[{"kind": "slow", "rate": 1.0, "seconds": 0.3}])
+    rig.llm.stall_after(16)
     rig.send(jobs)
     grader = rig.grader(RAGWHEEL_LLM_CONCURRENCY="4", RAGWHEEL_GRADER_STOP_S="1")
     grader.start()
@@ -200,7 +199,7 @@ def test_a_retry_after_longer_than_the_session_costs_no_rebalance_and_no_label(r
 @pytest.mark.slow
 def test_a_second_worker_takes_over_partitions_and_nothing_is_lost(rig: Rig) -> None:
     jobs = [job(number) for number in range(80)]
-    rig.llm.configure(rates=[{"kind": "slow", "rate": 1.0, "seconds": 0.3}])
+    rig.llm.stall_after(16)
     rig.send(jobs)
     first = rig.grader(RAGWHEEL_LLM_CONCURRENCY="4")
     second = rig.grader(RAGWHEEL_LLM_CONCURRENCY="4")
@@ -225,7 +224,7 @@ def test_a_broker_that_is_killed_and_comes_back_costs_nothing(tmp_path: Path) ->
         kafka.create_topics(settings)
         rig = Rig(settings, llm, tmp_path)
         jobs = [job(number) for number in range(40)]
-        llm.configure(rates=[{"kind": "slow", "rate": 1.0, "seconds": 0.3}])
+        llm.stall_after(16)
         rig.send(jobs)
         grader = rig.grader(RAGWHEEL_LLM_CONCURRENCY="4")
         grader.start()
@@ -234,6 +233,7 @@ def test_a_broker_that_is_killed_and_comes_back_costs_nothing(tmp_path: Path) ->
                 wait_until(partial(has_labels, reader, 100), "the first labels")
                 assert reader.label_count() < 800, "killed too late to prove anything"
             broker.kill()
+            llm.configure()
             broker.start()
             with rig.reading("labels") as reader:
                 wait_until(lambda: reader.label_count() == 800, "800 labels", 90)

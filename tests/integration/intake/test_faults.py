@@ -84,7 +84,7 @@ def test_killed_in_mid_batch_and_restarted_every_event_is_read_once(rig: IntakeR
     least = 1
     for _ in range(2):
         # Small batches: the kill hits one between its first insert and its commit.
-        process = rig.start(intake_batch_rows=150, sample_rate=0.2)
+        process = rig.start(intake_batch_rows=50, sample_rate=0.2)
         rig.wait_until("more rows", partial(has_landed, rig, least))
         process.kill()
         least = landed(rig) + dice.randrange(1, 900)
