@@ -25,6 +25,7 @@ from ragwheel.operations.leaderboard import Leaderboard
 from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.operations.overview import GroupState
 from ragwheel.operations.running import ProcessState, StackState
+from ragwheel.operations.write_off import WriteOff
 from ragwheel.schemas.migrations import Migration, migrations
 from ragwheel.trainers.ladder import Rung
 from ragwheel.trainers.proof.evaluation import Figure, GateQueries
@@ -163,6 +164,11 @@ def the_leaderboard(*_given: object) -> Leaderboard:
     return Leaderboard([Figure("recall", 10, "*", "bm25", Interval(0.2, 0.1, 0.3), 40)])
 
 
+def the_write_off(*_given: object, **_options: object) -> WriteOff:
+    """Two were lost, and one can still be read."""
+    return WriteOff("queries", dry_run=False, messages=2, lost=[Gap(3, 40, 42)], readable=1)
+
+
 def _nothing(*_given: object, **_options: object) -> SimpleNamespace:
     return SimpleNamespace(close=lambda: None)
 
@@ -204,6 +210,10 @@ CASES: dict[str, tuple[int, list[tuple[str, object]]]] = {
     "topics --dry-run --json": (0, [("ragwheel.backends.kafka.missing_topics", the_topics)]),
     "topics --json": (0, [BROKER, ("ragwheel.backends.kafka.create_topics", the_topics)]),
     "replay --json": (65, [("ragwheel.operations.redeliver.replay", the_replay)]),
+    "write-off queries --reason r --json": (
+        1,
+        [("ragwheel.operations.write_off.write_off", the_write_off)],
+    ),
     "forget --user u --yes --json": (
         75,
         [("ragwheel.operations.forget.forget", the_erasure)],
