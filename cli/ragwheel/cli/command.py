@@ -109,7 +109,7 @@ def parser() -> TyperGroup:
 @cache
 def load(name: str) -> TyperCommand:
     """The parser of one command."""
-    loaded: Command = import_module(f"ragwheel.cli.commands.{name}").run
+    loaded: Command = import_module(f"ragwheel.cli.commands.{name.replace('-', '_')}").run
     purpose = COMMANDS[name]
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(

@@ -35,6 +35,7 @@ from ragwheel.operations.models import AllowedModel, PrunedModels
 from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.operations.overview import Overview
 from ragwheel.operations.redeliver import ReplayReport
+from ragwheel.operations.write_off import WriteOff
 from ragwheel.trainers.trainer import PromotionResult, RollbackResult
 
 PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
@@ -59,6 +60,7 @@ REPORTS: dict[str, Any] = {
     | ExportedModel,
     "export": Snapshots | Exported,
     "replay": ReplayReport,
+    "write-off": WriteOff,
     "forget": ForgetReport,
     "doctor": Examination,
     "migrate": Migrations,

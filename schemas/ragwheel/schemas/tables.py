@@ -125,7 +125,7 @@ DEAD_LETTERS = Table(
 INGEST_LEDGER = Table(
     "ingest_ledger",
     ("origin", "topic", "partition", "start", "until", "dead_lettered", "absent_from",
-     "absent_until", "at"),
+     "absent_until", "written_off", "at"),
     ("origin", "partition", "until", "start"),
 )  # fmt: skip
 ACCOUNTS_STATE = Table("accounts_state", ("name", "state", "at"), ("name",))

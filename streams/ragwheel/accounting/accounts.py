@@ -1,4 +1,5 @@
-"""Is anything lost? produced = landed + dead-lettered + in flight (+ unaccounted), per topic.
+"""Is anything lost? Per topic: produced = landed + dead-lettered + written off + in flight
+(+ unaccounted).
 
 Double entry: Kafka says what was produced and committed, the ledger in ClickHouse says what became
 of which offsets (docs/decisions/0006-accounting-by-ledger.md). What was committed and is not in the
@@ -31,12 +32,14 @@ class Entry:
     Attributes:
         dead_lettered: offsets that were preserved in `dead_letters` instead.
         absent: stretches without messages: markers of transactions, compacted keys.
+        written_off: nobody read it; somebody declared it as lost.
     """
 
     start: int
     until: int
     dead_lettered: Sequence[int] = ()
     absent: Sequence[Stretch] = ()
+    written_off: bool = False
 
 
 class PartitionAccount(BaseModel):
@@ -45,13 +48,14 @@ class PartitionAccount(BaseModel):
     Attributes:
         base: the first accounted offset.
         covered: stretches that the ledger covers, merged, in order.
-        dead_lettered, absent: offsets of these kinds in `covered`.
+        dead_lettered, absent, written_off: offsets of these kinds in `covered`.
     """
 
     base: int
     covered: list[Stretch] = []
     dead_lettered: int = 0
     absent: int = 0
+    written_off: int = 0
 
     def add(self, entry: Entry) -> None:
         """Take in a row of the ledger; what earlier rows covered counts once."""
@@ -64,6 +68,8 @@ class PartitionAccount(BaseModel):
             for first, last in entry.absent
             for start, until in fresh
         )
+        if entry.written_off:
+            self.written_off += sum(until - start for start, until in fresh)
         self.covered = union([*self.covered, *fresh])
 
     def reach(self) -> int:
@@ -91,7 +97,9 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class TopicAccount:
-    """Messages of one topic; produced = landed + dead_lettered + in_flight + uncovered.
+    """Messages of one topic.
+
+    produced = landed + dead_lettered + written_off + in_flight + uncovered
 
     Attributes:
         produced: since accounts began.
@@ -103,6 +111,7 @@ class TopicAccount:
         pending_jobs: only `grading`: not acknowledged by the grader yet (its lag).
         ungraded_jobs: only `grading`: acknowledged by the grader although a pair has no label of
             any status and the job is no dead letter.
+        written_off: lost, and declared so.
         gaps: where what is unaccounted stood, the first twenty.
     """
 
@@ -115,6 +124,7 @@ class TopicAccount:
     uncovered: int = 0
     pending_jobs: int = 0
     ungraded_jobs: int = 0
+    written_off: int = 0
     gaps: tuple[Gap, ...] = ()
 
     @computed_field
@@ -164,7 +174,7 @@ def account(
             that the next message will get.
         ungraded_jobs: (partition, offset) of jobs without labels.
     """
-    produced = committed = covered = dead = in_flight = uncovered = 0
+    produced = committed = covered = dead = given_up = in_flight = uncovered = 0
     gaps = [Gap(number, offset, offset + 1) for number, offset in ungraded_jobs]
     for number, (known, next_read, next_written) in sorted(partitions.items()):
         done = max(known.base, next_read)
@@ -176,14 +186,16 @@ def account(
         committed += here + lost
         covered += here
         dead += min(known.dead_lettered, here)
+        given_up += min(known.written_off, here)
         in_flight += lag
         uncovered += lost
     return TopicAccount(
         topic,
         produced=produced,
         committed=committed,
-        landed=covered - dead,
+        landed=covered - dead - given_up,
         dead_lettered=dead,
+        written_off=given_up,
         in_flight=in_flight,
         uncovered=uncovered,
         pending_jobs=pending_jobs,

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ValidationError
 from ragwheel.accounting.accounts import Entry, PartitionAccount, Stretch
 from ragwheel.accounting.jobs import JobsAccount
 from ragwheel.schemas.limits import MAX_BATCH_ROWS
-from ragwheel.schemas.tables import ACCOUNTS_STATE
+from ragwheel.schemas.tables import ACCOUNTS_STATE, INGEST_LEDGER, Row
 from ragwheel.schemas.tombstones import tombstone_sql
+from ragwheel.schemas.topics import TopicName
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -55,7 +56,8 @@ class Unfinished:
 
 
 _ENTRIES = """
-SELECT origin, partition, start, until, dead_lettered, arrayZip(absent_from, absent_until)
+SELECT origin, partition, start, until, dead_lettered, arrayZip(absent_from, absent_until),
+    written_off != ''
 FROM ingest_ledger
 WHERE {where}
 ORDER BY origin, partition, until
@@ -163,8 +165,20 @@ class Ledger:
         if not where:
             return
         sql = _ENTRIES.format(where=_any(where))
-        for origin, number, start, until, dead, absent in self._client.query(sql).result_rows:
-            yield (origin, number), Entry(start, until, dead, absent)
+        for origin, number, start, until, dead, absent, lost in self._client.query(sql).result_rows:
+            yield (origin, number), Entry(start, until, dead, absent, bool(lost))
+
+    def write_off(
+        self, topic: TopicName, gone: Mapping[Place, Sequence[Stretch]], why: str
+    ) -> None:
+        """Declare stretches that nobody read, and nobody can read any more, as lost."""
+        now = datetime.now(UTC)
+        rows: list[Row] = [
+            (origin, topic, number, start, until, [], [], [], why, now)
+            for (origin, number), stretches in gone.items()
+            for start, until in stretches
+        ]
+        self._client.insert(INGEST_LEDGER.name, rows, column_names=INGEST_LEDGER.columns)
 
     def missing_jobs(self, origin: str, within: Mapping[int, Stretch]) -> list[tuple[int, int]]:
         """(partition, offset) of jobs in these stretches that lack a label of any status."""

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ragwheel.accounting.accounts import Entry, PartitionAccount, TopicAccount, account
+from ragwheel.accounting.accounts import (
+    Entry,
+    PartitionAccount,
+    Stretch,
+    TopicAccount,
+    account,
+)
 from ragwheel.accounting.jobs import JobsAccount
 from ragwheel.accounting.ledger import Ledger, Place, State, Unfinished
 from ragwheel.backends.positions import Broker
@@ -64,6 +70,7 @@ class AccountReader:
         self._groups = groups
         self._name = f"{settings.topic_prefix}/{groups.intake}/{groups.grader}"
         self._state: State | None = None
+        self._facts: _Facts | None = None
 
     def read(self) -> list[TopicAccount]:
         """The account of every topic of the registry that exists.
@@ -75,7 +82,7 @@ class AccountReader:
             UnavailableError: Kafka does not answer.
             ClickHouseError: ClickHouse does not.
         """
-        facts = self._ask()
+        facts = self._facts = self._ask()
         if self._state is None:
             self._state = self._ledger.state(self._name)
         state = self._state
@@ -108,6 +115,36 @@ class AccountReader:
                 )
             )
         return accounts
+
+    def expired(self, topic: TopicName) -> dict[Place, list[Stretch]]:
+        """What is unaccounted of a topic and no longer in Kafka, as `read` found it.
+
+        Nobody can read it any more: it is lost, unless whoever sent it sends it again.
+        """
+        facts, state = self._facts, self._state
+        if facts is None or state is None:
+            return {}
+        found: dict[Place, list[Stretch]] = {}
+        for partition in facts.of(topic):
+            first, _ = facts.ends[partition]
+            gaps = state.partitions[_key(facts.place(partition))].gaps(
+                facts.committed.get(partition, first)
+            )
+            gone = [(start, min(until, first)) for start, until in gaps if start < first]
+            if gone:
+                found[facts.place(partition)] = gone
+        return found
+
+    def write_off(self, topic: TopicName, why: str) -> dict[Place, list[Stretch]]:
+        """Declare what `expired` names as lost; the next look finds it accounted for.
+
+        Raises:
+            ClickHouseError: ClickHouse does not answer.
+        """
+        lost = self.expired(topic)
+        if lost:
+            self._ledger.write_off(topic, lost, why)
+        return lost
 
     def store(self) -> None:
         """Keep what was read, so that a reader after this one goes on from here."""

@@ -115,7 +115,7 @@ class Processor:
             row = (
                 span.origin, span.topic, span.partition, span.start, span.until,
                 sorted(dead[Partition(span.topic, span.partition)]),
-                [first for first, _ in span.absent], [after for _, after in span.absent], now,
+                [first for first, _ in span.absent], [after for _, after in span.absent], "", now,
             )  # fmt: skip
             rows[Position(span.topic, span.partition, span.start, span.origin)] = [row]
         refused = self.inserts.land(INGEST_LEDGER, rows)

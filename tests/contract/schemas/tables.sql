@@ -143,6 +143,7 @@ CREATE TABLE ingest_ledger
     `dead_lettered` Array(UInt64),
     `absent_from` Array(UInt64),
     `absent_until` Array(UInt64),
+    `written_off` String,
     `at` DateTime64(3, 'UTC'),
     `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1)),
     INDEX landed landed_at TYPE minmax GRANULARITY 1
@@ -466,6 +467,7 @@ CREATE VIEW v_ingest_ledger
     `dead_lettered` Array(UInt64),
     `absent_from` Array(UInt64),
     `absent_until` Array(UInt64),
+    `written_off` String,
     `at` DateTime64(3, 'UTC')
 )
 AS SELECT *

@@ -75,6 +75,7 @@ DERIVED: dict[str, dict[str, str]] = {
         "partition": "UInt32",
         "start": "UInt64",
         "until": "UInt64",
+        "written_off": "String",
         "dead_lettered": "Array(UInt64)",
         "absent_from": "Array(UInt64)",
         "absent_until": "Array(UInt64)",

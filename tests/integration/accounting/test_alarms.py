@@ -14,11 +14,14 @@ from confluent_kafka.admin import AdminClient
 from tests.rigs.examples import query, retrieval
 from tests.rigs.intake import IntakeRig
 
-from ragwheel.accounting.accounts import TopicAccount
+from ragwheel.accounting.accounts import Gap, TopicAccount
 from ragwheel.accounting.reader import AccountReader, Groups
 from ragwheel.backends import kafka
 from ragwheel.backends.clickhouse import connect
+from ragwheel.operations.write_off import WriteOff, write_off
 from ragwheel.schemas import wire
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import GraderSettings, IntakeSettings
 from ragwheel.schemas.topics import TOPICS
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]
@@ -71,6 +74,11 @@ def unaccounted(accounts: Mapping[str, TopicAccount]) -> dict[str, int]:
 
 def emit(rig: IntakeRig, prefix: str, count: int = 40) -> None:
     rig.emit("queries", [query(f"{prefix}-{n}") for n in range(count)])
+
+
+def write_off_queries(rig: IntakeRig, reason: str, *, dry_run: bool) -> WriteOff:
+    intake = load(IntakeSettings, **rig.kafka.model_dump(), **rig.clickhouse.model_dump())
+    return write_off(intake, load(GraderSettings), "queries", reason, dry_run=dry_run)
 
 
 def test_a_topic_that_is_deleted_and_made_again_is_accounted_from_its_start(
@@ -204,6 +212,8 @@ def test_what_nobody_read_is_unaccounted_and_stays_so_until_it_has_landed(rig: I
         rig.flush()
         commit_ahead(rig, 6)
         assert unaccounted(worker.look()) == {"queries": 6}
+        kept = write_off_queries(rig, "it cannot be lost while Kafka has it", dry_run=False)
+        assert (kept.messages, kept.readable) == (0, 6)
         process = rig.start(intake_batch_rows=10)
         for number in range(3):  # traffic goes on, everything restarts: it does not go away
             emit(rig, f"more-{number}", 10)
@@ -216,7 +226,9 @@ def test_what_nobody_read_is_unaccounted_and_stays_so_until_it_has_landed(rig: I
         assert rig.rows("SELECT count() FROM v_queries WHERE query_id LIKE 'skipped-%'") == [(9,)]
 
 
-def test_what_expired_before_it_was_read_is_unaccounted(rig: IntakeRig) -> None:
+def test_what_expired_before_it_was_read_is_unaccounted_until_it_is_written_off(
+    rig: IntakeRig,
+) -> None:
     process = rig.start(intake_batch_rows=10)
     with accountant(rig) as worker:
         emit(rig, "first")
@@ -238,6 +250,19 @@ def test_what_expired_before_it_was_read_is_unaccounted(rig: IntakeRig) -> None:
         accounts = worker.settled()
         assert unaccounted(accounts) == {"queries": 5}
         assert accounts["queries"].dead_lettered == 3
+
+        tried = write_off_queries(rig, "dry run", dry_run=True)
+        assert (tried.messages, tried.readable) == (5, 0)
+        assert unaccounted(worker.settled()) == {"queries": 5}
+        done = write_off_queries(rig, "intake was down", dry_run=False)
+        assert done.lost == [Gap(1, last, last + 5)]
+        accounts = worker.settled()
+        assert unaccounted(accounts) == {}
+        assert accounts["queries"].written_off == 5
+        assert rig.rows("SELECT DISTINCT written_off FROM v_ingest_ledger ORDER BY 1") == [
+            ("",), ("intake was down",),
+        ]  # fmt: skip
+        assert write_off_queries(rig, "again", dry_run=False).messages == 0
 
 
 def test_a_lost_job_shows_within_a_minute_while_labels_keep_coming(rig: IntakeRig) -> None:

@@ -27,7 +27,13 @@ def kept(base: int, *entries: Entry | Stretch) -> PartitionAccount:
 
 
 def balanced(result: TopicAccount) -> bool:
-    parts = result.landed + result.dead_lettered + result.in_flight + result.uncovered
+    parts = (
+        result.landed
+        + result.dead_lettered
+        + result.written_off
+        + result.in_flight
+        + result.uncovered
+    )
     return result.produced == parts and result.committed + result.in_flight == result.produced
 
 
@@ -109,6 +115,23 @@ def test_offsets_without_messages_are_neither_produced_nor_lost() -> None:
     known = kept(0, Entry(0, 8, absent=[(2, 3), (5, 6)]))
     result = account("queries", {0: (known, 8, 8)})
     assert (result.produced, result.landed, result.unaccounted) == (6, 6, 0)
+    assert balanced(result)
+
+
+def test_what_is_written_off_is_no_longer_unaccounted_and_counts_as_nothing_else() -> None:
+    known = kept(0, (0, 10), (15, 20))
+    assert account("queries", {0: (known, 20, 20)}).unaccounted == 5
+    known.add(Entry(10, 15, written_off=True))
+    result = account("queries", {0: (known, 20, 20)})
+    assert (result.produced, result.landed, result.written_off) == (20, 15, 5)
+    assert result.unaccounted == 0
+    assert balanced(result)
+
+
+def test_of_a_stretch_that_is_written_off_only_what_nobody_read_counts_as_lost() -> None:
+    known = kept(0, (0, 12), Entry(10, 15, written_off=True), (15, 20))
+    result = account("queries", {0: (known, 20, 20)})
+    assert (result.landed, result.written_off, result.unaccounted) == (17, 3, 0)
     assert balanced(result)
 
 

@@ -33,6 +33,7 @@ from ragwheel.operations.leaderboard import Leaderboard
 from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.operations.overview import GroupState
 from ragwheel.operations.running import ProcessState, StackState
+from ragwheel.operations.write_off import WriteOff
 from ragwheel.schemas.migrations import Migration, migrations
 from ragwheel.trainers.ladder import Rung
 from ragwheel.trainers.proof.evaluation import Figure, GateQueries
@@ -190,6 +191,11 @@ def the_difference(*_given: object) -> ModelDiff:
     return ModelDiff("m1", "m2", [Difference("seed", "1", None)], [CanaryCosine("query", 0.4, 0.8)])
 
 
+def the_write_off(*_given: object, **_options: object) -> WriteOff:
+    """Two were lost, and one can still be read."""
+    return WriteOff("queries", dry_run=False, messages=2, lost=[Gap(3, 40, 42)], readable=1)
+
+
 def _nothing(*_given: object, **_options: object) -> SimpleNamespace:
     return SimpleNamespace(close=lambda: None)
 
@@ -238,6 +244,10 @@ CASES: dict[str, tuple[int, list[tuple[str, object]]]] = {
     "topics --dry-run --json": (0, [("ragwheel.backends.kafka.missing_topics", the_topics)]),
     "topics --json": (0, [BROKER, ("ragwheel.backends.kafka.create_topics", the_topics)]),
     "replay --json": (65, [("ragwheel.operations.redeliver.replay", the_replay)]),
+    "write-off queries --reason r --json": (
+        1,
+        [("ragwheel.operations.write_off.write_off", the_write_off)],
+    ),
     "forget --user u --yes --json": (
         75,
         [("ragwheel.operations.forget.forget", the_erasure)],

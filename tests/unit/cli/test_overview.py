@@ -126,6 +126,13 @@ def test_lost_messages_are_a_problem_with_a_name(text: Shown) -> None:
     assert "  labels[3]: offsets 40 to 41 unaccounted" in lines
 
 
+def test_what_is_written_off_is_told_and_is_no_problem(text: Shown) -> None:
+    given_up = TopicAccount("labels", 5, 5, 3, 0, 0, written_off=2)
+    overview = replace(FINE, topics=[*FINE.topics, given_up])
+    assert overview.healthy
+    assert "  labels: 2 lost and written off" in text(overview).splitlines()
+
+
 def test_jobs_without_labels_are_lost_too() -> None:
     jobs = TopicAccount("grading", 5, 5, 5, 0, 0, ungraded_jobs=1)
     assert not replace(FINE, topics=[jobs]).healthy

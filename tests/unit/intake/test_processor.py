@@ -102,7 +102,7 @@ def test_the_ledger_names_the_incarnation_and_what_kafka_left_out() -> None:
     batch = [message("queries", query(f"q-{n}"), offset=n, origin="o-7") for n in (2, 5, 6)]
     world.process(batch)
     assert [row[:-1] for row in world.tables["ingest_ledger"]] == [
-        ("o-7", "queries", 0, 2, 7, [], [3], [5])
+        ("o-7", "queries", 0, 2, 7, [], [3], [5], "")
     ]
 
 

@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "serve": "embed queries and documents with the promoted model over HTTP",
     "export": "write what a model was trained on in the formats of others",
     "replay": "send dead letters again after their cause was repaired",
+    "write-off": "declare messages as lost that expired before anybody read them",
     "forget": "erase a user, a search or a chunk, and keep it out",
     "doctor": "check everything ragwheel needs and say how to repair it",
     "worker": "run one worker in the foreground",

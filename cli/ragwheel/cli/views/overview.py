@@ -47,7 +47,12 @@ def _topics(overview: Overview) -> RenderableType:
         for topic in overview.topics
         for gap in topic.gaps
     ]
-    return Group(table(header, rows), *lost)
+    given_up = [
+        Text(f"  {topic.topic}: {topic.written_off:,} lost and written off", "dim")
+        for topic in overview.topics
+        if topic.written_off
+    ]
+    return Group(table(header, rows), *lost, *given_up)
 
 
 def _offsets(gap: Gap) -> str:

@@ -326,6 +326,8 @@ CREATE TABLE IF NOT EXISTS ingest_ledger
     dead_lettered Array(UInt64),
     absent_from Array(UInt64),
     absent_until Array(UInt64),
+    -- Why somebody declared what nobody read here as lost; empty: it was read.
+    written_off String,
     at DateTime64(3, 'UTC'),
     landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1)),
     -- Within a partition offsets and time grow together, so most granules of a day are passed over.
