@@ -61,7 +61,7 @@ system-tools: ## install Prometheus, Alertmanager and Chromium where the system'
 demo: setup ## run the whole loop once on real traffic and write a report (about 8 minutes on 2 cores)
 	@$(BIN)/ragwheel demo $(ARGS)
 
-test: setup system-tools ## lint, types and the whole suite: what CI runs
+test: setup clients system-tools ## lint, types and the whole suite: what CI runs
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BESIDE_TYPES); $(PYTEST) $(ARGS); $(AND_TYPES)
@@ -74,7 +74,7 @@ check: setup ## the fast part: lint, types, unit tests
 unit: setup ## unit tests only
 	@$(PYTEST) tests/unit $(ARGS)
 
-integration: setup system-tools ## contract and integration tests (real Kafka, embedded ClickHouse)
+integration: setup clients system-tools ## contract and integration tests (real Kafka, embedded ClickHouse)
 	@$(PYTEST) tests/contract tests/integration $(ARGS)
 
 wheel: setup system-tools ## build the wheel into dist and run it, and what the images hold, outside this tree

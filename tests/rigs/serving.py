@@ -33,12 +33,14 @@ class SeenEncoder:
         begun: set when a batch begins.
         poison: texts on which the model fails.
         broken: the model makes NaN of every text.
+        arithmetic: with what precision it says that it computes.
     """
 
     name: str = "m"
     prompts: Mapping[str, str] = field(default_factory=dict)
     poison: frozenset[str] = frozenset()
     broken: bool = False
+    arithmetic: str = "fp32"
     batches: list[tuple[Side, list[str]]] = field(default_factory=list)
     free: Event = field(default_factory=Event)
     begun: Event = field(default_factory=Event)
@@ -49,10 +51,6 @@ class SeenEncoder:
     @property
     def fingerprint(self) -> str:
         return f"space of {self.name}"
-
-    @property
-    def arithmetic(self) -> str:
-        return "fp32"
 
     @property
     def dimension(self) -> int:

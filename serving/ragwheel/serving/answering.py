@@ -146,8 +146,9 @@ class Answering:
                 )
 
     def _keys(self, what: AskedFor, texts: Sequence[str]) -> list[VectorKey]:
-        space, prompt = what.encoder.fingerprint, what.encoder.prompt(what.side)
-        return [(space, what.side, prompt, text) for text in texts]
+        encoder = what.encoder
+        of_all = encoder.fingerprint, encoder.arithmetic, what.side, encoder.prompt(what.side)
+        return [(*of_all, text) for text in texts]
 
 
 def reranker_of(generation: InService) -> Reranker:

@@ -12,8 +12,8 @@ from collections import OrderedDict
 import numpy as np
 import numpy.typing as npt
 
-VectorKey = tuple[str, str, str, str]
-"""Fingerprint, role, prompt, text."""
+VectorKey = tuple[str, str, str, str, str]
+"""Fingerprint, arithmetic, role, prompt, text."""
 OneVector = npt.NDArray[np.float32]
 """Shape (dimension,)."""
 
@@ -54,4 +54,4 @@ class RecentVectors:
 
 def _size(key: VectorKey, vector: OneVector) -> int:
     # Four bytes per character is the most that Python's text takes.
-    return vector.nbytes + 4 * len(key[3]) + _OVERHEAD_BYTES
+    return vector.nbytes + 4 * len(key[4]) + _OVERHEAD_BYTES

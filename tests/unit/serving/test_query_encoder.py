@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
-from subprocess import run
 
 import numpy as np
 import pytest
@@ -132,54 +130,3 @@ def test_shares_are_nested_and_differ_between_candidates() -> None:
 def test_an_adapter_without_its_framework_names_the_install(name: str, package: str) -> None:
     with pytest.raises(DependencyError, match=f"pip install {package}"):
         import_module(f"ragwheel.serving.adapters.{name}")
-
-
-CLIENTS = Path(__file__).parents[3] / ".venv-clients" / "bin" / "python"
-IN_THE_REAL_FRAMEWORKS = """
-import sys, types
-sys.path[:0] = sys.argv[1].split(":")
-# What the adapters borrow is any object with these two methods: torch is not installed here.
-fake = types.ModuleType("ragwheel.serving"); fake.__path__ = [sys.argv[2]]
-sys.modules["ragwheel.serving"] = fake
-class Encoder:
-    def encode_queries(self, texts, query_id=None, *, store=""):
-        return [[1.0, float(len(text))] for text in texts]
-    def encode_documents(self, texts, *, store=""):
-        return [[2.0, float(len(text))] for text in texts]
-encoder = Encoder()
-from ragwheel.serving.adapters.haystack import RagwheelDocumentEmbedder, RagwheelTextEmbedder
-from haystack import Document, Pipeline
-pipeline = Pipeline()
-pipeline.add_component("text", RagwheelTextEmbedder(encoder))
-assert pipeline.run({"text": {"text": "abc"}})["text"]["embedding"] == [1.0, 3.0]
-[document] = RagwheelDocumentEmbedder(encoder).run([Document(content="abcd")])["documents"]
-assert document.embedding == [2.0, 4.0]
-from ragwheel.serving.adapters.langchain import RagwheelEmbeddings
-from langchain_core.embeddings import Embeddings
-chain = RagwheelEmbeddings(encoder)
-assert isinstance(chain, Embeddings)
-assert chain.embed_query("abc") == [1.0, 3.0]
-assert chain.embed_documents(["a", "ab"]) == [[2.0, 1.0], [2.0, 2.0]]
-from ragwheel.serving.adapters.llamaindex import RagwheelEmbedding
-llama = RagwheelEmbedding(encoder)
-assert llama.get_query_embedding("abc") == [1.0, 3.0]
-assert llama.get_text_embedding_batch(["a", "ab"]) == [[2.0, 1.0], [2.0, 2.0]]
-print("roles are right")
-"""
-
-
-@pytest.mark.slow
-def test_adapters_keep_the_role_in_the_real_frameworks() -> None:
-    if not CLIENTS.exists():
-        if os.environ.get("RAGWHEEL_CI"):
-            pytest.fail("CI makes the environment of real clients: make clients")
-        pytest.skip("`make clients` makes the environment of real clients")
-    root = Path(__file__).parents[3]
-    rooms = ":".join(str(root / each) for each in ("schemas", "client", "models", "serving"))
-    serving = root / "serving" / "ragwheel" / "serving"
-    done = run(
-        [str(CLIENTS), "-c", IN_THE_REAL_FRAMEWORKS, rooms, str(serving)],
-        capture_output=True, text=True, check=False, timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2_000:]
-    assert done.stdout.strip() == "roles are right"

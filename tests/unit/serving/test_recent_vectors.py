@@ -6,7 +6,7 @@ import numpy as np
 
 from ragwheel.serving.recent_vectors import OneVector, RecentVectors, VectorKey
 
-KEY: VectorKey = ("space", "query", "prompt", "text")
+KEY: VectorKey = ("space", "fp32", "query", "prompt", "text")
 
 
 def vector(value: float, numbers: int = 100) -> OneVector:
@@ -17,15 +17,16 @@ def test_a_vector_is_found_by_its_whole_key_only() -> None:
     recent = RecentVectors(10_000)
     recent.put(KEY, vector(1))
     np.testing.assert_array_equal(recent.get(KEY), vector(1))
-    for place in range(4):
-        other = list(KEY)
-        other[place] = "another"
-        assert recent.get((other[0], other[1], other[2], other[3])) is None
+    for place in range(5):
+        space, arithmetic, role, prompt, text = (
+            "another" if at == place else part for at, part in enumerate(KEY)
+        )
+        assert recent.get((space, arithmetic, role, prompt, text)) is None
 
 
 def test_the_longest_unused_goes_and_the_limit_holds() -> None:
     recent = RecentVectors(5_000)
-    keys: list[VectorKey] = [("space", "query", "", f"{n}") for n in range(50)]
+    keys: list[VectorKey] = [("space", "fp32", "query", "", f"{n}") for n in range(50)]
     for key in keys:
         recent.put(key, vector(2))
         recent.get(keys[0])
@@ -38,7 +39,7 @@ def test_the_longest_unused_goes_and_the_limit_holds() -> None:
 
 def test_long_texts_count_too_and_what_fits_never_is_not_kept() -> None:
     recent = RecentVectors(5_000)
-    recent.put(("space", "query", "", "x" * 2_000), vector(1))
+    recent.put(("space", "fp32", "query", "", "x" * 2_000), vector(1))
     assert (len(recent), recent.bytes) == (0, 0)
     nothing = RecentVectors(0)
     nothing.put(KEY, vector(1))

@@ -196,11 +196,16 @@ async def test_what_is_no_json_is_refused_halves_of_surrogate_pairs_too(
         ("/v1/embeddings", "dimensions", 4, 400, f"4, and the model's vectors have {DIMENSION}"),
         ("/embed", "dimensions", 4, 400, f"4, and the model's vectors have {DIMENSION}"),
         ("/v2/embed", "output_dimension", 4, 400, f"the model's vectors have {DIMENSION}"),
-        ("/v2/embed", "embedding_types", ["int8"], 400, "'int8' is not made here"),
-        ("/v2/embed", "truncate", "NONE", 400, "cut at the end"),
+        *(
+            ("/v2/embed", "embedding_types", ["float", kind], 400, f"'{kind}' is not made here")
+            for kind in ("int8", "uint8", "binary", "ubinary")
+        ),
+        ("/v2/embed", "truncate", "NONE", 400, "'NONE' is not done here: texts are cut at the end"),
+        ("/v2/embed", "truncate", "START", 400, "send END"),
         ("/v2/embed", "texts", None, 400, "reads texts only"),
-        ("/embed", "truncate", False, 400, "send true, or leave it out"),
-        ("/embed", "normalize", False, 400, "length 1"),
+        ("/embed", "truncate", False, 400, "truncate: false, and texts are cut here"),
+        ("/embed", "truncation_direction", "Left", 400, "'Left', and texts are cut at the end"),
+        ("/embed", "normalize", False, 400, "normalize: false, and vectors have length 1 here"),
         ("/v1/embeddings", "encoding_format", "hex", 400, "encoding_format"),
     ],
 )
@@ -369,6 +374,17 @@ async def test_after_a_swap_no_vector_of_the_old_model_is_served() -> None:
     )
     assert len(first.batches) == 1, "the second time they were found"
     assert app.telemetry.value(metrics.SERVING_CACHE_LOOKUPS, outcome="hit") == len(TEXTS)
+
+
+async def test_vectors_of_another_arithmetic_are_another_models() -> None:
+    """They agree to a cosine of .9999, and the document role promises 1e-6."""
+    exact, rounded = SeenEncoder("m"), SeenEncoder("m", arithmetic="bf16")
+    switch = Switch(generation(exact))
+    async with served(switch) as app:
+        await app.client.post("/embed", json=EMBED["/embed"])
+        switch.now = generation(rounded)
+        await app.client.post("/embed", json=EMBED["/embed"])
+    assert (exact.batches, rounded.batches) == ([("query", TEXTS)], [("query", TEXTS)])
 
 
 class NothingYet(Switch):

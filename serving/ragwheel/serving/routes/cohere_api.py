@@ -99,4 +99,8 @@ async def rerank(call: Call) -> Reply:
 def _require_types(names: Sequence[str]) -> None:
     for name in names:
         if name not in ("float", "base64"):
-            raise wrong("embedding_types", f"{name!r} is not made here: send float or base64")
+            raise wrong(
+                "embedding_types",
+                f"{name[:100]!r} is not made here, for what is lost by it depends on the corpus: "
+                "send float or base64, and let the vector store quantize",
+            )

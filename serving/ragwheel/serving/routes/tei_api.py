@@ -13,8 +13,8 @@ from ragwheel.serving.refusals import Refusal, wrong
 from ragwheel.serving.routes.ranking import best_first
 from ragwheel.serving.routes.texts_and_vectors import require_dimension, texts_of
 
-#: What that server calls the families of errors.
-_TYPES = {400: "Validation", 404: "Validation", 413: "Validation", 429: "Overloaded"}
+#: What that server calls the families of errors; what else a caller did wrong is `Validation`.
+_TYPES = {429: "Overloaded", 503: "Unhealthy"}
 
 
 class _TeiEmbed(BaseModel):
@@ -34,7 +34,7 @@ class _TeiRerank(BaseModel):
 
 
 def _error(refusal: Refusal) -> dict[str, Any]:
-    family = "Unhealthy" if refusal.status == 503 else "Backend"
+    family = "Backend" if refusal.status >= 500 else "Validation"
     return {"error": str(refusal), "error_type": _TYPES.get(refusal.status, family)}
 
 
@@ -46,12 +46,21 @@ async def embed(call: Call) -> Reply:
     body = call.body(_TeiEmbed)
     what = call.asked(role=body.prompt_name)
     if not body.normalize:
-        raise wrong("normalize", "vectors have length 1 here, as in the index: leave it out")
-    if body.truncate is False or body.truncation_direction.lower() != "right":
+        raise wrong(
+            "normalize",
+            "false, and vectors have length 1 here, as in the index: send true, or leave it out",
+        )
+    if body.truncate is False:
         raise wrong(
             "truncate",
-            "texts are cut at the end where they are longer than the model reads, as in the "
+            "false, and texts are cut here where they are longer than the model reads, as in the "
             "index: send true, or leave it out",
+        )
+    if body.truncation_direction.lower() != "right":
+        raise wrong(
+            "truncation_direction",
+            f"{body.truncation_direction[:100]!r}, and texts are cut at the end here, as in the "
+            "index: send Right, or leave it out",
         )
     require_dimension(what, body.dimensions, "dimensions")
     texts = texts_of(body.inputs, "inputs")
