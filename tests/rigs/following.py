@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tests.rigs.trainer_world import DIMENSION, NOON, save_base_model
+from tests.rigs.trainer_world import NOON, save_base_model
 
 from ragwheel.models.artifacts import ArtifactStore
 from ragwheel.models.canaries import canary_vectors, write_canaries, write_reference
@@ -76,7 +76,8 @@ class Promoting:
         corpus = [f"code{n} code{n + 1} code{n + 2}" for n in range(120)]
         manifest = Manifest(
             lane="query", base_model=base or self.base, base_fingerprint=base_encoder.fingerprint,
-            document_fingerprint=base_encoder.fingerprint, dimension=DIMENSION, sides=OfSides(),
+            document_fingerprint=base_encoder.fingerprint, dimension=base_encoder.dimension,
+            sides=OfSides(),
             snapshot_id="s", config=TrainConfig(max_seq_length=64), seed=seed, versions={},
             data={}, training={},
         )  # fmt: skip

@@ -18,7 +18,7 @@ from ragwheel.models.encoder import Encoder, Progress, Side, Tokens, VectorError
 from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import ServingSettings
 from ragwheel.serving.app import create_app
-from ragwheel.serving.contracts import FixedFollower, Follower, InService, Reranker
+from ragwheel.serving.contracts import Follower, FollowState, InService, Reranker
 
 DIMENSION = 8
 SINCE = datetime(2026, 11, 25, tzinfo=UTC)
@@ -101,6 +101,22 @@ def generation(
     return InService(model, "base/model", base.fingerprint, query, base, SINCE, reranker)
 
 
+@dataclass(frozen=True)
+class FixedFollower:
+    """Follows nothing: one generation for ever."""
+
+    generation: InService
+
+    def current(self) -> InService:
+        return self.generation
+
+    def serving(self, query_id: str | None) -> InService:
+        return self.generation
+
+    def state(self) -> FollowState:
+        return FollowState(ready=True)
+
+
 @dataclass
 class Switch:
     """A follower whose generation a test changes."""
@@ -113,8 +129,8 @@ class Switch:
     def serving(self, query_id: str | None) -> InService:
         return self.now
 
-    def state(self) -> Any:
-        return FixedFollower(self.now).state()
+    def state(self) -> FollowState:
+        return FollowState(ready=True)
 
 
 @dataclass(frozen=True)

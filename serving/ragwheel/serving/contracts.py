@@ -97,22 +97,3 @@ class Follower(Protocol):
 
     def state(self) -> FollowState:
         """How following stands, for `/info`, `/readyz` and metrics."""
-
-
-@dataclass(frozen=True, slots=True)
-class FixedFollower:
-    """Follows nothing: one generation for ever. For a server without a registry, and for tests."""
-
-    generation: InService
-
-    def current(self) -> InService:
-        """The generation."""
-        return self.generation
-
-    def serving(self, query_id: str | None) -> InService:
-        """The generation, whatever the query."""
-        return self.generation
-
-    def state(self) -> FollowState:
-        """Ready, and nothing else."""
-        return FollowState(ready=True)

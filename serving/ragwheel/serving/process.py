@@ -7,7 +7,6 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -15,17 +14,17 @@ import uvicorn
 
 from ragwheel.backends import process
 from ragwheel.backends.telemetry import Telemetry
-from ragwheel.models.encoder import load_encoder
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.settings import ServingSettings
 from ragwheel.serving.app import create_app
-from ragwheel.serving.contracts import FixedFollower, Follower, InService
+from ragwheel.serving.contracts import Follower
+from ragwheel.serving.follow import ModelFollower
 
 _LOG = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """RouteAnswer with the promoted model until SIGTERM or Ctrl-C; returns the exit status."""
+    """Answer with the promoted model until SIGTERM or Ctrl-C; returns the exit status."""
     return process.main("server", ServingSettings, run)
 
 
@@ -44,32 +43,21 @@ def run(settings: ServingSettings, telemetry: Telemetry) -> None:
     _LOG.info("server ended")
 
 
-# ---- Integration: which generation serves comes from here, and from nowhere else. ----------------
 @contextmanager
 def follow(settings: ServingSettings, telemetry: Telemetry) -> Iterator[Follower]:
-    """Whoever knows what serves, for as long as the server runs."""
-    yield FixedFollower(base_generation(settings))
+    """What is promoted, for as long as the server runs.
 
-
-# --------------------------------------------------------------------------------------------------
-
-
-def base_generation(settings: ServingSettings) -> InService:
-    """The base model as it serves before anything is promoted, warm.
+    Where a store, Kafka or ClickHouse is away the server starts all the same: `/readyz` says what
+    is missing until it is there.
 
     Raises:
-        ConfigError: it cannot be loaded.
+        ConfigError: no model can be loaded here, which no waiting will mend.
     """
-    encoder = load_encoder(settings.base_model, settings.max_seq_length, settings.prompts)
-    encoder.encode(["warm"], "query")  # the first call of a model prepares it
-    return InService(
-        settings.base_model,
-        settings.base_model,
-        encoder.fingerprint,
-        encoder,
-        encoder,
-        datetime.now(UTC),
-    )
+    with ModelFollower(settings, telemetry) as follower:
+        state = follower.state()
+        if not state.ready and state.last_refusal.startswith("load: "):
+            raise ConfigError(state.last_refusal.removeprefix("load: "))
+        yield follower
 
 
 def require_safe(settings: ServingSettings) -> None:
@@ -142,5 +130,5 @@ async def _serve(
     process.on_stop(lambda: setattr(server, "should_exit", True))
     scheme = "https" if settings.serving_tls_cert else "http"
     host, port = listener.getsockname()[:2]
-    _LOG.info("%s serves at %s://%s:%d", follower.current().model_id, scheme, host, port)
+    _LOG.info("listening at %s://%s:%d", scheme, host, port)
     await server.serve(sockets=[listener])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tests.rigs.serving import (
     DIMENSION,
+    FixedFollower,
     SeenEncoder,
     ServedApp,
     Switch,
@@ -20,7 +21,7 @@ from tests.rigs.serving import (
 
 from ragwheel.models.encoder import Side, Vectors
 from ragwheel.schemas import metrics
-from ragwheel.serving.contracts import FixedFollower, FollowState, InService
+from ragwheel.serving.contracts import FollowState, InService
 
 TEXTS = ["what is a wheel", "who drives"]
 #: Route → a body that it takes; the texts are filled in.

@@ -44,5 +44,16 @@ def test_a_taken_port_is_said_before_a_model_is_loaded() -> None:
             run(settings, Telemetry())
 
 
+def test_a_server_whose_base_model_cannot_be_loaded_ends_and_names_the_setting(
+    tmp_path: Path,
+) -> None:
+    settings = load(
+        ServingSettings, serving_port=0, base_model="./no/such/model", serving_dir=tmp_path,
+        model_dir=tmp_path,
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r"^RAGWHEEL_BASE_MODEL: './no/such/model'"):
+        run(settings, Telemetry())
+
+
 def test_keys_do_not_show() -> None:
     assert "s3cret" not in repr(load(ServingSettings, serving_keys="s3cret"))

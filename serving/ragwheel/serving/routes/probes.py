@@ -23,13 +23,22 @@ def alive(thread: EncodeThread) -> RouteAnswer:
 
 
 async def ready(call: Call) -> Reply:
-    """`GET /readyz`: whether a model serves."""
+    """`GET /readyz`: whether a model serves, and whether it is the one that was promoted.
+
+    It needs no key: why a model was refused is in `/info` once another serves.
+    """
     state = call.answering.follower.state()
     if not state.ready:
         why = f": {state.last_refusal}" if state.last_refusal else ""
         raise Refusal(503, f"no model serves yet{why}", code="not_ready", retry_after_s=1)
     generation = call.generation()
-    return Reply({"status": "ready"}, generation.model_id, generation.document_fingerprint)
+    content = {
+        "status": "ready",
+        "model_id": generation.model_id,
+        "alias": state.alias,
+        "swaps": state.swaps,
+    }
+    return Reply(content, generation.model_id, generation.document_fingerprint)
 
 
 def metrics_of(telemetry: Telemetry) -> RouteAnswer:
