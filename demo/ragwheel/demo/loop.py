@@ -7,6 +7,7 @@ import platform
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ from ragwheel.accounting.reader import AccountReader, Groups
 from ragwheel.backends.clickhouse import connect
 from ragwheel.client import RagwheelClient
 from ragwheel.demo import watching
+from ragwheel.demo.answered import AskedServer, expected_model, served_search, shown_question
+from ragwheel.demo.checking import serving_problems
 from ragwheel.demo.collecting import MAX_SEQ_LENGTH, Told, collect
 from ragwheel.demo.corpus import load_corpus
 from ragwheel.demo.embedding import Embedded, Embedding
@@ -38,7 +41,7 @@ from ragwheel.demo.scrape import Scraped, scrape
 from ragwheel.demo.search import SearchService
 from ragwheel.demo.searches import Search, plan
 from ragwheel.demo.terminal import Terminal
-from ragwheel.demo.waiting import Awaited, wait_for
+from ragwheel.demo.waiting import Awaited, DemoFailedError, wait_for
 from ragwheel.models.encoder import load_encoder
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.models.vectors import VectorCache
@@ -48,12 +51,14 @@ from ragwheel.schemas.settings import (
     IntakeSettings,
 )
 from ragwheel.stack import DemoLlm, ExternalLlm, LocalStack
-from ragwheel.stack.composition import choose_llm, ragwheel_settings
+from ragwheel.stack.composition import ALL_COMPONENTS, choose_llm, ragwheel_settings
 from ragwheel.trainers.data.store import WheelReader
 
 #: The trainer looks at its threshold this often, seconds: a person is waiting.
 _LOOK_EVERY_S = 2
 _CHUNK_WAIT_S = 10.0
+#: A promotion serves within seconds.
+_SERVED_WITHIN_S = 60.0
 
 
 class Turn:
@@ -74,8 +79,9 @@ class Turn:
         if isinstance(self._llm, DemoLlm):
             self._llm = DemoLlm(self._gold, options.grader_error_rate)
         self._stack = LocalStack(
-            home, env=self._settings(), llm=self._llm, on_progress=terminal.progress
-        )
+            home, env=self._settings(), llm=self._llm, on_progress=terminal.progress,
+            components=ALL_COMPONENTS,
+        )  # fmt: skip
 
     def play(self) -> DemoResult:
         """Run everything; when this returns or raises, no process is left.
@@ -98,7 +104,7 @@ class Turn:
             with self._terminal.step("report"):
                 self._terminal.progress("reading everything back")
                 grader = self._grader_in_words()
-                return collect(
+                result = collect(
                     Told(started_at, self._options, grader, material, embedded, played),
                     readings,
                     accounts,
@@ -106,6 +112,7 @@ class Turn:
                     ModelRegistry(self._stack.home.model_dir),
                     WheelReader(client).count_answered(),
                 )
+            return self._served(result, material, embedded)
 
     def _prepare(self) -> tuple[Material, tuple[Search, ...]]:
         with self._terminal.step("corpus"):
@@ -145,6 +152,7 @@ class Turn:
             "RAGWHEEL_GATE_SHARE": str(scale.gate_share),
             "RAGWHEEL_GATE_MIN_QUERIES": str(scale.gate_min_queries),
             "RAGWHEEL_JUDGE_DEPTH": str(scale.judge_depth),
+            "RAGWHEEL_SERVING_INDEX": INDEX,
         }
 
     @contextmanager
@@ -153,7 +161,7 @@ class Turn:
             with self._terminal.step("stack"):
                 self._stack.start()
                 self._terminal.done(
-                    "Kafka, ClickHouse, intake, grader and trainer are running; "
+                    "Kafka, ClickHouse, intake, grader, trainer and server are running; "
                     f"logs in {self._stack.home.log_path('').parent}"
                 )
             yield
@@ -194,6 +202,7 @@ class Turn:
                 index=INDEX,
                 chunks=len(material.chunks),
                 embedding_model=EMBEDDING_MODEL,
+                document_fingerprint=embedded.fingerprint,
             )
             searched = play_searches(
                 client,
@@ -237,13 +246,36 @@ class Turn:
         with terminal.step("settling"):
             terminal.done(self._await(watching.settled(accounts)))
 
-    def _await(self, awaited: Awaited) -> str:
+    def _served(self, result: DemoResult, material: Material, embedded: Embedded) -> DemoResult:
+        """The result with a question that the server answers, and with what is wrong with that."""
+        process = self._stack.state.process("server")
+        if process is None or result.verdict is None or not result.shifts:
+            return result
+        shift, expected = shown_question(result.shifts), expected_model(result.verdict)
+        with self._terminal.step("serving"), closing(AskedServer.at(process.address)) as server:
+            problems: list[str] = []
+            try:
+                self._await(watching.served(server, shift.query, expected), _SERVED_WITHIN_S)
+            except DemoFailedError as late:  # the report of all that went before is still due
+                problems = [str(late)]
+            answered = server.ask(shift.query)
+            served = (
+                None
+                if answered is None
+                else served_search(answered, result.verdict, shift, embedded, material.index)
+            )
+            self._terminal.done(served.in_words if served else "the server does not answer")
+        return replace(
+            result, served=served, problems=(*result.problems, *problems, *serving_problems(served))
+        )
+
+    def _await(self, awaited: Awaited, timeout_s: float | None = None) -> str:
         return wait_for(
             awaited,
             self._terminal,
             self._stack.check,
             log_path=self._stack.home.log_path(awaited.process) if awaited.process else None,
-            timeout_s=self._scale.wait_s,
+            timeout_s=timeout_s or self._scale.wait_s,
         )
 
     def _trainer(self) -> Scraped:
