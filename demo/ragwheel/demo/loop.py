@@ -95,6 +95,7 @@ class Turn:
             embedding = cleanup.enter_context(closing(self._embedding(material, searches)))
             cleanup.enter_context(self._running_stack())
             embedded = self._wait_for_vectors(embedding)
+            server = cleanup.enter_context(closing(self._server(material)))
             settings = self._stack.settings
             client = cleanup.enter_context(closing(connect(settings(ClickHouseSettings))))
             readings = Readings(client)
@@ -112,7 +113,7 @@ class Turn:
                     ModelRegistry(self._stack.home.model_dir),
                     WheelReader(client).count_answered(),
                 )
-            return self._served(result, material, embedded)
+            return self._served(server, result, material, embedded)
 
     def _prepare(self) -> tuple[Material, tuple[Search, ...]]:
         with self._terminal.step("corpus"):
@@ -142,17 +143,12 @@ class Turn:
 
     def _settings(self) -> dict[str, str]:
         """What the workers are told beyond their defaults."""
-        scale = self._scale
         return {
             "RAGWHEEL_BASE_MODEL": str(MODEL_DIR),
             "RAGWHEEL_VECTOR_CACHE_DIR": str(self._home / "vectors"),
-            "RAGWHEEL_SAMPLE_RATE": str(scale.sample_rate),
-            "RAGWHEEL_TRAIN_MIN_QUERIES": str(scale.train_min_queries),
             "RAGWHEEL_TRAIN_INTERVAL_S": str(_LOOK_EVERY_S),
-            "RAGWHEEL_GATE_SHARE": str(scale.gate_share),
-            "RAGWHEEL_GATE_MIN_QUERIES": str(scale.gate_min_queries),
-            "RAGWHEEL_JUDGE_DEPTH": str(scale.judge_depth),
             "RAGWHEEL_SERVING_INDEX": INDEX,
+            **self._scale.settings(),
         }
 
     @contextmanager
@@ -246,14 +242,25 @@ class Turn:
         with terminal.step("settling"):
             terminal.done(self._await(watching.settled(accounts)))
 
-    def _served(self, result: DemoResult, material: Material, embedded: Embedded) -> DemoResult:
-        """The result with a question that the server answers, and with what is wrong with that."""
+    def _server(self, material: Material) -> AskedServer:
+        """The server, which answers with the base model: nothing is promoted yet."""
         process = self._stack.state.process("server")
-        if process is None or result.verdict is None or not result.shifts:
+        address = process.address if process else ""
+        server, question = AskedServer.at(address), material.questions[0].text
+        with self._terminal.step("server"):
+            self._await(watching.served(server, question, str(MODEL_DIR)))
+            self._terminal.done(f"the base model answers at {address}")
+        return server
+
+    def _served(
+        self, server: AskedServer, result: DemoResult, material: Material, embedded: Embedded
+    ) -> DemoResult:
+        """The result with a question that the server answers, and with what is wrong with that."""
+        if result.verdict is None or not result.shifts:
             return result
         shift, expected = shown_question(result.shifts), expected_model(result.verdict)
-        with self._terminal.step("serving"), closing(AskedServer.at(process.address)) as server:
-            problems: list[str] = []
+        problems: list[str] = []
+        with self._terminal.step("serving"):
             try:
                 self._await(watching.served(server, shift.query, expected), _SERVED_WITHIN_S)
             except DemoFailedError as late:  # the report of all that went before is still due
