@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from ragwheel.accounting.accounts import TopicAccount
-from ragwheel.demo.outcome import Comparison, DeadLetterSample, overall
+from ragwheel.demo.outcome import Comparison, DeadLetterSample, ServedSearch, overall
 from ragwheel.demo.playing import Played
 from ragwheel.demo.readings import Landed
 from ragwheel.schemas.events import ModelEvent
@@ -88,3 +88,14 @@ def verdict_problems(
         yield "the trainer publishes no recall@10 in its /metrics"
     elif max(abs(a - b) for a, b in zip(prometheus, published, strict=True)) > 1e-6:
         yield f"/metrics says recall@10 {prometheus}, ClickHouse {published}"
+
+
+def serving_problems(served: ServedSearch | None) -> Iterator[str]:
+    """Why what was decided is not what a search gets."""
+    if served is None:
+        yield "the server did not answer"
+        return
+    if served.model_id != served.expected:
+        yield f"the server answers with {served.model_id}, and {served.expected} ought to serve"
+    if not served.documents_match:
+        yield "the server compares with documents of another space than the index holds"

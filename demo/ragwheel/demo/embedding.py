@@ -23,10 +23,12 @@ class Embedded:
     Attributes:
         chunks: one row per chunk, in their order.
         query: the vector of each query, by its text.
+        fingerprint: of their space, as the index declares it.
     """
 
     chunks: Vectors
     query: Mapping[str, Vectors]
+    fingerprint: str
 
 
 class Embedding:
@@ -84,7 +86,8 @@ class Embedding:
         vectors = cache.embed(encoder, chunks, progress=self._note)
         self._before = of_chunks
         found = cache.embed(encoder, queries, side="query", progress=self._note)
-        return Embedded(vectors, dict(zip(queries, found, strict=True)))
+        of_query = dict(zip(queries, found, strict=True))
+        return Embedded(vectors, of_query, encoder.fingerprint)
 
     def _note(self, done: int, _total: int) -> None:
         self.done = self._before + done

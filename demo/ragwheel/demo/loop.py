@@ -7,6 +7,7 @@ import platform
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ from ragwheel.accounting.reader import AccountReader, Groups
 from ragwheel.backends.clickhouse import connect
 from ragwheel.client import RagwheelClient
 from ragwheel.demo import watching
+from ragwheel.demo.answered import AskedServer, expected_model, served_search, shown_question
+from ragwheel.demo.checking import serving_problems
 from ragwheel.demo.collecting import MAX_SEQ_LENGTH, Told, collect
 from ragwheel.demo.corpus import load_corpus
 from ragwheel.demo.embedding import Embedded, Embedding
@@ -38,7 +41,7 @@ from ragwheel.demo.scrape import Scraped, scrape
 from ragwheel.demo.search import SearchService
 from ragwheel.demo.searches import Search, plan
 from ragwheel.demo.terminal import Terminal
-from ragwheel.demo.waiting import Awaited, wait_for
+from ragwheel.demo.waiting import Awaited, DemoFailedError, wait_for
 from ragwheel.models.encoder import load_encoder
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.models.vectors import VectorCache
@@ -48,12 +51,14 @@ from ragwheel.schemas.settings import (
     IntakeSettings,
 )
 from ragwheel.stack import DemoLlm, ExternalLlm, LocalStack
-from ragwheel.stack.composition import choose_llm, ragwheel_settings
+from ragwheel.stack.composition import ALL_COMPONENTS, choose_llm, ragwheel_settings
 from ragwheel.trainers.data.store import WheelReader
 
 #: The trainer looks at its threshold this often, seconds: a person is waiting.
 _LOOK_EVERY_S = 2
 _CHUNK_WAIT_S = 10.0
+#: A promotion serves within seconds.
+_SERVED_WITHIN_S = 60.0
 
 
 class Turn:
@@ -74,8 +79,9 @@ class Turn:
         if isinstance(self._llm, DemoLlm):
             self._llm = DemoLlm(self._gold, options.grader_error_rate)
         self._stack = LocalStack(
-            home, env=self._settings(), llm=self._llm, on_progress=terminal.progress
-        )
+            home, env=self._settings(), llm=self._llm, on_progress=terminal.progress,
+            components=ALL_COMPONENTS,
+        )  # fmt: skip
 
     def play(self) -> DemoResult:
         """Run everything; when this returns or raises, no process is left.
@@ -89,6 +95,7 @@ class Turn:
             embedding = cleanup.enter_context(closing(self._embedding(material, searches)))
             cleanup.enter_context(self._running_stack())
             embedded = self._wait_for_vectors(embedding)
+            server = cleanup.enter_context(closing(self._server(material)))
             settings = self._stack.settings
             client = cleanup.enter_context(closing(connect(settings(ClickHouseSettings))))
             readings = Readings(client)
@@ -98,7 +105,7 @@ class Turn:
             with self._terminal.step("report"):
                 self._terminal.progress("reading everything back")
                 grader = self._grader_in_words()
-                return collect(
+                result = collect(
                     Told(started_at, self._options, grader, material, embedded, played),
                     readings,
                     accounts,
@@ -106,6 +113,7 @@ class Turn:
                     ModelRegistry(self._stack.home.model_dir),
                     WheelReader(client).count_answered(),
                 )
+            return self._served(server, result, material, embedded)
 
     def _prepare(self) -> tuple[Material, tuple[Search, ...]]:
         with self._terminal.step("corpus"):
@@ -135,16 +143,12 @@ class Turn:
 
     def _settings(self) -> dict[str, str]:
         """What the workers are told beyond their defaults."""
-        scale = self._scale
         return {
             "RAGWHEEL_BASE_MODEL": str(MODEL_DIR),
             "RAGWHEEL_VECTOR_CACHE_DIR": str(self._home / "vectors"),
-            "RAGWHEEL_SAMPLE_RATE": str(scale.sample_rate),
-            "RAGWHEEL_TRAIN_MIN_QUERIES": str(scale.train_min_queries),
             "RAGWHEEL_TRAIN_INTERVAL_S": str(_LOOK_EVERY_S),
-            "RAGWHEEL_GATE_SHARE": str(scale.gate_share),
-            "RAGWHEEL_GATE_MIN_QUERIES": str(scale.gate_min_queries),
-            "RAGWHEEL_JUDGE_DEPTH": str(scale.judge_depth),
+            "RAGWHEEL_SERVING_INDEX": INDEX,
+            **self._scale.settings(),
         }
 
     @contextmanager
@@ -153,7 +157,7 @@ class Turn:
             with self._terminal.step("stack"):
                 self._stack.start()
                 self._terminal.done(
-                    "Kafka, ClickHouse, intake, grader and trainer are running; "
+                    "Kafka, ClickHouse, intake, grader, trainer and server are running; "
                     f"logs in {self._stack.home.log_path('').parent}"
                 )
             yield
@@ -194,6 +198,7 @@ class Turn:
                 index=INDEX,
                 chunks=len(material.chunks),
                 embedding_model=EMBEDDING_MODEL,
+                document_fingerprint=embedded.fingerprint,
             )
             searched = play_searches(
                 client,
@@ -237,13 +242,47 @@ class Turn:
         with terminal.step("settling"):
             terminal.done(self._await(watching.settled(accounts)))
 
-    def _await(self, awaited: Awaited) -> str:
+    def _server(self, material: Material) -> AskedServer:
+        """The server, which answers with the base model: nothing is promoted yet."""
+        process = self._stack.state.process("server")
+        address = process.address if process else ""
+        server, question = AskedServer.at(address), material.questions[0].text
+        with self._terminal.step("server"):
+            self._await(watching.served(server, question, str(MODEL_DIR)))
+            self._terminal.done(f"the base model answers at {address}")
+        return server
+
+    def _served(
+        self, server: AskedServer, result: DemoResult, material: Material, embedded: Embedded
+    ) -> DemoResult:
+        """The result with a question that the server answers, and with what is wrong with that."""
+        if result.verdict is None or not result.shifts:
+            return result
+        shift, expected = shown_question(result.shifts), expected_model(result.verdict)
+        problems: list[str] = []
+        with self._terminal.step("serving"):
+            try:
+                self._await(watching.served(server, shift.query, expected), _SERVED_WITHIN_S)
+            except DemoFailedError as late:  # the report of all that went before is still due
+                problems = [str(late)]
+            answered = server.ask(shift.query)
+            served = (
+                None
+                if answered is None
+                else served_search(answered, result.verdict, shift, embedded, material.index)
+            )
+            self._terminal.done(served.in_words if served else "the server does not answer")
+        return replace(
+            result, served=served, problems=(*result.problems, *problems, *serving_problems(served))
+        )
+
+    def _await(self, awaited: Awaited, timeout_s: float | None = None) -> str:
         return wait_for(
             awaited,
             self._terminal,
             self._stack.check,
             log_path=self._stack.home.log_path(awaited.process) if awaited.process else None,
-            timeout_s=self._scale.wait_s,
+            timeout_s=timeout_s or self._scale.wait_s,
         )
 
     def _trainer(self) -> Scraped:

@@ -42,6 +42,16 @@ class Scale:
     judge_depth: int
     wait_s: float
 
+    def settings(self) -> dict[str, str]:
+        """What the workers are told of it."""
+        return {
+            "RAGWHEEL_SAMPLE_RATE": str(self.sample_rate),
+            "RAGWHEEL_TRAIN_MIN_QUERIES": str(self.train_min_queries),
+            "RAGWHEEL_GATE_SHARE": str(self.gate_share),
+            "RAGWHEEL_GATE_MIN_QUERIES": str(self.gate_min_queries),
+            "RAGWHEEL_JUDGE_DEPTH": str(self.judge_depth),
+        }
+
 
 SCALES: Mapping[ScaleName, Scale] = {
     "full": Scale(

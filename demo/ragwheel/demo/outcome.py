@@ -102,6 +102,46 @@ class DeadLetterSample:
 
 
 @dataclass(frozen=True, slots=True)
+class RankedChunk:
+    """One result of a search; `right`: it is the function that the question was written for."""
+
+    chunk_id: str
+    score: float
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServedSearch:
+    """One held-out question, answered by the server over HTTP when the verdict had been settled.
+
+    Attributes:
+        model_id: what answered, by the answer's header.
+        expected: what ought to.
+        promoted: whether that was promoted in this run; otherwise it is the base model.
+        documents_match: the server compares with documents of the space that the index holds.
+        before: the first results with the base model's vector.
+        after: the first results with the server's, among the same vectors of documents.
+    """
+
+    query: str
+    model_id: str
+    expected: str
+    promoted: bool
+    documents_match: bool
+    before: Sequence[RankedChunk]
+    after: Sequence[RankedChunk]
+
+    @property
+    def in_words(self) -> str:
+        """Who answers."""
+        if self.model_id != self.expected:
+            return f"{self.model_id} answers, and {self.expected} ought to"
+        if self.promoted:
+            return f"model {self.model_id} answers, which this run promoted"
+        return "nothing was promoted, so the base model answers as before"
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """How long one step of the run took."""
 
@@ -134,6 +174,7 @@ class DemoResult:
         prometheus: recall@10 as scraped from the trainer's /metrics: incumbent, candidate.
         search_latency_ms: median, and what 95 % of the searches stay under.
         grader: what graded, in words.
+        served: a question answered over HTTP, None when the server did not answer.
         problems: why the run counts as failed; empty when all went well.
     """
 
@@ -155,6 +196,7 @@ class DemoResult:
     prometheus: tuple[float, float] | None
     steps: Sequence[Step] = ()
     search_latency_ms: tuple[float, float] = (0.0, 0.0)
+    served: ServedSearch | None = None
     problems: Sequence[str] = ()
 
     @property

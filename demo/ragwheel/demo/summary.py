@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ragwheel.demo.outcome import Comparison, DemoResult, overall
-from ragwheel.demo.report.cells import account_table, label_table
+from ragwheel.demo.report.cells import account_table, label_table, served_table
 
 
 def summary(result: DemoResult) -> Iterator[RenderableType]:
@@ -31,6 +31,9 @@ def summary(result: DemoResult) -> Iterator[RenderableType]:
     if result.judged:
         yield from _quality(result)
     yield ""
+    if result.served is not None:
+        yield from _table(*served_table(result.served), words=3)
+        yield ""
     yield from _verdict(result)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ragwheel.accounting.reader import AccountReader
+from ragwheel.demo.answered import AskedServer
 from ragwheel.demo.embedding import Embedding
 from ragwheel.demo.readings import Jobs, Readings
 from ragwheel.demo.scrape import Scraped
@@ -106,3 +107,16 @@ def settled(reader: AccountReader) -> Standing:
         if (count := account.in_flight + account.pending_jobs)
     ]
     return Standing(not waiting, f"in flight: {', '.join(waiting) or 'nothing'}")
+
+
+@awaited(
+    "an answer of what was decided",
+    "server",
+    "The server follows what is promoted; its log says why a model does not get into service.",
+)
+def served(server: AskedServer, text: str, expected: str) -> Standing:
+    """The server answers, and with the model that ought to."""
+    answered = server.ask(text)
+    if answered is None:
+        return Standing(False, "the server does not answer yet")
+    return Standing(answered.model_id == expected, f"{answered.model_id} answers")

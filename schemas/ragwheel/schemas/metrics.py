@@ -293,6 +293,7 @@ SERVING_CACHE_LOOKUPS = _SERVER.counter(
 SERVING_SHADOW_OVERLAP = _SERVER.gauge(
     "ragwheel_serving_shadow_overlap",
     "Share of the first ten that the candidate and the model in service have in common.",
+    "candidate",
 )
 SERVING_DROPPED = _SERVER.counter(
     "ragwheel_serving_dropped_total", "Texts whose caller hung up before they were encoded."

@@ -228,7 +228,7 @@ class ModelFollower:
                 return generation
             self._shadowing = Shadowing(
                 own(), candidate.model_id, reference, self._settings.serving_shadow_share,
-                lambda overlap: gauges.show_shadow(self._telemetry, overlap),
+                lambda overlap: gauges.show_shadow(self._telemetry, candidate.model_id, overlap),
             )  # fmt: skip
             self._shadowing.start()
         return replace(generation, query=ShadowedEncoder(generation.query, self._shadowing))

@@ -34,9 +34,9 @@ def show_refusal(telemetry: Telemetry, reason: str) -> None:
     telemetry.inc(metrics.SERVING_REFUSALS, reason=reason)
 
 
-def show_shadow(telemetry: Telemetry, overlap: float) -> None:
+def show_shadow(telemetry: Telemetry, candidate: str, overlap: float) -> None:
     """Share of the first ten that a candidate and the model in service have in common, lately."""
-    telemetry.set(metrics.SERVING_SHADOW_OVERLAP, overlap)
+    telemetry.set(metrics.SERVING_SHADOW_OVERLAP, overlap, candidate=candidate)
 
 
 def show_batch(telemetry: Telemetry, texts: int, waiting: int) -> None:

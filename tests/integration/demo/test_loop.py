@@ -64,6 +64,22 @@ def test_the_loop_ends_with_a_promotion_that_the_truth_confirms(
 
 @pytest.mark.xdist_group("demo")
 @pytest.mark.timeout(1_200)
+def test_the_promoted_model_answers_over_http_before_the_run_ends(
+    turn: tuple[int, str, Path, dict[str, Any]],
+) -> None:
+    _, text, folder, result = turn
+
+    served, model = result["served"], result["verdict"]["model_id"]
+    assert (served["model_id"], served["promoted"], served["documents_match"]) == (
+        model, True, True,
+    )  # fmt: skip
+    assert any(one["right"] for one in served["after"]), "a question that gained was chosen"
+    assert f"model {model} answers, which this run promoted" in text
+    assert served["after"][0]["chunk_id"] in (folder / "report.html").read_text()
+
+
+@pytest.mark.xdist_group("demo")
+@pytest.mark.timeout(1_200)
 def test_every_message_of_every_topic_is_accounted_for(
     turn: tuple[int, str, Path, dict[str, Any]],
 ) -> None:

@@ -145,7 +145,8 @@ def test_every_command_of_an_image_gets_as_far_as_the_broker_or_database(
     image: tuple[str, Path], tmp_path: Path
 ) -> None:
     extra, programs = image
-    arguments = {"emit": ["--file", os.devnull], "worker": ["--help"]}
+    # The server needs neither broker nor database to start: it would run.
+    arguments = {"emit": ["--file", os.devnull], "worker": ["--help"], "serve": ["--help"]}
 
     def tried(command: str) -> subprocess.CompletedProcess[str]:
         argv = [command, *arguments.get(command, [])]
@@ -161,7 +162,11 @@ def test_a_command_that_an_image_is_not_for_names_the_extra_that_has_it(
     image: tuple[str, Path], tmp_path: Path
 ) -> None:
     extra, programs = image
-    foreign = {"streams": ["up", "demo", "train"], "trainers": ["up", "demo", "status"]}
+    foreign = {
+        "streams": ["up", "demo", "train", "serve"],
+        "trainers": ["up", "demo", "status", "serve"],
+        "serving": ["up", "demo", "status", "train"],
+    }
     for command in foreign[extra]:
         ran = _ran(programs / "ragwheel", command, cwd=tmp_path, **_NOBODY)
         assert ran.returncode == DependencyError.exit_code, ran.stderr

@@ -33,6 +33,8 @@ from ragwheel.schemas.settings import (
     KafkaSettings,
     TrainerSettings,
 )
+from ragwheel.serving.declared import DeclaredIndexes
+from ragwheel.serving.naming import NamedModel, TopicListener
 from ragwheel.trainers.trainer import Trainer
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -43,6 +45,8 @@ ROLLED_BACK = "SELECT reason FROM v_models WHERE reason = 'by %s'"
 LETTERS = "SELECT dead_letter_id FROM v_dead_letters"
 UNACCOUNTED = 'ragwheel_topic_unaccounted_messages{topic="labels"} 0.0'
 WRONG = "wr0ng"
+#: The server is none of them: what served last serves on, whoever refuses it.
+ENDING: tuple[WorkerName, ...] = tuple(name for name in WORKERS if name != "server")
 
 
 def _foreign(doors: Doors) -> Authority:
@@ -117,6 +121,25 @@ def prepared(doors: Doors) -> Doors:
         done = doors.command(name, "sasl", name)
         assert done.returncode == 0, done.stderr
     return doors
+
+
+@pytest.mark.parametrize("door", ["sasl", "mtls", "oauth"])
+def test_a_follower_of_promotions_reads_one_topic_and_one_view_with_its_rights_alone(
+    prepared: Doors, door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    doors, heard = prepared, list[NamedModel]()
+    _roll_back(doors, door)
+    listener = TopicListener(doors.kafka_settings("server", door, KafkaSettings), heard.append)
+    listener.start()
+    try:
+        wait_until(lambda: bool(heard), "what serves was heard")
+    finally:
+        listener.close()
+    assert heard[-1].model_id == "", "after the rollback the base model"
+    declared = DeclaredIndexes(doors.clickhouse_settings("server"))
+    assert declared.fingerprint_of("docs") == ""
+    assert doors.clickhouse.refusals == []
+    assert caplog.text == "", "no refusal, and no secret"
 
 
 @pytest.mark.parametrize("door", ["sasl", "mtls", "oauth"])
@@ -200,8 +223,8 @@ def test_what_is_refused_is_told_in_one_line_that_names_the_setting(
 @pytest.mark.parametrize(
     ("wrong", "names", "status", "named"),
     [
-        ({"kafka_sasl_password": WRONG}, WORKERS, 78, "RAGWHEEL_KAFKA_SASL_USERNAME"),
-        ({"clickhouse_password": WRONG}, WORKERS, 78, "RAGWHEEL_CLICKHOUSE_PASSWORD"),
+        ({"kafka_sasl_password": WRONG}, ENDING, 78, "RAGWHEEL_KAFKA_SASL_USERNAME"),
+        ({"clickhouse_password": WRONG}, ENDING, 78, "RAGWHEEL_CLICKHOUSE_PASSWORD"),
         ({"clickhouse_ca_location": ""}, ["intake"], 78, "RAGWHEEL_CLICKHOUSE_CA_LOCATION"),
         # Accounts wait for what may still come.
         ({"topic_prefix": "nobody."}, ["intake", "grader"], 69, "ragwheel topics"),

@@ -11,6 +11,8 @@ from ragwheel.demo.outcome import (
     DemoResult,
     FunnelStage,
     LabelSummary,
+    RankedChunk,
+    ServedSearch,
     Step,
 )
 from ragwheel.measuring.intervals import Interval
@@ -72,6 +74,19 @@ def verdict(action: str = "promoted", reason: str = "recall@10 rose.") -> ModelE
     )
 
 
+def served(model_id: str = "m1", *, promoted: bool = True) -> ServedSearch:
+    walk, copy = "os:walk", "shutil:copy<tree>"
+    return ServedSearch(
+        query=SHIFTS[0].query,
+        model_id=model_id,
+        expected="m1" if promoted else "base",
+        promoted=promoted,
+        documents_match=True,
+        before=(RankedChunk(walk, 0.61, False), RankedChunk("re:match", 0.5, False)),
+        after=(RankedChunk(copy, 0.74, True), RankedChunk(walk, 0.58, False)),
+    )
+
+
 def result(problems: tuple[str, ...] = ()) -> DemoResult:
     return DemoResult(
         started_at=datetime(2026, 11, 23, 9, 0, tzinfo=UTC),
@@ -105,5 +120,6 @@ def result(problems: tuple[str, ...] = ()) -> DemoResult:
         prometheus=(0.7, 0.78),
         steps=(Step("corpus", 6.0), Step("training", 60.0)),
         search_latency_ms=(2.0, 5.0),
+        served=served(),
         problems=problems,
     )  # fmt: skip

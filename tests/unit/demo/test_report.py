@@ -8,7 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from tests.unit.demo.demo_results import CHUNK_IDS, SHIFTS, result, shift, verdict
+from tests.unit.demo.demo_results import CHUNK_IDS, SHIFTS, result, served, shift, verdict
 
 from ragwheel.demo.outcome import DemoResult
 from ragwheel.demo.report.page import html_report
@@ -85,12 +85,16 @@ def test_the_headline_states_figures_and_verdict() -> None:
 
 
 def test_a_refusal_is_told_as_one() -> None:
-    refused = replace(result(), verdict=verdict("refused", "files fell"))
+    refused = replace(
+        result(),
+        verdict=verdict("refused", "files fell"),
+        served=served("base", promoted=False),
+    )
 
     page = html_report(refused)
 
     assert "the new model was refused" in page
-    assert "promoted" not in page
+    assert page.replace("nothing was promoted", "").count("promoted") == 0
 
 
 def test_problems_are_shown_in_page_and_summary() -> None:
@@ -107,6 +111,7 @@ def test_problems_are_shown_in_page_and_summary() -> None:
         {"judged": (), "truth": (), "verdict": None, "prometheus": None, "shifts": ()},
         {"shifts": (SHIFTS[1],)},
         {"labels": (), "accounts": (), "dead_letters": (), "funnel": (), "steps": ()},
+        {"served": None},
     ],
 )
 def test_a_run_that_ended_early_still_has_a_page_and_a_summary(missing: dict[str, object]) -> None:
@@ -154,6 +159,9 @@ def test_the_summary_has_every_part_that_was_asked_for() -> None:
         "files",
         "Prometheus",
         "0.700 → 0.780",
+        "Asked over HTTP: 'Was at twenty & is at five.'; model m1 answers, which this run promoted",
+        "  0.610  os:walk",
+        "✓ 0.740  shutil:copy<tree>",
         "Verdict: promoted.",
         "never trained on: 0.600 → 0.680 (+13.3%)",
     ):

@@ -96,10 +96,10 @@ def test_a_shadow_measures_overlap_and_changes_no_answer(promoting: Promoting) -
         answered = follower.current().query.encode(TEXTS, "query")
         np.testing.assert_array_equal(answered, expected)
         ends = time.monotonic() + 60
-        while not telemetry.value(metrics.SERVING_SHADOW_OVERLAP):
+        while not telemetry.value(metrics.SERVING_SHADOW_OVERLAP, candidate=two):
             assert time.monotonic() < ends
             time.sleep(0.02)
-        assert 0 < telemetry.value(metrics.SERVING_SHADOW_OVERLAP) < 1
+        assert 0 < telemetry.value(metrics.SERVING_SHADOW_OVERLAP, candidate=two) < 1
         promoting.promote(two)
         follower.look()
         assert not isinstance(follower.current().query, ShadowedEncoder), "it is no shadow now"

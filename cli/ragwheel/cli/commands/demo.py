@@ -32,14 +32,14 @@ def run(
     ] = False,
 ) -> int:
     """Indexes the Python standard library, replays search traffic through a real Kafka broker,
-    grades a sample, trains, judges and promotes a better model, and shows what changed. A stand-in
-    that knows the right answers grades; RAGWHEEL_LLM_BASE_URL and RAGWHEEL_LLM_API_KEY put a real
-    LLM in its place.
+    grades a sample, trains, judges and promotes a better model, has a query answered by it over
+    HTTP, and shows what changed. A stand-in that knows the right answers grades;
+    RAGWHEEL_LLM_BASE_URL and RAGWHEEL_LLM_API_KEY put a real LLM in its place.
     """
     from ragwheel.operations.extras import require_extra
     from ragwheel.operations.running import choose_home
 
-    require_extra("streams", "trainers", "local")
+    require_extra("streams", "trainers", "serving", "local")
     from ragwheel.demo.options import DemoOptions
     from ragwheel.demo.run import run as run_demo
 

@@ -25,8 +25,8 @@ def run(
 ) -> int:
     """Looks at Python, the packages of each extra, memory, disk, ports, Java and the broker's jars,
     the embedded engine, torch and the base model, broker, ClickHouse, the LLM's endpoint and key,
-    and optional programs. Changes nothing and sends nothing but a request for the LLM's list of
-    models.
+    the server's keys, TLS files, artifact store and index, and optional programs. Changes nothing
+    and sends nothing but questions.
     """
     from ragwheel.cli.connection import addresses_are_set, connect_to
     from ragwheel.cli.output import report, show

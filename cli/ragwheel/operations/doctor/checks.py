@@ -14,6 +14,7 @@ from ragwheel.schemas.settings import (
     ClickHouseSettings,
     GraderSettings,
     KafkaSettings,
+    ServingSettings,
     TrainerSettings,
 )
 
@@ -47,6 +48,8 @@ def examine(
             lambda: [services.database(load(ClickHouseSettings), configured=configured)]
         )
     yield from _with_settings(lambda: [services.llm(load(GraderSettings), configured=configured)])
+    if "serving" in installed:
+        yield from _with_settings(lambda: _server(configured=configured))
     debian = "install your system's package (Debian: apt install {})"
     no_rules = "rules and dashboards cannot be tried here"
     yield machine.program("prometheus", no_rules, debian.format("prometheus"))
@@ -54,6 +57,13 @@ def examine(
     yield machine.program(
         "chromium", "the report's pages are not tested here", debian.format("chromium")
     )
+
+
+def _server(*, configured: bool) -> list[Finding]:
+    # Imported when asked for: images without the extra [serving] do not carry it.
+    from ragwheel.operations.doctor.server import server
+
+    return list(server(load(ServingSettings), configured=configured))
 
 
 def _with_settings(check: Callable[[], list[Finding]]) -> list[Finding]:

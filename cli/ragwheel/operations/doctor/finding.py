@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ragwheel.schemas.errors import RagwheelError
+
 Level = Literal["ok", "warn", "fail"]
 
 
@@ -39,3 +41,9 @@ def warn(subject: str, detail: str, fix: str) -> Finding:
 def fail(subject: str, detail: str, fix: str) -> Finding:
     """Something is broken."""
     return Finding(subject, "fail", detail, fix)
+
+
+def failed(subject: str, error: RagwheelError) -> Finding:
+    """An error of ours: what is wrong, and behind its last colon what to do."""
+    problem, _, fix = str(error).rpartition(": ")
+    return fail(subject, problem or str(error), fix)

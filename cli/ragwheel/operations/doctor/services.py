@@ -11,7 +11,7 @@ import orjson
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.kafka import missing_topics
 from ragwheel.backends.migrate import pending
-from ragwheel.operations.doctor.finding import Finding, fail, ok, warn
+from ragwheel.operations.doctor.finding import Finding, fail, failed, ok, warn
 from ragwheel.schemas.errors import RagwheelError
 from ragwheel.schemas.identity import is_stand_in
 from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings
@@ -31,7 +31,7 @@ def broker(settings: KafkaSettings, *, configured: bool) -> Finding:
     try:
         missing = missing_topics(settings)
     except RagwheelError as error:
-        return _failed("kafka", error)
+        return failed("kafka", error)
     if missing:
         return warn("kafka", f"{address} lacks {', '.join(missing)}", "ragwheel topics")
     return ok("kafka", f"{address} answers and has all topics")
@@ -45,7 +45,7 @@ def database(settings: ClickHouseSettings, *, configured: bool) -> Finding:
         with closing(connect(settings)) as client:
             version, missing = client.server_version, pending(client)
     except RagwheelError as error:
-        return _failed("clickhouse", error)
+        return failed("clickhouse", error)
     if missing:
         return warn(
             "clickhouse", f"{version} lacks {len(missing)} migration(s)", "ragwheel migrate"
@@ -93,8 +93,3 @@ def llm(settings: GraderSettings, *, configured: bool) -> Finding:
 
 def _nobody_asked(subject: str, fix: str) -> Finding:
     return warn(subject, "no stack is running and no address is set", fix)
-
-
-def _failed(subject: str, error: RagwheelError) -> Finding:
-    problem, _, fix = str(error).rpartition(": ")
-    return fail(subject, problem or str(error), fix)

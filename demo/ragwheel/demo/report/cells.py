@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ragwheel.demo.outcome import DemoResult
+from ragwheel.demo.outcome import DemoResult, RankedChunk, ServedSearch
+from ragwheel.demo.report.ranks import clipped
 
 Cells = tuple[str, ...]
 
@@ -39,3 +40,18 @@ def label_table(result: DemoResult) -> tuple[Cells, list[Cells]]:
         )
         for one in result.labels
     ]
+
+
+def served_table(served: ServedSearch) -> tuple[str, Cells, list[Cells]]:
+    """The first results with the base model's vector and with the server's; ✓ is the right one."""
+
+    def shown(one: RankedChunk) -> str:
+        return f"{'✓' if one.right else ' '} {one.score:.3f}  {one.chunk_id}"
+
+    title = f"Asked over HTTP: {clipped(served.query, 80)!r}; {served.in_words}"
+    pairs = enumerate(zip(served.before, served.after, strict=True), 1)
+    return (
+        title,
+        ("rank", "before", "after"),
+        [(str(rank), shown(before), shown(after)) for rank, (before, after) in pairs],
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ragwheel.demo.outcome import DECISIVE, Comparison, DemoResult, LabelSummary, overall
-from ragwheel.demo.report.cells import account_table, label_table
+from ragwheel.demo.report.cells import account_table, label_table, served_table
 from ragwheel.demo.report.ranks import clipped, jittered, pick_examples
 from ragwheel.measuring.intervals import Interval
 
@@ -59,6 +59,7 @@ def html_report(result: DemoResult) -> str:
             for one in result.dead_letters
         ],
         labels=label_table(result),
+        served=served_table(result.served) if result.served else None,
         grades=_grades,
         steps=[
             (step, 85 * sum(each.seconds for each in result.steps[:at]) / (result.seconds or 1))

@@ -67,8 +67,8 @@ _SWAPS = PanelRow(
     ),
     series(
         "Overlap with the candidate",
-        "Shadow: the share of the first ten that candidate and model in service have in common.",
-        query(f"min({m.SERVING_SHADOW_OVERLAP.name})", "overlap@10"),
+        "Shadow: share of the first ten that a candidate has in common with what serves.",
+        query(f"min by (candidate) ({m.SERVING_SHADOW_OVERLAP.name})", "{{candidate}}"),
         unit="percentunit",
         maximum=1,
     ),
