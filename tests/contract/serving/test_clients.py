@@ -18,11 +18,11 @@ import httpx
 import numpy as np
 import pytest
 from tests.rigs.listening import HeardEncoder, base_encoder, listening, trained_encoder
-from tests.rigs.serving import SINCE, WordReranker
+from tests.rigs.serving import SINCE, FixedFollower, WordReranker
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.models.encoder import Side, TextEncoder
-from ragwheel.serving.contracts import FixedFollower, InService
+from ragwheel.serving.contracts import InService
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
