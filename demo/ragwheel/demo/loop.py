@@ -17,7 +17,7 @@ from ragwheel.accounting.reader import AccountReader, Groups
 from ragwheel.backends.clickhouse import connect
 from ragwheel.client import RagwheelClient
 from ragwheel.demo import watching
-from ragwheel.demo.collecting import MAX_SEQ_LENGTH, Told, collect
+from ragwheel.demo.collecting import Told, collect
 from ragwheel.demo.corpus import load_corpus
 from ragwheel.demo.embedding import Embedded, Embedding
 from ragwheel.demo.material import Material, choose, write_gold
@@ -123,7 +123,7 @@ class Turn:
     def _embedding(self, material: Material, searches: Sequence[Search]) -> Embedding:
         """Start embedding, in the background of what follows."""
         return Embedding(
-            partial(load_encoder, MODEL_DIR, MAX_SEQ_LENGTH),
+            partial(load_encoder, MODEL_DIR, self._scale.max_tokens),
             VectorCache(self._home / "vectors"),
             chunks=[chunk.text for chunk in material.chunks],
             # As typed: this is what the trainer will look for. And as meant, for the truth.
@@ -138,6 +138,7 @@ class Turn:
         scale = self._scale
         return {
             "RAGWHEEL_BASE_MODEL": str(MODEL_DIR),
+            "RAGWHEEL_MAX_SEQ_LENGTH": str(scale.max_tokens),
             "RAGWHEEL_VECTOR_CACHE_DIR": str(self._home / "vectors"),
             "RAGWHEEL_SAMPLE_RATE": str(scale.sample_rate),
             "RAGWHEEL_TRAIN_MIN_QUERIES": str(scale.train_min_queries),
