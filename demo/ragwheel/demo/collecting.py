@@ -28,12 +28,9 @@ from ragwheel.models.encoder import load_encoder
 from ragwheel.models.registry import ModelRegistry
 from ragwheel.schemas import metrics
 from ragwheel.schemas.events import ModelEvent
-from ragwheel.schemas.settings import TrainerSettings
 from ragwheel.trainers.proof.evaluation import ALL_SEGMENTS, RankShift
 
 _CARD_TRAINED, _CARD_HELD_OUT = ("examples", "train"), ("queries", "gate")
-#: Of texts that are embedded, as the trainer has it.
-MAX_SEQ_LENGTH: int = TrainerSettings.model_fields["max_seq_length"].default
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +103,11 @@ def collect(
 
 def _shifts(told: Told, model: str) -> tuple[RankShift, ...]:
     """Ranks of the right chunks by the base model and by the trained one, in the folder `model`."""
-    chosen = held_out(told.material.questions, SCALES[told.options.scale].gate_share)
+    scale = SCALES[told.options.scale]
+    chosen = held_out(told.material.questions, scale.gate_share)
     texts = [question.text for question in chosen]
     before = np.stack([told.embedded.query[text] for text in texts])
-    after = load_encoder(model, MAX_SEQ_LENGTH).encode(texts, "query")
+    after = load_encoder(model, scale.max_tokens).encode(texts, "query")
     return rank_shifts(chosen, before, after, told.embedded.chunks, told.material.index)
 
 

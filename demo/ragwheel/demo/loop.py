@@ -20,7 +20,7 @@ from ragwheel.client import RagwheelClient
 from ragwheel.demo import watching
 from ragwheel.demo.answered import AskedServer, expected_model, served_search, shown_question
 from ragwheel.demo.checking import serving_problems
-from ragwheel.demo.collecting import MAX_SEQ_LENGTH, Told, collect
+from ragwheel.demo.collecting import Told, collect
 from ragwheel.demo.corpus import load_corpus
 from ragwheel.demo.embedding import Embedded, Embedding
 from ragwheel.demo.material import Material, choose, write_gold
@@ -131,7 +131,7 @@ class Turn:
     def _embedding(self, material: Material, searches: Sequence[Search]) -> Embedding:
         """Start embedding, in the background of what follows."""
         return Embedding(
-            partial(load_encoder, MODEL_DIR, MAX_SEQ_LENGTH),
+            partial(load_encoder, MODEL_DIR, self._scale.max_tokens),
             VectorCache(self._home / "vectors"),
             chunks=[chunk.text for chunk in material.chunks],
             # As typed: this is what the trainer will look for. And as meant, for the truth.

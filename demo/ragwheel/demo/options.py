@@ -16,6 +16,7 @@ class Scale:
 
     Attributes:
         chunks: chunks in the index; those with a question come first.
+        max_tokens: of a chunk or question that the model reads.
         questions: different questions that users ask.
         searches: searches in all; what exceeds `questions` is Zipf-distributed repeats.
         zero_results: searches among them whose filter matches no chunk.
@@ -31,6 +32,7 @@ class Scale:
     """
 
     chunks: int
+    max_tokens: int
     questions: int
     searches: int
     zero_results: int
@@ -45,6 +47,7 @@ class Scale:
     def settings(self) -> dict[str, str]:
         """What the workers are told of it."""
         return {
+            "RAGWHEEL_MAX_SEQ_LENGTH": str(self.max_tokens),
             "RAGWHEEL_SAMPLE_RATE": str(self.sample_rate),
             "RAGWHEEL_TRAIN_MIN_QUERIES": str(self.train_min_queries),
             "RAGWHEEL_GATE_SHARE": str(self.gate_share),
@@ -56,6 +59,7 @@ class Scale:
 SCALES: Mapping[ScaleName, Scale] = {
     "full": Scale(
         chunks=6_000,
+        max_tokens=128,
         questions=5_000,
         searches=8_000,
         zero_results=60,
@@ -69,6 +73,7 @@ SCALES: Mapping[ScaleName, Scale] = {
     ),
     "small": Scale(
         chunks=3_000,
+        max_tokens=64,
         questions=2_700,
         searches=3_200,
         zero_results=12,
@@ -77,7 +82,7 @@ SCALES: Mapping[ScaleName, Scale] = {
         train_min_queries=1_680,
         gate_share=0.4,
         gate_min_queries=100,
-        judge_depth=20,
+        judge_depth=10,
         wait_s=300.0,
     ),
 }
