@@ -464,11 +464,11 @@ class ServingSettings(FollowSettings, MetricsSettings):
         2_048, ge=1, le=100_000, description="Texts of one request at most."
     )
     serving_max_queue: int = Field(
-        512,
+        48,
         ge=1,
         le=1_000_000,
-        description="Waiting texts of a role beyond which requests get 429 and a time to come back "
-        "after. The longest wait is about this many texts at the machine's speed.",
+        description="Requests of a role that are under way, beyond which others get 429 and a time "
+        "to come back after. The longest wait is that of so many requests at the machine's speed.",
     )
     serving_max_batch_tokens: int = Field(
         4_096,

@@ -120,7 +120,8 @@ class Answering:
         except OverloadedError as full:
             raise Refusal(
                 429,
-                f"too many texts wait: ask again in {full.retry_after_s} s, or start more servers",
+                f"too many requests wait: ask again in {full.retry_after_s} s, or start more "
+                "servers",
                 code="overloaded",
                 retry_after_s=full.retry_after_s,
             ) from None

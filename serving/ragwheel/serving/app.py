@@ -36,8 +36,8 @@ def create_app(settings: ServingSettings, follower: Follower, telemetry: Telemet
 
     At its end it answers what waits. Needs an ASGI server that runs the lifespan.
     """
-    room = WaitingRoom(settings.serving_max_batch_tokens, settings.serving_max_queue)
-    thread = EncodeThread(room, telemetry)
+    room = WaitingRoom(settings.serving_max_batch_tokens)
+    thread = EncodeThread(room, telemetry, settings.serving_max_queue)
     recent = RecentVectors(settings.serving_cache_mb * _MB)
     answering = Answering(follower, thread, recent, telemetry, settings.serving_max_texts)
     keys = [key.strip().encode() for key in settings.serving_keys.get_secret_value().split(",")]

@@ -66,14 +66,6 @@ class TextBatch:
     dropped: int = 0
 
 
-class QueueFullError(Exception):
-    """Too many texts wait already; `tokens` of them."""
-
-    def __init__(self, tokens: int) -> None:
-        super().__init__(f"{tokens} tokens wait")
-        self.tokens = tokens
-
-
 @dataclass(slots=True)
 class _Line:
     lane: BatchLane
@@ -86,34 +78,18 @@ class WaitingRoom:
     Args:
         max_batch_tokens: of a batch as it is computed: its longest text times its number of texts.
             A longer text is a batch of its own.
-        max_waiting: texts of a lane beyond which nobody else is let in.
     """
 
-    def __init__(self, max_batch_tokens: int, max_waiting: int) -> None:
+    def __init__(self, max_batch_tokens: int) -> None:
         self._budget = max_batch_tokens
-        self._max_waiting = max_waiting
         self._lines: dict[Hashable, _Line] = {}
 
     def __len__(self) -> int:
         return sum(len(line.texts) for line in self._lines.values())
 
-    @property
-    def tokens(self) -> int:
-        """In all texts that wait."""
-        return sum(each.tokens for line in self._lines.values() for each in line.texts)
-
     def let_in(self, lane: BatchLane, texts: Iterable[WaitingText]) -> None:
-        """Add a request whole, or not at all: its size is no reason, what waits already is.
-
-        Raises:
-            QueueFullError: `max_waiting` texts of that lane wait.
-        """
-        line = self._lines.get(lane.key)
-        if line is not None and len(line.texts) >= self._max_waiting:
-            raise QueueFullError(sum(each.tokens for each in line.texts))
-        if line is None:
-            line = self._lines[lane.key] = _Line(lane)
-        line.texts.extend(texts)
+        """Add the texts of a request, behind those of its lane."""
+        self._lines.setdefault(lane.key, _Line(lane)).texts.extend(texts)
 
     def next_batch(self) -> TextBatch | None:
         """Take the next lane's oldest text and what goes with it; None: nothing waits.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from threading import Condition, Thread
@@ -23,7 +24,6 @@ from ragwheel.serving import gauges
 from ragwheel.serving.batching import (
     BatchLane,
     Caller,
-    QueueFullError,
     TextBatch,
     WaitingRoom,
     WaitingText,
@@ -55,6 +55,7 @@ class _Pending(Caller):
     answer: asyncio.Future[list[Any]] = field(kw_only=True)
     results: list[Any] = field(kw_only=True)
     missing: int = field(kw_only=True)
+    tokens: int = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,16 @@ class EncodeThread:
     Guarantees: a caller that hung up costs nothing once its texts are the next; one that waits is
     answered even when the end has come (`close`), or gets the model's error, which is nobody
     else's.
+
+    Args:
+        max_requests: of a lane that are under way; what comes beyond is refused. A request's size
+            is no reason: two large imports would take turns in being refused.
     """
 
-    def __init__(self, room: WaitingRoom, telemetry: Telemetry) -> None:
+    def __init__(self, room: WaitingRoom, telemetry: Telemetry, max_requests: int) -> None:
         self._room = room
+        self._max_requests = max_requests
+        self._inside: defaultdict[Hashable, set[_Pending]] = defaultdict(set)
         self._telemetry = telemetry
         self._changed = Condition()
         self._closing = False
@@ -107,23 +114,29 @@ class EncodeThread:
             return []
         if not self.alive:
             raise EncodeError("the encode thread has ended: start the server again")
+        inside = self._inside[lane.key]
+        if len(inside) >= self._max_requests:
+            waiting_tokens = sum(each.tokens for each in inside)
+            raise OverloadedError(max(1, ceil(waiting_tokens / self._tokens_per_s)))
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        pending = _Pending(answer=answer, results=[None] * len(texts), missing=len(texts))
+        pending = _Pending(
+            answer=answer, results=[None] * len(texts), missing=len(texts), tokens=sum(tokens)
+        )
         waiting = [
             WaitingText(text, size, pending, index)
             for index, (text, size) in enumerate(zip(texts, tokens, strict=True))
         ]
+        inside.add(pending)
         with self._changed:
-            try:
-                self._room.let_in(lane, waiting)
-            except QueueFullError as full:
-                seconds = max(1, ceil(full.tokens / self._tokens_per_s))
-                raise OverloadedError(seconds) from None
+            self._room.let_in(lane, waiting)
             self._changed.notify()
         try:
             return await answer
         finally:
             pending.gone = answer.cancelled()
+            inside.discard(pending)
+            if not inside:
+                self._inside.pop(lane.key, None)
 
     async def close(self) -> None:
         """Finish what waits, and end. Nothing may be asked any more."""

@@ -9,7 +9,6 @@ import pytest
 from ragwheel.serving.batching import (
     BatchLane,
     Caller,
-    QueueFullError,
     WaitingRoom,
     WaitingText,
     chosen,
@@ -28,7 +27,7 @@ def texts(*tokens: int, caller: Caller | None = None) -> list[WaitingText]:
 
 
 def test_what_waits_is_taken_at_once_and_in_its_order_where_it_fits() -> None:
-    room = WaitingRoom(100, 10)
+    room = WaitingRoom(100)
     room.let_in(lane("query"), texts(9, 1, 5))
     batch = room.next_batch()
     assert batch is not None
@@ -37,7 +36,7 @@ def test_what_waits_is_taken_at_once_and_in_its_order_where_it_fits() -> None:
 
 
 def test_padding_counts_and_a_request_is_split() -> None:
-    room = WaitingRoom(100, 10)
+    room = WaitingRoom(100)
     room.let_in(lane("document"), texts(*[50] * 7))
     sizes = []
     while (batch := room.next_batch()) is not None:
@@ -56,7 +55,7 @@ def test_texts_of_one_length_meet_where_more_than_one_batch_waits() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_the_oldest_goes_first_whatever_else_waits_and_nothing_is_lost(seed: int) -> None:
     drawn = random.Random(seed)
-    room = WaitingRoom(drawn.randint(10, 200), 10_000)
+    room = WaitingRoom(drawn.randint(10, 200))
     waiting = texts(*[drawn.randint(1, 150) for _ in range(300)])
     room.let_in(lane("query"), waiting)
     left = list(waiting)
@@ -70,7 +69,7 @@ def test_the_oldest_goes_first_whatever_else_waits_and_nothing_is_lost(seed: int
 
 def test_a_batch_is_of_one_generation_and_one_role() -> None:
     old, new = object(), object()
-    room = WaitingRoom(1_000, 10)
+    room = WaitingRoom(1_000)
     for of, kind in ((old, "query"), (new, "query"), (new, "document"), (old, "query")):
         room.let_in(lane(kind, of), texts(1, 1))
     seen = []
@@ -80,7 +79,7 @@ def test_a_batch_is_of_one_generation_and_one_role() -> None:
 
 
 def test_a_query_waits_for_one_batch_of_documents_and_not_for_all() -> None:
-    room = WaitingRoom(10, 10_000)
+    room = WaitingRoom(10)
     room.let_in(lane("document"), texts(*[10] * 50))
     assert room.next_batch() is not None
     room.let_in(lane("query"), texts(3))
@@ -88,19 +87,8 @@ def test_a_query_waits_for_one_batch_of_documents_and_not_for_all() -> None:
     assert kinds == ["document", "query"]
 
 
-def test_a_full_queue_lets_nobody_in_and_other_roles_in_all_the_same() -> None:
-    room = WaitingRoom(1_000, 3)
-    room.let_in(lane("document"), texts(7, 7, 7, 7, 7))  # a large request is no reason
-    with pytest.raises(QueueFullError) as full:
-        room.let_in(lane("document"), texts(1))
-    assert full.value.tokens == 35
-    assert len(room) == 5
-    room.let_in(lane("query"), texts(1))
-    assert len(room) == 6
-
-
 def test_who_hung_up_costs_nothing_and_is_counted() -> None:
-    room = WaitingRoom(1_000, 10)
+    room = WaitingRoom(1_000)
     gone = Caller(gone=True)
     room.let_in(lane("query"), texts(1, 1, caller=gone))
     room.let_in(lane("query"), texts(5))
@@ -110,7 +98,7 @@ def test_who_hung_up_costs_nothing_and_is_counted() -> None:
 
 
 def test_a_lane_of_nobody_left_is_an_empty_batch_and_not_the_end_of_others() -> None:
-    room = WaitingRoom(1_000, 10)
+    room = WaitingRoom(1_000)
     room.let_in(lane("query"), texts(1, caller=Caller(gone=True)))
     room.let_in(lane("document"), texts(2))
     first, second = room.next_batch(), room.next_batch()

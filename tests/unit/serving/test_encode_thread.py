@@ -23,9 +23,9 @@ def lane_of(encoder: SeenEncoder) -> BatchLane:
 
 @asynccontextmanager
 async def running(
-    telemetry: Telemetry, max_batch_tokens: int = 1_000, max_waiting: int = 100
+    telemetry: Telemetry, max_batch_tokens: int = 1_000, max_requests: int = 100
 ) -> AsyncIterator[EncodeThread]:
-    thread = EncodeThread(WaitingRoom(max_batch_tokens, max_waiting), telemetry)
+    thread = EncodeThread(WaitingRoom(max_batch_tokens), telemetry, max_requests)
     thread.start()
     yield thread
     await thread.close()
@@ -104,19 +104,38 @@ async def test_who_hung_up_is_dropped_and_counted() -> None:
     assert telemetry.value(metrics.SERVING_DROPPED) == 2
 
 
-async def test_a_full_queue_says_when_to_come_back() -> None:
-    encoder = SeenEncoder()
-    async with running(Telemetry(), max_waiting=2) as thread:
+async def test_a_full_lane_says_when_to_come_back_and_lets_other_roles_in() -> None:
+    encoder, base = SeenEncoder(), SeenEncoder("base")
+    async with running(Telemetry(), max_requests=2) as thread:
         encoder.free.clear()
         first = asyncio.create_task(thread.results(lane_of(encoder), ["a"], [3]))
         await begun(encoder)
-        waits = asyncio.create_task(thread.results(lane_of(encoder), ["b", "c"], [9_000, 9_000]))
+        large = asyncio.create_task(thread.results(lane_of(encoder), ["b", "c"], [9_000, 8_997]))
         await asyncio.sleep(0)
         with pytest.raises(OverloadedError) as full:
             await thread.results(lane_of(encoder), ["d"], [3])
         assert full.value.retry_after_s == 9  # at the first guess of 2,000 tokens a second
+        document = asyncio.create_task(thread.results(lane_of(base), ["d"], [3]))
+        await asyncio.sleep(0)
         encoder.free.set()
-        assert len((await first) + (await waits)) == 3
+        assert len((await first) + (await large) + (await document)) == 4
+        assert len(await thread.results(lane_of(encoder), ["d"], [3])) == 1, "there is room again"
+
+
+async def test_who_hung_up_makes_room() -> None:
+    encoder = SeenEncoder()
+    async with running(Telemetry(), max_requests=2) as thread:
+        encoder.free.clear()
+        first = asyncio.create_task(thread.results(lane_of(encoder), ["a"], [3]))
+        await begun(encoder)
+        gone = asyncio.create_task(thread.results(lane_of(encoder), ["b"], [3]))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait([gone])
+        stays = asyncio.create_task(thread.results(lane_of(encoder), ["c"], [3]))
+        await asyncio.sleep(0)
+        encoder.free.set()
+        assert len((await first) + (await stays)) == 2
 
 
 async def test_the_end_waits_for_who_waits() -> None:

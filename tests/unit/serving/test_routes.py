@@ -428,20 +428,20 @@ async def test_overload_is_refused_with_a_time_to_come_back_and_who_was_let_in_i
     route: str,
 ) -> None:
     query, _, follower = promoted()
-    async with served(follower, serving_max_queue=1) as app:
+    async with served(follower, serving_max_queue=2) as app:
         tasks = await saturated(app, query)
         refused = await app.client.post(route, json=EMBED[route])
         query.free.set()
         answers = await asyncio.gather(*tasks)
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) >= 1
-    assert "too many texts wait" in told(route, refused.json())
+    assert "too many requests wait" in told(route, refused.json())
     assert [each.status_code for each in answers] == [200, 200]
 
 
 async def test_documents_that_wait_refuse_no_query() -> None:
     query, base, follower = promoted()
-    async with served(follower, serving_max_queue=1) as app:
+    async with served(follower, serving_max_queue=2) as app:
         tasks = await saturated(app, query)
         document = asyncio.create_task(
             app.client.post("/embed", json={"inputs": TEXTS, "prompt_name": "document"})

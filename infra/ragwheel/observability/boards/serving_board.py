@@ -35,7 +35,7 @@ _BATCHES = PanelRow(
     "Batches",
     series(
         "Texts of a batch, and waiting",
-        "As the last batch began. Waiting near RAGWHEEL_SERVING_MAX_QUEUE: requests are refused.",
+        "As the last batch began.",
         query(f"max({m.SERVING_BATCH_TEXTS.name})", "of a batch")
         + query(f"max({m.SERVING_WAITING_TEXTS.name})", "waiting"),
     ),
