@@ -141,17 +141,10 @@ sys.path[:0] = sys.argv[1].split(":")
 # What the adapters borrow is any object with these two methods: torch is not installed here.
 fake = types.ModuleType("ragwheel.serving"); fake.__path__ = [sys.argv[2]]
 sys.modules["ragwheel.serving"] = fake
-class OtherDocumentsError(Exception):
-    pass
 class Encoder:
-    def of(self, store):
-        if store not in ("", "space"):
-            raise OtherDocumentsError
     def encode_queries(self, texts, query_id=None, *, store=""):
-        self.of(store)
         return [[1.0, float(len(text))] for text in texts]
     def encode_documents(self, texts, *, store=""):
-        self.of(store)
         return [[2.0, float(len(text))] for text in texts]
 encoder = Encoder()
 from ragwheel.serving.adapters.haystack import RagwheelDocumentEmbedder, RagwheelTextEmbedder
@@ -171,26 +164,12 @@ from ragwheel.serving.adapters.llamaindex import RagwheelEmbedding
 llama = RagwheelEmbedding(encoder)
 assert llama.get_query_embedding("abc") == [1.0, 3.0]
 assert llama.get_text_embedding_batch(["a", "ab"]) == [[2.0, 1.0], [2.0, 2.0]]
-for store, refused in (("space", 0), ("another space", 6)):
-    chain, llama = RagwheelEmbeddings(encoder, store), RagwheelEmbedding(encoder, store)
-    calls = [
-        lambda: chain.embed_query("a"), lambda: chain.embed_documents(["a"]),
-        lambda: llama.get_query_embedding("a"), lambda: llama.get_text_embedding_batch(["a"]),
-        lambda: RagwheelTextEmbedder(encoder, store).run("a"),
-        lambda: RagwheelDocumentEmbedder(encoder, store).run([Document(content="a")]),
-    ]
-    for call in calls:
-        try:
-            call()
-        except OtherDocumentsError:
-            refused -= 1
-    assert refused == 0, (store, refused)
-print("roles are right, and other spaces refused")
+print("roles are right")
 """
 
 
 @pytest.mark.slow
-def test_adapters_keep_the_role_and_refuse_other_spaces_in_the_real_frameworks() -> None:
+def test_adapters_keep_the_role_in_the_real_frameworks() -> None:
     if not CLIENTS.exists():
         if os.environ.get("RAGWHEEL_CI"):
             pytest.fail("CI makes the environment of real clients: make clients")
@@ -203,4 +182,4 @@ def test_adapters_keep_the_role_and_refuse_other_spaces_in_the_real_frameworks()
         capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2_000:]
-    assert done.stdout.strip() == "roles are right, and other spaces refused"
+    assert done.stdout.strip() == "roles are right"
