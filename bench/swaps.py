@@ -1,80 +1,59 @@
-"""Does another model serve within 5 s while 50 queries a second go on, and do any of them fail?
+"""Does another model serve within 5 s while 50 requests a second go on, and what do they feel?
 
-MiniLM as the base and two models of its query side, promoted and rolled back in turn through the
-real settlement, an artifact store, and the follower's own thread, which reads the pointer. Queries
-come at fixed times, whatever the answers do, and are encoded by one thread, as the server does it.
-A query's time counts from when it was due. Load of other processes counts too; it is printed.
+    python bench/swaps.py [--swaps 20] [--rate 50] [--pause 3]
+
+MiniLM as the base and two models of its query side, promoted and rolled back in turn by a real
+trainer through a real broker; the real server process follows, with a ClickHouse that says what its
+index holds. A process of its own asks at fixed times, whatever the answers do, no text twice: a
+request's time counts from when it was due. Steady is what lies between the swaps of the same run,
+so that other load of the machine weighs on both alike; load is printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event, Thread
 
+import httpx
 import numpy as np
 import torch
 
-from ragwheel.models.artifacts import ArtifactStore
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.kafka import create_topics
+from ragwheel.backends.migrate import migrate
 from ragwheel.models.canaries import canary_vectors, write_canaries
 from ragwheel.models.encoder import load_encoder
 from ragwheel.models.manifest import Manifest, OfSides, TrainConfig
 from ragwheel.models.packaged import packaged_model
 from ragwheel.models.registry import ModelRegistry
-from ragwheel.schemas.events import ModelEvent
-from ragwheel.schemas.identity import digest
-from ragwheel.schemas.settings import FollowSettings
-from ragwheel.serving.follow import ModelFollower
-from ragwheel.trainers.settle import Decision, Settlement
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import PREFIX, TrainerSettings
+from ragwheel.schemas.tables import INDEXES
+from ragwheel.stack.clickhouse import ClickHouseFront
+from ragwheel.stack.kafka import KafkaBroker
+from ragwheel.trainers.trainer import Trainer
 
 SERVED_S, FAILED, SLOWER = 5.0, 0, 3.0
-_LOOK_S = 0.25
+_START_S = 120.0
 
 
-@dataclass
-class Declared:
-    """An index that holds the base model's vectors."""
+@dataclass(frozen=True)
+class Asked:
+    """One request: when it was due and answered (monotonic seconds), by which model."""
 
-    fingerprint: str
-
-    def fingerprint_of(self, index: str) -> str:
-        """The base model's."""
-        return self.fingerprint
-
-
-@dataclass
-class Asking:
-    """Queries at a steady rate, and how long each took from when it was due."""
-
-    follower: ModelFollower
-    rate: float
-    stop: Event = field(default_factory=Event)
-    failed: int = 0
-    mixed: int = 0
-    answered: list[tuple[float, float]] = field(default_factory=list)
-
-    def run(self) -> None:
-        """Ask until told to stop."""
-        began, number = time.perf_counter(), 0
-        while not self.stop.is_set():
-            due = began + number / self.rate
-            time.sleep(max(0.0, due - time.perf_counter()))
-            try:
-                generation = self.follower.current()
-                generation.query.encode([f"how do I rotate key number {number}?"], "query")
-            except Exception as error:  # noqa: BLE001 - a failed query is what is counted
-                print(f"failed: {error}", file=sys.stderr)
-                self.failed += 1
-            now = time.perf_counter()
-            self.answered.append((now, now - due))
-            number += 1
+    due: float
+    answered: float
+    status: int
+    model: str
 
 
 def register(registry: ModelRegistry, base: str, seed: int) -> str:
@@ -93,90 +72,135 @@ def register(registry: ModelRegistry, base: str, seed: int) -> str:
     return registry.register(manifest, query.save, lambda at: write_canaries(at, *vectors)).model_id
 
 
-def decide(settlement: Settlement, base: str, model_id: str, action: str, serving: str) -> None:
-    """Promote, or roll back."""
-    now = datetime.now(UTC)
-    event = ModelEvent(
-        event_id=digest("bench", model_id, now.isoformat()), model_id=model_id, base_model=base,
-        incumbent_id=serving, action=action, reason="bench", ts=now,  # type: ignore[arg-type]
-    )  # fmt: skip
-    settlement.settle(Decision(event=event, measured=settlement.registry.current_id()))
+@contextmanager
+def world(folder: Path) -> Iterator[TrainerSettings]:
+    """A broker and a ClickHouse with an index of the base model; the trainer's settings."""
+    with KafkaBroker(folder / "kafka") as broker, ClickHouseFront(folder / "clickhouse") as front:
+        settings = load(
+            TrainerSettings, kafka_bootstrap_servers=broker.bootstrap_servers,
+            clickhouse_url=front.url("swaps"), model_dir=folder / "trainer",
+            base_model=str(packaged_model()), artifacts=str(folder / "artifacts"),
+        )  # fmt: skip
+        create_topics(settings)
+        client = connect(settings, create_database=True)
+        migrate(client)
+        fingerprint = load_encoder(settings.base_model, 128).fingerprint
+        row = ("docs", "1", datetime.now(UTC), True, 1, "", fingerprint, "", 0, "")
+        client.insert(INDEXES.name, [row], column_names=INDEXES.columns)
+        client.close()
+        yield settings
 
 
-def measure(folder: Path, swaps: int, rate: float) -> bool:
+@contextmanager
+def serving(settings: TrainerSettings, folder: Path) -> Iterator[str]:
+    """The server process, ready; its address."""
+    given = {
+        "kafka_bootstrap_servers": settings.kafka_bootstrap_servers,
+        "clickhouse_url": settings.clickhouse_url.get_secret_value(),
+        "base_model": settings.base_model, "artifacts": settings.artifacts,
+        "model_dir": folder / "none", "serving_dir": folder / "server", "serving_index": "docs",
+        "serving_port": 0,
+    }  # fmt: skip
+    env = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+    env |= {PREFIX + name.upper(): str(value) for name, value in given.items()}
+    log = folder / "server.log"
+    with log.open("w") as file:
+        process = subprocess.Popen([sys.executable, "-m", "ragwheel.serving"], env=env, stderr=file)
+    try:
+        ends, url = time.monotonic() + _START_S, ""
+        while not url or httpx.get(f"{url}/readyz", timeout=60).status_code != 200:
+            if process.poll() is not None or time.monotonic() > ends:
+                sys.exit(log.read_text())
+            time.sleep(0.2)
+            _, _, said = log.read_text().partition("listening at ")
+            url = said.split()[0] if said else ""
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def swapped(trainer: Trainer, url: str, one: str, two: str, number: int) -> tuple[float, float]:
+    """When a swap was decided, and when it served (monotonic seconds)."""
+    began = time.monotonic()
+    if number % 2:
+        trainer.roll_back("bench")
+        trainer.registry.allow(two)
+    else:
+        trainer.promote(two, "bench", force=True)
+    wanted = one if number % 2 else two
+    while httpx.get(f"{url}/readyz", timeout=60).json()["model_id"] != wanted:
+        if time.monotonic() - began > 60:
+            sys.exit(f"{wanted} does not serve: {httpx.get(f'{url}/info').json()['last_refusal']}")
+        time.sleep(0.02)
+    return began, time.monotonic()
+
+
+def measure(folder: Path, swaps: int, rate: float, pause: float) -> bool:
     """Print the three figures beside their bars; whether all are met."""
-    base = str(packaged_model())
-    registry = ModelRegistry(folder / "trainer")
-    one, two = (register(registry, base, seed) for seed in (1, 2))
-    store = ArtifactStore(str(folder / "artifacts"))
-    settlement = Settlement(registry, lambda event: None, store)
-    decide(settlement, base, one, "promoted", "")
-    settings = FollowSettings(
-        base_model=base, artifacts=store.url, serving_dir=folder / "server", model_dir=folder / "no"
-    )
-    declared = Declared(load_encoder(base, 128).fingerprint)
-    with ModelFollower(settings, declarations=declared, listen=False, look_s=_LOOK_S) as follower:
-        asking = Asking(follower, rate)
-        thread = Thread(target=asking.run)
-        thread.start()
-        time.sleep(10)
-        steady = np.array([took for _, took in asking.answered][50:])
-        took = [_swap(follower, settlement, base, one, two, at) for at in range(swaps)]
-        asking.stop.set()
-        thread.join()
-        during = np.array([
-            each for at, each in asking.answered
-            if any(begun <= at <= begun + seconds for begun, seconds in took)
-        ])  # fmt: skip
-    served = float(np.percentile([seconds for _, seconds in took], 99))
+    spans: list[tuple[float, float]] = []
+    with world(folder) as settings, Trainer(settings) as trainer:
+        one, two = (register(trainer.registry, settings.base_model, seed) for seed in (1, 2))
+        trainer.promote(one, "bench", force=True)
+        with serving(settings, folder) as url:
+            load_script = Path(__file__).with_name("steady_load.py")
+            asker = subprocess.Popen(
+                [sys.executable, str(load_script), url.removeprefix("http://"), str(rate)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            time.sleep(pause)
+            for number in range(swaps):
+                time.sleep(pause)
+                spans.append(swapped(trainer, url, one, two, number))
+            time.sleep(pause)
+            told, _ = asker.communicate("")
+    lines = [line.split("\t") for line in told.splitlines()]
+    asked = [Asked(float(a), float(b), int(status), model) for a, b, status, model in lines]
+    return say(spans, asked, rate)
+
+
+def say(spans: list[tuple[float, float]], asked: list[Asked], rate: float) -> bool:
+    """Print the figures; whether all bars are met. The first second is warming up."""
+    begins = asked[0].due + 1
+    took = np.array([
+        [each.answered - each.due,
+         any(each.due <= ended and each.answered >= began for began, ended in spans)]
+        for each in asked if each.due > begins
+    ])  # fmt: skip
+    during, steady = took[took[:, 1] == 1, 0], took[took[:, 1] == 0, 0]
+    failed = sum(each.status != 200 for each in asked)
+    seconds = [ended - began for began, ended in spans]
+    served = float(np.percentile(seconds, 99))
     p99, p99_during = (float(np.percentile(each, 99)) for each in (steady, during))
-    met = (served < SERVED_S, asking.failed <= FAILED, p99_during <= SLOWER * p99)
-    print(f"{swaps} swaps at {rate:g} queries/s, load {os.getloadavg()[0]:.1f}")
-    print(f"  decided → served, p99   {served:.2f} s       (bar < {SERVED_S:g} s)  {_say(met[0])}")
-    print(f"  failed queries          {asking.failed} of {len(asking.answered)}  (bar {FAILED})  "
-          f"{_say(met[1])}")  # fmt: skip
+    met = (served < SERVED_S, failed <= FAILED, p99_during <= SLOWER * p99)
+    print(f"{len(spans)} swaps at {rate:g} requests/s, load {os.getloadavg()[0]:.1f}")
     print(
-        f"  p99 during a swap       {p99_during * 1e3:.0f} ms, steady {p99 * 1e3:.0f} ms: "
-        f"{p99_during / p99:.1f} times  (bar ≤ {SLOWER:g})  {_say(met[2])}"
+        f"  decided → served        p99 {served:.2f} s, p50 {np.median(seconds):.2f} s  "
+        f"(bar < {SERVED_S:g} s)  {_met(met[0])}"
     )
+    print(f"  failed requests         {failed} of {len(asked)}  (bar {FAILED})  {_met(met[1])}")
+    print(
+        f"  p99 during the swaps    {p99_during * 1e3:.0f} ms, steady {p99 * 1e3:.0f} ms: "
+        f"{p99_during / p99:.1f} times  (bar ≤ {SLOWER:g})  {_met(met[2])}"
+    )
+    print(f"  p50                     {np.median(during) * 1e3:.0f} ms, steady "
+          f"{np.median(steady) * 1e3:.0f} ms")  # fmt: skip
     return all(met)
 
 
-def _swap(
-    follower: ModelFollower, settlement: Settlement, base: str, one: str, two: str, number: int
-) -> tuple[float, float]:
-    """When it was decided, and how long it took until it served."""
-    wanted = one if number % 2 else two
-    began = time.perf_counter()
-    if number % 2:
-        decide(settlement, base, two, "rolled_back", one)
-        settlement.registry.allow(two)
-    else:
-        decide(settlement, base, two, "promoted", "")
-    while follower.current().model_id != wanted:
-        if time.perf_counter() - began > 60:
-            sys.exit(f"{wanted} does not serve: {follower.state().last_refusal}")
-        time.sleep(0.005)
-    seconds = time.perf_counter() - began
-    time.sleep(0.5)
-    return began, seconds
-
-
-def _say(met: bool) -> str:
-    return "met" if met else "MISSED"
+def _met(holds: bool) -> str:
+    return "met" if holds else "MISSED"
 
 
 def main() -> int:
     """Run it; the exit status says whether every bar is met."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--swaps", type=int, default=20)
     parser.add_argument("--rate", type=float, default=50.0)
+    parser.add_argument("--pause", type=float, default=3.0, help="seconds between two swaps")
     given = parser.parse_args()
-    folder = Path(tempfile.mkdtemp())
-    try:
-        return 0 if measure(folder, given.swaps, given.rate) else 1
-    finally:
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory() as folder:
+        return 0 if measure(Path(folder), given.swaps, given.rate, given.pause) else 1
 
 
 if __name__ == "__main__":

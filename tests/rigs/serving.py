@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 
 from ragwheel.backends.telemetry import Telemetry
+from ragwheel.models.canaries import EncodeOne
 from ragwheel.models.encoder import Encoder, Progress, Side, Tokens, VectorError, Vectors
 from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import ServingSettings
@@ -139,6 +140,7 @@ class ServedApp:
 
     client: httpx.AsyncClient
     telemetry: Telemetry
+    in_turn: EncodeOne
 
 
 @asynccontextmanager
@@ -152,4 +154,4 @@ async def served(follower: Follower, **settings: Any) -> AsyncIterator[ServedApp
             transport=httpx.ASGITransport(app), base_url="http://server", timeout=60
         ) as client,
     ):
-        yield ServedApp(client, telemetry)
+        yield ServedApp(client, telemetry, app.state.encode_thread.in_turn)

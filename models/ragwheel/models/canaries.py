@@ -10,7 +10,7 @@ reference holds no texts: it is what overlap@10 of two models is measured agains
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +64,10 @@ TEXTS: tuple[str, ...] = (
     "GET /api/v2/items?limit=50&offset=100 HTTP/1.1",
     "Tabs\tand\nline breaks   and   spaces",
 )
+
+
+EncodeOne = Callable[[Encoder, str, Side], Vectors]
+"""Encodes one text, shape (1, dimension); raises VectorError."""
 
 
 class CanaryError(TerminalError):
@@ -144,9 +148,18 @@ def read_reference(folder: Path) -> Reference | None:
         return None
 
 
-def answers(encoder: Encoder, side: Side) -> Vectors:
-    """What a loaded encoder answers to `TEXTS`: one text at a time, so that others get a turn."""
-    return np.concatenate([encoder.encode([text], side) for text in TEXTS])
+def encode_now(encoder: Encoder, text: str, side: Side) -> Vectors:
+    """One text, in this thread."""
+    return encoder.encode([text], side)
+
+
+def answers(encoder: Encoder, side: Side, encode_one: EncodeOne = encode_now) -> Vectors:
+    """What a loaded encoder answers to `TEXTS`: one text at a time, so that others get a turn.
+
+    Args:
+        encode_one: where other threads encode, it waits for a turn among them.
+    """
+    return np.concatenate([encode_one(encoder, text, side) for text in TEXTS])
 
 
 def require_agreement(

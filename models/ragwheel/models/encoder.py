@@ -223,6 +223,7 @@ def load_encoder(
         raise _not_a_model(name, "there is no such folder")
     try:
         import torch
+        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging as transformers_logging
     except ImportError:
@@ -234,7 +235,14 @@ def load_encoder(
         attention = {} if torch.cuda.is_available() else {"attn_implementation": "eager"}
         bare, revision = at_hub(name)
         model = SentenceTransformer(bare, revision=revision, model_kwargs=attention)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        ImportError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
         # A host that cannot be reached surfaces as RuntimeError of the HTTP client.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise _not_a_model(name, reason[:200]) from None

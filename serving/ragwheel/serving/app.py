@@ -57,11 +57,13 @@ def create_app(settings: ServingSettings, follower: Follower, telemetry: Telemet
                 await looking
             await thread.close()
 
-    return Starlette(
+    app = Starlette(
         routes=_routes(reception, thread, telemetry),
         lifespan=lifespan,
         exception_handlers={HTTPException: _no_such_route},
     )
+    app.state.encode_thread = thread
+    return app
 
 
 def _routes(reception: Reception, thread: EncodeThread, telemetry: Telemetry) -> list[Route]:

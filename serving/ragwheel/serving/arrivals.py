@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 from ragwheel.models.artifacts import ArtifactStore
-from ragwheel.models.canaries import CanaryError, answers, read_canaries, require_agreement
+from ragwheel.models.canaries import (
+    CanaryError,
+    EncodeOne,
+    answers,
+    encode_now,
+    read_canaries,
+    require_agreement,
+)
 from ragwheel.models.encoder import (
     Encoder,
     Side,
@@ -20,6 +28,7 @@ from ragwheel.models.encoder import (
 )
 from ragwheel.models.manifest import Manifest
 from ragwheel.models.registry import ModelRegistry, RegisteredModel, RegistryError
+from ragwheel.models.siblings import load_sibling
 from ragwheel.schemas.errors import (
     ConfigError,
     DependencyError,
@@ -81,6 +90,7 @@ class Arrivals:
         last: what served last, with every check passed: after a restart it serves again although
             ClickHouse is away.
         serving: what serves now; its document encoder is taken over where it is the right one.
+        turns: how a text is encoded while others are; None: nobody else encodes.
     """
 
     settings: FollowSettings
@@ -89,7 +99,9 @@ class Arrivals:
     declarations: Declarations
     last: Callable[[], ServedLast]
     serving: Callable[[], InService | None]
+    turns: Callable[[], EncodeOne | None]
     _answered: dict[str, Vectors] = field(default_factory=dict)
+    _base: dict[str, str] = field(default_factory=dict)
 
     def bring(self, model_id: str) -> Arrived:
         """A promoted model, every check passed.
@@ -99,11 +111,10 @@ class Arrivals:
         """
         model = self._fetched(model_id)
         try:
-            length = model.manifest.config.max_seq_length
-            query = load_encoder(model.query_encoder, length)
-            document = self._document_encoder(model)
+            query, document = self._query_encoder(model), self._document_encoder(model)
+            _ = query.fingerprint  # computed here and kept: requests ask for it
             found: dict[Side, Vectors] = {
-                "query": answers(query, "query"),
+                "query": self._answers(query, "query"),
                 "document": self._of_documents(document),
             }
             require_agreement(read_canaries(model.folder), found, f"model {model_id}")
@@ -142,6 +153,17 @@ class Arrivals:
         except RagwheelError as error:  # the scheme's package, or the setting
             raise RefusedModelError("unreachable", str(error)) from None
 
+    def _query_encoder(self, model: RegisteredModel) -> TextEncoder:
+        """Loaded by way of the one that serves, where both are used in turn and alike."""
+        length, serving = model.manifest.config.max_seq_length, self.serving()
+        if self.turns() and serving:
+            with suppress(RegistryError):  # the base model serves: no folder of ours
+                before = self.local.get(serving.model_id)
+                if before.manifest.config.max_seq_length == length:
+                    known, folder = serving.query, before.query_encoder
+                    return load_sibling(model.query_encoder, length, known, folder)
+        return load_encoder(model.query_encoder, length)
+
     def _document_encoder(self, model: RegisteredModel) -> Encoder:
         """The base model that embedded the documents: by our name of it, or by the trainer's."""
         manifest, found = model.manifest, []
@@ -169,8 +191,11 @@ class Arrivals:
         """The canaries by an encoder of documents, computed once: later it answers requests."""
         key = encoder.fingerprint
         if key not in self._answered:
-            self._answered[key] = answers(encoder, "document")
+            self._answered[key] = self._answers(encoder, "document")
         return self._answered[key]
+
+    def _answers(self, encoder: Encoder, side: Side) -> Vectors:
+        return answers(encoder, side, self.turns() or encode_now)
 
     def _declared(self, generation: InService) -> bool:
         """Whether the index declares the generation's documents.
@@ -201,8 +226,7 @@ class Arrivals:
         if declared:
             return True
         settings = self.settings
-        base = load_encoder(settings.base_model, settings.max_seq_length, settings.prompts)
-        if base.fingerprint != ours:
+        if self._base_fingerprint() != ours:
             raise RefusedModelError(
                 "undeclared",
                 f"{name} declares no document_fingerprint, and {generation.model_id} is not of "
@@ -215,6 +239,14 @@ class Arrivals:
             name, generation.model_id, settings.base_model, ours,
         )  # fmt: skip
         return False
+
+    def _base_fingerprint(self) -> str:
+        """Of our base model, loaded once to know it."""
+        settings = self.settings
+        if settings.base_model not in self._base:
+            base = load_encoder(settings.base_model, settings.max_seq_length, settings.prompts)
+            self._base[settings.base_model] = base.fingerprint
+        return self._base[settings.base_model]
 
 
 def _base_of(manifest: Manifest, name: str) -> TextEncoder:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from math import ceil
 from threading import Condition, Thread
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ragwheel.backends.telemetry import Telemetry
+from ragwheel.models.encoder import Encoder, Side, VectorError, Vectors
 from ragwheel.serving import gauges
 from ragwheel.serving.batching import (
     BatchLane,
@@ -34,6 +36,9 @@ _LOG = logging.getLogger(__name__)
 _RECENT = 0.2
 #: Tokens per second until the first batch has said better.
 _FIRST_GUESS = 2_000.0
+
+#: Lanes take turns, so a turn comes after two batches; this is the end of a server.
+_LONGEST_TURN_S = 120.0
 
 
 class OverloadedError(Exception):
@@ -137,6 +142,32 @@ class EncodeThread:
             inside.discard(pending)
             if not inside:
                 self._inside.pop(lane.key, None)
+
+    def in_turn(self, encoder: Encoder, text: str, side: Side) -> Vectors:
+        """One text by a model that does not serve yet, as a batch between the others'.
+
+        For other threads than the event loop's. Two threads that run models at once slow each other
+        down a hundredfold: each has its own workers, and they wait for one another on all cores.
+
+        Raises:
+            VectorError: the model fails on it, or nothing is encoded any more.
+        """
+        if self._loop is None:  # nobody is answered yet
+            return encoder.encode([text], side)
+        lane = BatchLane(
+            encoder, side, lambda batch: encoder.encode(batch, side), "that is being checked"
+        )
+        work = self.results(lane, [text], encoder.tokens([text]).tolist())
+        try:
+            turn = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError as error:  # the loop has ended
+            work.close()
+            raise VectorError(str(error)) from None
+        try:
+            return np.stack(turn.result(_LONGEST_TURN_S))
+        except (EncodeError, OverloadedError, CancelledError, TimeoutError) as error:
+            turn.cancel()
+            raise VectorError(str(error) or "its turn did not come") from None
 
     async def close(self) -> None:
         """Finish what waits, and end. Nothing may be asked any more."""

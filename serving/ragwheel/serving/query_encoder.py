@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Self, TypedDict
 
-from ragwheel.models.encoder import Side, Vectors
+from ragwheel.models.encoder import Encoder, Side, Vectors
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import FollowSettings
@@ -51,8 +51,10 @@ class QueryEncoder:
             ConfigError: a setting is wrong.
         """
         follower = ModelFollower(settings or load(FollowSettings, **overrides))
+        encoder = cls(follower)
+        follower.take_turns(encoder._in_turn)
         follower.start()
-        return cls(follower)
+        return encoder
 
     def __enter__(self) -> Self:
         return self
@@ -100,6 +102,10 @@ class QueryEncoder:
     def state(self) -> FollowState:
         """How following stands."""
         return self._follower.state()
+
+    def _in_turn(self, encoder: Encoder, text: str, side: Side) -> Vectors:
+        with self._lock:
+            return encoder.encode([text], side)
 
     def _encode(
         self, generation: InService, texts: Sequence[str], side: Side, store: str

@@ -12,6 +12,7 @@ import pytest
 from tests.rigs.serving import SeenEncoder, generation
 
 from ragwheel.backends.telemetry import Telemetry
+from ragwheel.models.encoder import VectorError
 from ragwheel.schemas import metrics
 from ragwheel.serving.batching import BatchLane, WaitingRoom
 from ragwheel.serving.encode_thread import EncodeError, EncodeThread, OverloadedError
@@ -171,3 +172,34 @@ async def test_a_generation_is_not_mixed_with_the_next_one() -> None:
     for n, (vector,) in enumerate(found):
         np.testing.assert_array_equal(vector, (old if n < 10 else new).vector(f"t{n}", "query"))
     assert {text for _, texts in new.batches for text in texts} == {f"t{n}" for n in range(10, 20)}
+
+
+async def test_another_thread_gets_its_turn_between_two_batches() -> None:
+    encoder, checked = SeenEncoder(), SeenEncoder("checked")
+    async with running(Telemetry()) as thread:
+        encoder.free.clear()
+        first = asyncio.create_task(thread.results(lane_of(encoder), ["a"], [3]))
+        await begun(encoder)
+        turn = asyncio.create_task(asyncio.to_thread(thread.in_turn, checked, "canary", "query"))
+        await asyncio.sleep(0)
+        assert checked.batches == [], "one model at a time"
+        encoder.free.set()
+        np.testing.assert_array_equal(await turn, [checked.vector("canary", "query")])
+        await first
+    assert checked.batches == [("query", ["canary"])]
+
+
+async def test_a_turn_on_which_the_model_fails_or_that_comes_too_late_is_an_error() -> None:
+    poisoned = SeenEncoder(poison=frozenset(["canary"]))
+    async with running(Telemetry()) as thread:
+        with pytest.raises(VectorError, match="that is being checked failed"):
+            await asyncio.to_thread(thread.in_turn, poisoned, "canary", "query")
+    with pytest.raises(VectorError, match="has ended"):
+        await asyncio.to_thread(thread.in_turn, poisoned, "another", "query")
+
+
+def test_before_anybody_is_answered_a_turn_is_now() -> None:
+    encoder = SeenEncoder()
+    thread = EncodeThread(WaitingRoom(1_000, 100), Telemetry())
+    vectors = thread.in_turn(encoder, "canary", "document")
+    np.testing.assert_array_equal(vectors, [encoder.vector("canary", "document")])
