@@ -419,6 +419,11 @@ class FollowSettings(KafkaSettings, ClickHouseSettings, ModelSettings):
         description="Where promoted models are fetched to; what served last is there after a "
         "restart.",
     )
+    serving_copies: Path | None = Field(
+        None,
+        description="Folder of measured ONNX copies, each in a folder named by its model's id: "
+        "queries are encoded by the copy of the model that serves, if it is there.",
+    )
     serving_index: str = Field(
         "",
         description="Index that is searched with the vectors, by the name under which it is "

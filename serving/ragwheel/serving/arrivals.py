@@ -38,6 +38,7 @@ from ragwheel.schemas.errors import (
 )
 from ragwheel.schemas.settings import FollowSettings
 from ragwheel.serving.contracts import InService
+from ragwheel.serving.copies import with_copy
 from ragwheel.serving.declared import Declarations
 
 _LOG = logging.getLogger(__name__)
@@ -123,7 +124,12 @@ class Arrivals:
         except (ConfigError, DependencyError, VectorError) as error:
             raise RefusedModelError("load", f"model {model_id} cannot be loaded: {error}") from None
         generation = InService(
-            model_id, model.manifest.base_model, document.fingerprint, query, document, _now()
+            model_id,
+            model.manifest.base_model,
+            document.fingerprint,
+            with_copy(self.settings.serving_copies, model, query),
+            document,
+            _now(),
         )
         return Arrived(generation, self._declared(generation))
 

@@ -14,6 +14,9 @@ _EXPORTED = (
     "RAGWHEEL_CLICKHOUSE_URL",
     "RAGWHEEL_TOPIC_PREFIX",
     "RAGWHEEL_SERVING_PORT",
+    # A service that encodes in process follows what is promoted here.
+    "RAGWHEEL_MODEL_DIR",
+    "RAGWHEEL_BASE_MODEL",
 )
 
 

@@ -28,7 +28,6 @@ from ragwheel.models.encoder import (
     Vectors,
     batches_by_length,
     estimated_tokens,
-    load_encoder,
     refuse_unusable,
 )
 from ragwheel.schemas import identity
@@ -173,27 +172,6 @@ def load_onnx(folder: Path) -> OnnxEncoder:
     )
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
     return OnnxEncoder(spec, session, tokenizer, partial(load_onnx, folder))
-
-
-def open_encoder(name: str, max_seq_length: int, prompts: dict[Side, str]) -> Encoder:
-    """Load what `name` is: an ONNX folder, else a model of sentence-transformers.
-
-    Length and prompts of an ONNX folder are its own: it was measured with them.
-
-    Raises:
-        ConfigError: it cannot be loaded, or is asked for prompts that it was not made with.
-        DependencyError: a package is missing.
-    """
-    if not (Path(name) / SPEC_FILE).is_file():
-        return load_encoder(name, max_seq_length, prompts)
-    encoder = load_onnx(Path(name))
-    for side, prompt in prompts.items():
-        if encoder.prompt(side) != prompt:
-            raise ConfigError(
-                f"RAGWHEEL_{side.upper()}_PROMPT: {name} was made with {encoder.prompt(side)!r}, "
-                f"not {prompt!r}: unset it, or export the model again"
-            )
-    return encoder
 
 
 def digest_of(path: Path) -> str:

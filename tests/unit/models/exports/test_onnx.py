@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +11,23 @@ import pytest
 from tests.rigs.taken import LENGTH, PROMPTS, TEXTS, base_encoder, taken_side
 from tests.rigs.trainer_world import save_base_model
 
-from ragwheel.models.encoder import TextEncoder, VectorError
+from ragwheel.models.canaries import SIDES, canary_vectors, read_canaries, write_canaries
+from ragwheel.models.encoder import VectorError
 from ragwheel.models.exports import onnx_folder
 from ragwheel.models.exports.onnx_encoder import (
     OnnxEncoder,
     Precision,
     load_onnx,
-    open_encoder,
     space_of,
 )
 from ragwheel.models.exports.onnx_folder import refusal, write_onnx
 from ragwheel.models.exports.onnx_graph import TorchFp32
 from ragwheel.models.exports.onnx_trial import Trial
 from ragwheel.models.exports.taken import ModelExportError, TakenSide
+from ragwheel.models.registry import RegisteredModel
 from ragwheel.models.vectors import VectorCache
 from ragwheel.schemas.errors import ConfigError
+from ragwheel.serving.copies import with_copy
 
 TOPICS = ["keys", "backups", "certificates", "users", "queues", "invoices", "caches", "tables"]
 DOCUMENTS = [f"A page about {topic}: how they are made, rotated and removed." for topic in TOPICS]
@@ -150,13 +153,47 @@ def test_a_changed_or_empty_folder_is_not_loaded(exact: Path, tmp_path: Path) ->
         load_onnx(changed)
 
 
-def test_a_server_opens_either_kind_and_refuses_other_prompts(
-    source: TakenSide, exact: Path
+@pytest.fixture(scope="module")
+def registered(source: TakenSide) -> RegisteredModel:
+    folder = source.folder.parent
+    write_canaries(folder, *(canary_vectors(base_encoder(), side) for side in SIDES))
+    return RegisteredModel(source.model_id, source.manifest, folder)
+
+
+@pytest.mark.parametrize("kind", ["exact", "small"])
+def test_a_copy_of_the_model_that_serves_answers_its_queries(
+    registered: RegisteredModel, kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    assert isinstance(open_encoder(str(exact), LENGTH, {}), OnnxEncoder)
-    assert isinstance(open_encoder(str(source.folder), LENGTH, {}), TextEncoder)
-    with pytest.raises(ConfigError, match="RAGWHEEL_QUERY_PROMPT"):
-        open_encoder(str(exact), LENGTH, {"query": "other: "})
+    own = base_encoder()
+    shutil.copytree(request.getfixturevalue(kind), tmp_path / registered.model_id)
+
+    copy = with_copy(tmp_path, registered, own)
+
+    assert isinstance(copy, OnnxEncoder)
+    assert copy.fingerprint == own.fingerprint
+    assert with_copy(None, registered, own) is own
+    assert with_copy(tmp_path / "none", registered, own) is own
+
+
+def test_a_copy_that_does_not_fit_is_told_and_the_model_itself_answers(
+    registered: RegisteredModel, small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own, other = base_encoder(), replace(registered, model_id="another")
+    for name in (registered.model_id, "another"):
+        shutil.copytree(small, tmp_path / name)
+    assert with_copy(tmp_path, other, own) is own
+    assert "export the query side of that model" in caplog.text
+
+    shuffled = read_canaries(registered.folder)["query"][::-1]
+    elsewhere = replace(registered, folder=tmp_path / "canaries")
+    elsewhere.folder.mkdir()
+    write_canaries(elsewhere.folder, shuffled, shuffled)
+    assert with_copy(tmp_path, elsewhere, own) is own
+    assert "embeds a canary otherwise" in caplog.text
+
+    (tmp_path / registered.model_id / "tokenizer.json").write_text("{}")
+    assert with_copy(tmp_path, registered, own) is own
+    assert "was changed: export the model again" in caplog.text
 
 
 def test_a_copy_is_loaded_again_in_another_process(exact: Path, tmp_path: Path) -> None:
