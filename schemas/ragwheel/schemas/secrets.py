@@ -80,6 +80,45 @@ class ClickHouseUrl(SecretStr):
         return f"{scheme}://{where[0].removesuffix(path)}{shown}"
 
 
+class StoreUrl(SecretStr):
+    """`scheme://user:password@host/path?options#name` of a vector store.
+
+    Shown without user, password and options. The credentials end at the last `@`, as above.
+    """
+
+    @property
+    def scheme(self) -> str:
+        """What is before `://`; empty if nothing is."""
+        scheme, found, _ = self.get_secret_value().partition("://")
+        return scheme if found else ""
+
+    @property
+    def fragment(self) -> str:
+        """The name behind `#`: what services search."""
+        return self.get_secret_value().rpartition("@")[2].partition("#")[2]
+
+    @property
+    def where(self) -> str:
+        """Host, port and path."""
+        rest = self.get_secret_value().partition("://")[2].rpartition("@")[2]
+        return re.split(r"[?#]", rest, maxsplit=1)[0]
+
+    def credentials(self) -> tuple[str, str]:
+        """User and password, percent-decoded; a key alone is the password."""
+        before, _, _ = self.get_secret_value().partition("://")[2].rpartition("@")
+        user, found, password = before.partition(":")
+        return (unquote(user), unquote(password)) if found else ("", unquote(user))
+
+    def without_fragment(self) -> str:
+        """The URL as a driver wants it, credentials included."""
+        return self.get_secret_value().removesuffix(f"#{self.fragment}")
+
+    def _display(self) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9+]{0,30}", self.scheme):
+            return _UNREADABLE
+        return f"{self.scheme}://{self.where}#{self.fragment}"
+
+
 def is_secret(annotation: Any) -> bool:
     """Whether values of this type, or of a union with it, are secrets."""
     kinds = get_args(annotation) or (annotation,)
