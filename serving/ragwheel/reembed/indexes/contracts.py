@@ -10,6 +10,7 @@ store, so that a service finds after the switch what it found before.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from typing import Protocol
 
 from ragwheel.models.encoder import Vectors
 from ragwheel.schemas.errors import TerminalError
+
+
+#: PostgreSQL cuts longer names off; all of these letters are good in every store.
+_MAX_NAME = 63
 
 
 class IndexRefusedError(TerminalError):
@@ -54,8 +59,9 @@ class Points:
     """Chunks with their vectors.
 
     Attributes:
+        ids: no two alike.
         hashes: content hash of each, stored beside it where the build has a place for it.
-        texts: stored as well; None: texts are left to the service.
+        texts: stored as well, likewise; None: texts are left to the service.
     """
 
     ids: Sequence[str]
@@ -101,8 +107,11 @@ class Index(Protocol):
     ) -> Mapping[str, str]:
         """Put chunks in, over those of the same id, and take `gone` out; durable on return.
 
+        A chunk that `build.like` lacks is not taken: what the service keeps beside it is unknown
+        until the service has written it there. It may be offered again.
+
         Returns:
-            Chunks that the store cannot take, with the reason; the others are in.
+            Chunks that the store does not take, with the reason; the others are in.
 
         Raises:
             IndexRefusedError: the vectors are of another encoder than the build.
@@ -140,8 +149,13 @@ class Index(Protocol):
 
 
 def physical_name(name: str, version: str) -> str:
-    """What a version of an index is called in a store: letters, digits and `_`, 63 at most."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", f"{name}__{version}")[:63]
+    """What a version of an index is called in a store: a-z, 0-9 and `_`, 63 at most, one to one."""
+    said = f"{name}__{version}"
+    made = re.sub(r"[^a-z0-9_]", "_", said.lower())
+    if made == said and len(made) <= _MAX_NAME:
+        return made
+    digest = hashlib.sha256(said.encode()).hexdigest()[:8]
+    return f"{made[: _MAX_NAME - 9]}_{digest}"
 
 
 def check_space(build: IndexBuild, given: SpaceVectors) -> None:
@@ -181,6 +195,11 @@ def check_stored(build: IndexBuild, stored: str | None) -> None:
             f"{build.physical} holds vectors of {stored}, not of {build.fingerprint}: choose "
             "another --version"
         )
+
+
+def not_in(like: str) -> str:
+    """Why a chunk is not taken that the build which is replaced lacks."""
+    return f"not in {like}, whose other columns it takes over: it can come once it is there"
 
 
 def check_move(alias: str, now: str, before: str) -> None:
