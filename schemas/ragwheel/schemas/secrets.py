@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any, get_args
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from pydantic import SecretStr
 
@@ -105,13 +105,25 @@ class StoreUrl(SecretStr):
 
     def credentials(self) -> tuple[str, str]:
         """User and password, percent-decoded; a key alone is the password."""
-        before, _, _ = self.get_secret_value().partition("://")[2].rpartition("@")
-        user, found, password = before.partition(":")
+        user, found, password = self._credentials().partition(":")
         return (unquote(user), unquote(password)) if found else ("", unquote(user))
 
-    def without_fragment(self) -> str:
-        """The URL as a driver wants it, credentials included."""
-        return self.get_secret_value().removesuffix(f"#{self.fragment}")
+    @property
+    def options(self) -> str:
+        """What is between path and name, with its `?`; may hold secrets."""
+        rest = self.get_secret_value().rpartition("@")[2].partition("#")[0]
+        return "?" * ("?" in rest) + rest.partition("?")[2]
+
+    def hide(self, message: str) -> str:
+        """A driver's message without what may be a secret of this URL."""
+        parts = {*self.credentials(), *re.split(r"[:/@]", self._credentials())}
+        parts |= {value for _, value in parse_qsl(self.options[1:])}
+        for part in sorted(parts - {""}, key=len, reverse=True):
+            message = message.replace(part, _UNREADABLE)
+        return message
+
+    def _credentials(self) -> str:
+        return self.get_secret_value().partition("://")[2].rpartition("@")[0]
 
     def _display(self) -> str:
         if not re.fullmatch(r"[a-z][a-z0-9+]{0,30}", self.scheme):

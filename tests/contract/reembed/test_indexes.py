@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from tests.contract.reembed.stores import SearchLoad, Store, points, unit
 
-from ragwheel.reembed.indexes.contracts import IndexBuild, IndexRefusedError, SpaceVectors
+from ragwheel.reembed.indexes.contracts import (
+    IndexBuild,
+    IndexRefusedError,
+    SpaceVectors,
+    physical_name,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -14,10 +19,14 @@ IDS = [f"chunk-{number}'s" for number in range(40)]
 OLD, NEW = unit(40, 8, seed=1), unit(40, 8, seed=2)
 
 
-def build_on(store: Store, physical: str = "chunks__two", fingerprint: str = "two") -> IndexBuild:
+def named(store: Store, version: str) -> str:
+    """The physical name of a version; stores of several tests may be one."""
+    return physical_name(store.index.display.rpartition("#")[2], version)
+
+
+def build_on(store: Store, version: str = "two") -> IndexBuild:
     """A build of the second model, beside what the service has; empty."""
-    like = store.index.serving()
-    build = IndexBuild(physical, fingerprint, 8, like)
+    build = IndexBuild(named(store, version), "two", 8, store.index.serving())
     store.index.create(build)
     return build
 
@@ -55,7 +64,7 @@ def test_a_wrong_dimension_and_a_missing_build_are_refused(store: Store) -> None
     with pytest.raises(IndexRefusedError, match="of 4 dimensions do not fit"):
         store.index.upsert(build, points(IDS, "two", unit(40, 4)))
     with pytest.raises(IndexRefusedError, match="reembed run"):
-        store.index.verify(IndexBuild("chunks__none", "two", 8), None)
+        store.index.verify(IndexBuild(named(store, "none"), "two", 8), None)
 
 
 def test_every_verb_may_come_again(store: Store) -> None:
@@ -66,31 +75,36 @@ def test_every_verb_may_come_again(store: Store) -> None:
         store.index.verify(build, None)
         store.index.point(build, "")
     assert store.index.serving() == build.physical
-    other = IndexBuild("chunks__gone", "two", 8)
+    other = IndexBuild(named(store, "gone"), "two", 8)
     store.index.create(other)
     for _ in range(2):
         store.index.drop(other)
 
 
-def test_the_switch_and_the_way_back_lose_no_search(store: Store) -> None:
+def test_each_search_during_the_switch_and_the_way_back_finds_what_one_build_has(
+    store: Store,
+) -> None:
     before = store.own(IDS, OLD)
     assert store.index.serving() == before
     build = build_on(store)
     assert store.index.upsert(build, points(IDS, "two", NEW)) == {}
-    store.index.verify(build, None)
     old = IndexBuild(before, "one", 0)
+    in_old, in_new = (
+        tuple(store.index.verify(each, SpaceVectors(each.fingerprint, NEW[3:4]), 3).hits[0])
+        for each in (old, build)
+    )
+    assert in_old != in_new
     with SearchLoad(store.open_search, NEW[3]) as load:
-        load.more(5)
+        load.until(in_old)
         for _ in range(3):
             store.index.point(build, before)
-            load.more(5)
+            load.until(in_new)
             store.index.point(old, build.physical)
-            load.more(5)
+            load.until(in_old)
         store.index.point(build, before)
-        load.more(5)
+        load.until(in_new)
     assert load.failed == []
-    with store.open_search() as search:
-        assert len(search(NEW[3])) == 3
+    assert set(load.found) == {in_old, in_new}
     assert store.index.serving() == build.physical
 
 
@@ -108,7 +122,7 @@ def test_what_is_searched_is_never_dropped_and_a_name_that_was_moved_is_left_alo
     before = store.own(IDS, OLD)
     build = build_on(store)
     with pytest.raises(IndexRefusedError, match="leads to"):
-        store.index.point(build, "chunks__other")
+        store.index.point(build, named(store, "other"))
     store.index.point(build, before)
     with pytest.raises(IndexRefusedError, match="is searched"):
         store.index.drop(build)

@@ -19,7 +19,6 @@ from typing import Protocol
 from ragwheel.models.encoder import Vectors
 from ragwheel.schemas.errors import TerminalError
 
-
 #: PostgreSQL cuts longer names off; all of these letters are good in every store.
 _MAX_NAME = 63
 

@@ -2,13 +2,14 @@
 
 A table of LanceDB has one vector column of one width, so a build of another model is a table of its
 own. The pointer is the table NAME__serving with one row, replaced as one commit, on any file system
-or object store that LanceDB writes to.
+or object store that LanceDB writes to. It is there before the first switch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 from ragwheel.reembed.indexes.contracts import (
@@ -21,22 +22,19 @@ from ragwheel.reembed.indexes.contracts import (
     check_move,
     check_space,
     check_stored,
+    not_in,
 )
 from ragwheel.schemas.errors import DependencyError, UnavailableError
 from ragwheel.schemas.secrets import StoreUrl
 
 _FINGERPRINT = b"ragwheel.document_fingerprint"
-_OWN = ("id", "vector", "chunk_hash", "text")
 #: Rows from which a vector index is worth its training; below, every search is exact and fast.
 _INDEXED_ROWS = 50_000
 
 
 def serving_table(db: Any, name: str) -> Any:
-    """The table to search under `name`: what the pointer says, else the table of that name."""
-    pointer = f"{name}__serving"
-    if pointer in _tables(db):
-        name = db.open_table(pointer).to_arrow()["physical"][0].as_py()
-    return db.open_table(name)
+    """The table to search under `name` in a LanceDB connection: what the pointer says."""
+    return db.open_table(_led_to(db, name) or name)
 
 
 class LanceIndex:
@@ -47,13 +45,14 @@ class LanceIndex:
         try:
             import lancedb
             import pyarrow
+            from lancedb import index as indexes
         except ImportError:
             raise DependencyError("lancedb", "pip install 'ragwheel[lancedb]'") from None
-        self._pa = pyarrow
+        self._pa, self._indexes = pyarrow, indexes
         self._name, self.display = url.fragment, str(url)
         _, found, cloud = url.scheme.partition("+")
         with self._answering():
-            self._db = lancedb.connect(f"{cloud}://{url.where}" if found else url.where)
+            self._db: Any = lancedb.connect(f"{cloud}://{url.where}" if found else url.where)
 
     def create(self, build: IndexBuild) -> None:
         """See `Index`."""
@@ -61,20 +60,10 @@ class LanceIndex:
             if (stored := self._stored(build.physical)) is not None:
                 check_stored(build, stored)
                 return
-            pa = self._pa
-            fields = [
-                pa.field("id", pa.string(), nullable=False),
-                pa.field("vector", pa.list_(pa.float32(), build.dimension)),
-                pa.field("chunk_hash", pa.string()),
-                pa.field("text", pa.string()),
-            ]
-            if build.like:
-                old = self._db.open_table(build.like).schema
-                fields += [each for each in old if each.name not in _OWN]
-                if "id" not in old.names:
-                    raise IndexRefusedError(f"{build.like} has no column id to know a chunk by")
+            self._point_from_the_start()
             about = {_FINGERPRINT: build.fingerprint.encode()}
-            self._db.create_table(build.physical, schema=pa.schema(fields, metadata=about))
+            schema = self._pa.schema(self._columns(build), metadata=about)
+            self._db.create_table(build.physical, schema=schema)
 
     def upsert(
         self, build: IndexBuild, points: Points, gone: Sequence[str] = ()
@@ -84,8 +73,8 @@ class LanceIndex:
         with self._answering():
             check_stored(build, self._stored(build.physical))
             table = self._db.open_table(build.physical)
-            if len(points.ids):
-                rows = self._rows(table.schema, build, points)
+            rows, refused = self._rows(table.schema, build, points)
+            if rows.num_rows:
                 (
                     table.merge_insert("id")
                     .when_matched_update_all()
@@ -93,8 +82,8 @@ class LanceIndex:
                     .execute(rows)
                 )
             if gone:
-                table.delete(f"id IN ({_quoted(gone)})")
-        return {}
+                table.delete(_among(table.schema, gone))
+        return refused
 
     def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Found:
         """See `Index`."""
@@ -104,13 +93,15 @@ class LanceIndex:
             stored = self._stored(build.physical)
             check_stored(build, stored)
             table = self._db.open_table(build.physical)
+            vector = _vector(table.schema, build.physical)
             count = table.count_rows()
-            if stored and count >= _INDEXED_ROWS and not table.list_indices():
-                table.create_index(metric="cosine")
+            if stored:
+                self._index(table, build, vector.name, count)
             hits = [
-                table.search(query).distance_type("cosine").select(["id"]).limit(depth).to_arrow()
+                table.search(query, vector_column_name=vector.name)
+                .distance_type("cosine").select(["id"]).limit(depth).to_arrow()
                 for query in ([] if queries is None else queries.vectors)
-            ]
+            ]  # fmt: skip
         return Found(count, [[str(each) for each in hit["id"].to_pylist()] for hit in hits])
 
     def point(self, build: IndexBuild, before: str) -> None:
@@ -121,13 +112,8 @@ class LanceIndex:
                 return
             check_move(self._name, now, before)
             check_stored(build, self._stored(build.physical))
-            row = self._pa.table(
-                {"physical": [build.physical], "document_fingerprint": [build.fingerprint]}
-            )
-            if self._pointer in _tables(self._db):
-                self._db.open_table(self._pointer).add(row, mode="overwrite")
-            else:
-                self._db.create_table(self._pointer, row)
+            self._point_from_the_start()
+            self._db.open_table(self._pointer).add(self._pointing(build.physical), mode="overwrite")
 
     def drop(self, build: IndexBuild) -> None:
         """See `Index`."""
@@ -135,56 +121,108 @@ class LanceIndex:
             check_droppable(build, self.serving())
             if (stored := self._stored(build.physical)) is not None:
                 check_stored(build, stored)
-                self._db.drop_table(build.physical)
+            self._db.drop_table(build.physical, ignore_missing=True)
 
     def serving(self) -> str:
         """See `Index`."""
         with self._answering():
-            tables = _tables(self._db)
-            if self._pointer in tables:
-                rows = self._db.open_table(self._pointer).to_arrow()
-                return str(rows["physical"][0].as_py())
-        return self._name if self._name in tables else ""
+            led = _led_to(self._db, self._name)
+            return led or ("" if _opened(self._db, self._name) is None else self._name)
 
     def close(self) -> None:
         """See `Index`; nothing is held."""
 
     @property
     def _pointer(self) -> str:
-        return f"{self._name}__serving"
+        return _pointer(self._name)
 
-    def _rows(self, schema: Any, build: IndexBuild, points: Points) -> Any:
-        """A table of the build's schema; other columns come from the build that is replaced."""
-        pa, ids = self._pa, list(points.ids)
-        flat = pa.array(points.vectors.vectors.reshape(-1), pa.float32())
-        own = {
-            "id": pa.array(ids, pa.string()),
-            "vector": pa.FixedSizeListArray.from_arrays(flat, points.vectors.vectors.shape[1]),
-            "chunk_hash": pa.array(list(points.hashes), pa.string()),
-            "text": pa.array(points.texts or [None] * len(ids), pa.string()),
-        }
-        taken = self._taken(schema, build, ids)
-        if points.texts is None and "text" in taken:
-            own["text"] = taken["text"]
-        return pa.table([taken.get(n) if n not in own else own[n] for n in schema.names], schema)
+    def _point_from_the_start(self) -> None:
+        """Make the pointer lead to where searches go without one.
 
-    def _taken(self, schema: Any, build: IndexBuild, ids: list[str]) -> dict[str, Any]:
+        Its first commit then changes nothing for those who search meanwhile; each later one is a
+        new version of a table that is there.
+        """
+        if _opened(self._db, self._pointer) is None:
+            self._db.create_table(self._pointer, self._pointing(self.serving()))
+
+    def _pointing(self, physical: str) -> Any:
+        return self._pa.table({"physical": [physical]})
+
+    def _columns(self, build: IndexBuild) -> list[Any]:
+        """The columns of a build: those of the one that is replaced, but for the vector's width."""
+        pa = self._pa
         if not build.like:
-            return {}
+            return [
+                pa.field("id", pa.string(), nullable=False),
+                pa.field("vector", pa.list_(pa.float32(), build.dimension)),
+                pa.field("chunk_hash", pa.string()),
+                pa.field("text", pa.string()),
+            ]
+        schema = self._db.open_table(build.like).schema
+        vector = _vector(schema, build.like)
+        if "id" not in schema.names:
+            raise IndexRefusedError(f"{build.like} has no column id to know a chunk by")
+        wide = vector.with_type(pa.list_(vector.type.value_type, build.dimension))
+        return [wide if each.name == vector.name else each for each in schema]
+
+    def _index(self, table: Any, build: IndexBuild, vector: str, count: int) -> None:
+        """What searches of the replaced build have, those of columns and of vectors."""
+        has = {each.name for each in table.list_indices()}
+        old = _opened(self._db, build.like) if build.like else None
+        for each in () if old is None else old.list_indices():
+            if each.name not in has and each.columns != [vector]:
+                table.create_index(each.columns[0], config=self._config(each), name=each.name)
+        if count >= _INDEXED_ROWS and f"{vector}_idx" not in has:
+            table.create_index(vector, config=self._indexes.IvfPq(distance_type="cosine"))
+        table.optimize()  # puts rows that came since into the indexes
+
+    def _config(self, index: Any) -> Any:
+        """How to make an index like this one of a column."""
+        kind = getattr(self._indexes, index.index_type)
+        said = getattr(index, "index_details", {})
+        known = {each.name for each in fields(kind)}
+        return kind(**{name: value for name, value in said.items() if name in known})
+
+    def _rows(self, schema: Any, build: IndexBuild, points: Points) -> tuple[Any, dict[str, str]]:
+        """A table of the build's schema, and what is refused."""
+        pa, vector = self._pa, _vector(schema, build.physical)
+        own: dict[str, Any] = {
+            "id": pa.array(list(points.ids), pa.string()).cast(schema.field("id").type),
+            vector.name: pa.FixedSizeListArray.from_arrays(
+                pa.array(points.vectors.vectors.reshape(-1), pa.float32()).cast(
+                    vector.type.value_type
+                ),
+                vector.type.list_size,
+            ),
+        }
+        for name, values in (("chunk_hash", points.hashes), ("text", points.texts)):
+            if name in schema.names and pa.types.is_string(schema.field(name).type) and values:
+                own[name] = pa.array(list(values), pa.string())
+        others = [name for name in schema.names if name not in own]
+        if not build.like or not others:
+            nothing = pa.nulls(len(points.ids))
+            columns = [own.get(each.name, nothing).cast(each.type) for each in schema]
+            return pa.table(columns, schema), {}
         old = self._db.open_table(build.like)
-        names = [n for n in schema.names if n in old.schema.names and n not in _OWN[:3]]
         found = (
-            old.search().where(f"id IN ({_quoted(ids)})").select(["id", *names]).limit(len(ids))
-        ).to_arrow()
-        place = {each: row for row, each in enumerate(found["id"].to_pylist())}
-        rows = self._pa.array([place.get(each) for each in ids], self._pa.int64())
-        return {name: found[name].take(rows).cast(schema.field(name).type) for name in names}
+            old.search().where(_among(old.schema, points.ids)).select(["id", *others])
+            .limit(len(points.ids)).to_arrow()
+        )  # fmt: skip
+        place = {str(each): row for row, each in enumerate(found["id"].to_pylist())}
+        kept = [row for row, each in enumerate(points.ids) if each in place]
+        taken = found.take([place[points.ids[row]] for row in kept]) if kept else found
+        columns = [
+            own[name].take(pa.array(kept, pa.int64())) if name in own
+            else taken[name].cast(schema.field(name).type)
+            for name in schema.names
+        ]  # fmt: skip
+        refused = {each: not_in(build.like) for each in points.ids if each not in place}
+        return pa.table(columns, schema), refused
 
     def _stored(self, physical: str) -> str | None:
-        if physical not in _tables(self._db):
+        if (table := _opened(self._db, physical)) is None:
             return None
-        metadata = self._db.open_table(physical).schema.metadata or {}
-        return str(metadata.get(_FINGERPRINT, b"").decode())
+        return str((table.schema.metadata or {}).get(_FINGERPRINT, b"").decode())
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -193,18 +231,43 @@ class LanceIndex:
         except (OSError, RuntimeError) as error:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise UnavailableError(f"{self.display}: LanceDB says: {said}") from None
+        except self._pa.ArrowInvalid as error:
+            raise IndexRefusedError(f"{self.display}: {str(error)[:200]}") from None
 
 
-def _tables(db: Any) -> list[str]:
-    names: list[str] = []
-    token: str | None = None
-    while True:
-        page = db.list_tables(page_token=token)
-        names += page.tables
-        token = page.page_token
-        if not token:
-            return names
+def _opened(db: Any, name: str) -> Any:
+    """A table; None: it is not there, or its making was ended before its first commit."""
+    try:
+        return db.open_table(name)
+    except ValueError as error:
+        if "not found" not in str(error):
+            raise
+        return None
 
 
-def _quoted(ids: Sequence[str]) -> str:
-    return ", ".join("'" + each.replace("'", "''") + "'" for each in ids)
+def _pointer(name: str) -> str:
+    return f"{name}__serving"
+
+
+def _led_to(db: Any, name: str) -> str:
+    """What the pointer says; empty: nothing, or there is none."""
+    pointer = _opened(db, _pointer(name))
+    return "" if pointer is None else str(pointer.to_arrow()["physical"][0].as_py())
+
+
+def _vector(schema: Any, table: str) -> Any:
+    """The one column of vectors."""
+    found = [each for each in schema if hasattr(each.type, "list_size")]
+    if len(found) != 1:
+        raise IndexRefusedError(
+            f"{table} has {len(found)} columns of vectors: one is needed, of one model"
+        )
+    return found[0]
+
+
+def _among(schema: Any, ids: Sequence[str]) -> str:
+    """A condition on the column id, which may hold numbers."""
+    if str(schema.field("id").type).startswith(("int", "uint")):
+        return f"id IN ({', '.join(str(int(each)) for each in ids)})"
+    quoted = ", ".join("'" + each.replace("'", "''") + "'" for each in ids)
+    return f"id IN ({quoted})"

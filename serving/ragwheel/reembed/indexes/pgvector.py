@@ -7,10 +7,8 @@ on inserting. The switch waits for no more than a moment for running searches an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Mapping, Sequence
 
 from ragwheel.models.encoder import Vectors
 from ragwheel.reembed.indexes.contracts import (
@@ -23,32 +21,25 @@ from ragwheel.reembed.indexes.contracts import (
     check_move,
     check_space,
     check_stored,
+    not_in,
 )
 from ragwheel.schemas.errors import DependencyError, UnavailableError
 from ragwheel.schemas.secrets import StoreUrl
 
-_MADE, _SERVES = "ragwheel vectors of ", "ragwheel serves "
-#: pgvector indexes no longer `vector` by HNSW.
-_MAX_INDEXED = 2_000
-_LOCK_TIMEOUT, _LOCK_TRIES = "500ms", 20
-_ORIGIN = "__origin"
+try:
+    from psycopg import sql
 
+    from ragwheel.reembed.indexes.postgres import LockedError, PostgresSession, TableColumns
+except ImportError:
+    raise DependencyError("psycopg", "pip install 'ragwheel[pgvector]'") from None
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """The columns of a build.
-
-    Attributes:
-        kind: SQL type of the id.
-        others: what else is written.
-        required: some of them must have a value.
-    """
-
-    id: str
-    kind: str
-    vector: str
-    others: Sequence[str]
-    required: bool
+_MADE, _SERVES, _ORIGIN = "ragwheel vectors of ", "ragwheel serves ", "__origin"
+#: What pgvector's HNSW indexes at most, by type.
+_MAX_INDEXED = {"vector": 2_000, "halfvec": 4_000}
+#: While a switch waits for its lock, searches wait behind it; between two tries they go through.
+_LOCK_TIMEOUT, _LOCK_PAUSE_S, _LOCK_TRIES = "200ms", 0.5, 20
+#: By metric.
+_OPERATORS = {"cosine": "<=>", "l2": "<->", "ip": "<#>"}
 
 
 class PgvectorIndex:
@@ -61,48 +52,26 @@ class PgvectorIndex:
             UnavailableError: it does not answer, or refuses us.
             IndexRefusedError: the database has no pgvector.
         """
-        try:
-            import psycopg
-            from psycopg import sql
-        except ImportError:
-            raise DependencyError("psycopg", "pip install 'ragwheel[pgvector]'") from None
-        self._pg, self._sql = psycopg, sql
         self._name, self.display = url.fragment, str(url)
-        with self._answering():
-            self._db = psycopg.connect(url.without_fragment(), autocommit=True, connect_timeout=10)
-        if self._one("SELECT to_regtype('vector')") is None:
+        self._db = PostgresSession(url)
+        if self._db.rows("SELECT to_regtype('vector')")[0][0] is None:
             self.close()
             raise IndexRefusedError(f"{url} has no pgvector: CREATE EXTENSION vector")
 
     def create(self, build: IndexBuild) -> None:
         """See `Index`."""
-        if build.dimension > _MAX_INDEXED:
-            raise IndexRefusedError(
-                f"{build.dimension} dimensions: pgvector's HNSW holds {_MAX_INDEXED}; choose a "
-                "smaller model or another store"
-            )
-        with self._transaction():
+        with self._db.transaction():
             if (stored := self._stored(build.physical)) is not None:
                 check_stored(build, stored)
                 return
-            new, kind = self._sql.Identifier(build.physical), f"vector({build.dimension})"
             if build.like:
-                old = self._columns(self._actual(build.like))
-                self._run(
-                    "CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING "
-                    "GENERATED INCLUDING IDENTITY INCLUDING STORAGE)",
-                    new, self._sql.Identifier(self._actual(build.like)),
-                )  # fmt: skip
-                vector = self._sql.Identifier(old.vector)
-                self._run(
-                    "ALTER TABLE {} ALTER COLUMN {} TYPE {}, ADD PRIMARY KEY ({})",
-                    new, vector, self._sql.SQL(kind), self._sql.Identifier(old.id),
-                )  # fmt: skip
+                self._create_like(build, self._actual(build.like))
             else:
-                self._run(
+                self._check_width("vector", build.dimension)
+                self._db.run(
                     "CREATE TABLE {} (id text PRIMARY KEY, embedding {} NOT NULL, "
                     "chunk_hash text, text text)",
-                    new, self._sql.SQL(kind),
+                    build.physical, sql.SQL(f"vector({build.dimension})"),
                 )  # fmt: skip
             self._comment("TABLE", build.physical, _MADE + build.fingerprint)
 
@@ -111,22 +80,17 @@ class PgvectorIndex:
     ) -> Mapping[str, str]:
         """See `Index`."""
         check_space(build, points.vectors)
-        with self._transaction():
+        with self._db.transaction():
+            # The rows to take over are looked for and copied by two statements, of one moment.
+            self._db.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             check_stored(build, self._stored(build.physical))
-            columns = self._columns(build.physical)
-            refused = {}
-            if build.like and columns.required:
-                refused = dict.fromkeys(
-                    self._absent(build.like, columns, points.ids),
-                    f"no row in {self._actual(build.like)} whose other columns it could take over",
-                )
-            self._put(build, columns, points, refused)
-            if gone:
-                self._run(
-                    "DELETE FROM {} WHERE {} = ANY(%s::text[]::{}[])",
-                    *map(self._sql.Identifier, (build.physical, columns.id)),
-                    self._sql.SQL(columns.kind), values=[list(gone)],
-                )  # fmt: skip
+            columns = self._db.columns(self._actual(build.physical))
+            refused = self._put(build, columns, points)
+            self._db.run(
+                "DELETE FROM {} WHERE {} = ANY(%s::text[]::{}[])",
+                self._actual(build.physical), columns.key, sql.SQL(columns.key_type),
+                values=[list(gone)],
+            )  # fmt: skip
         return refused
 
     def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Found:
@@ -136,53 +100,60 @@ class PgvectorIndex:
         stored = self._stored(build.physical)
         check_stored(build, stored)
         table = self._actual(build.physical)
-        columns = self._columns(table)
+        columns = self._db.columns(table)
+        like = self._actual(build.like) if build.like else table
+        metric = self._db.metric(table) or self._db.metric(like) or "cosine"
         if stored:
-            self._index_concurrently(table, columns.vector)
-        name, key, vector = map(self._sql.Identifier, (table, columns.id, columns.vector))
-        count = self._run("SELECT count(*) FROM {}", name).fetchone()[0]
-        hits = [
-            [
-                str(row[0])
-                for row in self._run(
-                    "SELECT {} FROM {} ORDER BY {} <=> %s::vector LIMIT %s",
-                    key, name, vector, values=[_literal(query), depth],
-                )
-            ]
-            for query in ([] if queries is None else queries.vectors)
-        ]  # fmt: skip
+            self._index_concurrently(table, columns, metric)
+            self._db.run("ANALYZE {}", table)
+        count = self._db.rows("SELECT count(*) FROM {}", table)[0][0]
+        hits = []
+        with self._db.transaction():
+            # Otherwise HNSW finds 40 at most, however many are asked for.
+            self._db.run(f"SET LOCAL hnsw.ef_search = {min(max(depth, 40), 1_000)}")
+            for query in () if queries is None else queries.vectors:
+                rows = self._db.rows(
+                    "SELECT {} FROM {} ORDER BY {} {} %s::{} LIMIT %s",
+                    columns.key, table, columns.vector, sql.SQL(_OPERATORS[metric]),
+                    sql.SQL(columns.vector_type), values=[_literal(query), depth],
+                )  # fmt: skip
+                hits.append([str(row[0]) for row in rows])
         return Found(int(count), hits)
 
     def point(self, build: IndexBuild, before: str) -> None:
         """See `Index`."""
-        for left in reversed(range(_LOCK_TRIES)):
+        for _ in range(_LOCK_TRIES):
             try:
-                with self._transaction():
+                with self._db.transaction():
+                    self._db.run(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
                     self._switch(build, before)
                 return
-            except self._pg.errors.LockNotAvailable:
-                if not left:
-                    raise UnavailableError(
-                        f"{self._name} is locked by a long query or transaction: end it, then try "
-                        "again; nothing was changed"
-                    ) from None
+            except LockedError:
+                time.sleep(_LOCK_PAUSE_S)
+        raise UnavailableError(
+            f"{self._name} is locked by a long query or transaction: end it, then try again; "
+            "nothing was changed"
+        )
 
     def drop(self, build: IndexBuild) -> None:
         """See `Index`."""
-        with self._transaction():
+        with self._db.transaction():
             check_droppable(build, self.serving())
             if (stored := self._stored(build.physical)) is not None:
                 check_stored(build, stored)
-                self._run("DROP TABLE {}", self._sql.Identifier(build.physical))
+                # A sequence that numbers rows of a build that was made like this one stays.
+                for sequence in self._db.shared_sequences(build.physical):
+                    self._db.run("ALTER SEQUENCE {} OWNED BY NONE", sql.SQL(sequence))
+                self._db.run("DROP TABLE {}", build.physical)
 
     def serving(self) -> str:
         """See `Index`; of a plain table, the name that it will have behind the view."""
-        kind, comment = self._relation(self._name)
+        kind, comment, _ = self._db.relation(self._name)
+        if kind == "v" and not comment.startswith(_SERVES):
+            raise IndexRefusedError(
+                f"{self._name} is a view that ragwheel did not make: name the table behind it"
+            )
         if kind == "v":
-            if not comment.startswith(_SERVES):
-                raise IndexRefusedError(
-                    f"{self._name} is a view that ragwheel did not make: name the table behind it"
-                )
             return comment.removeprefix(_SERVES)
         return self._name + _ORIGIN if kind else ""
 
@@ -190,183 +161,148 @@ class PgvectorIndex:
         """See `Index`."""
         self._db.close()
 
+    def _create_like(self, build: IndexBuild, old: str) -> None:
+        """An empty table with everything but the width of the vector as `old` has it."""
+        if bound := self._db.bound_to(old):
+            raise IndexRefusedError(
+                f"{old} has what stays with it when the name moves on: {', '.join(bound)}; let "
+                f"it go, or refer to a table without vectors, before {self._name} is re-embedded"
+            )
+        new, columns = build.physical, self._db.columns(old)
+        self._check_width(columns.vector_type, build.dimension)
+        self._db.run("CREATE TABLE {} (LIKE {} INCLUDING ALL)", new, old)
+        for index in self._db.indexes_on(new, columns.vector):
+            self._db.run("DROP INDEX {}", sql.SQL(index))
+        self._db.run(
+            "ALTER TABLE {} ALTER COLUMN {} TYPE {}",
+            new, columns.vector, sql.SQL(f"{columns.vector_type}({build.dimension})"),
+        )  # fmt: skip
+        for definition in self._db.foreign_keys(old):
+            self._db.run("ALTER TABLE {} ADD {}", new, sql.SQL(definition))
+        self._db.run("ALTER TABLE {} OWNER TO {}", new, self._db.relation(old)[2])
+
+    def _check_width(self, kind: str, dimension: int) -> None:
+        if dimension > _MAX_INDEXED[kind]:
+            raise IndexRefusedError(
+                f"{dimension} dimensions: pgvector's HNSW holds {_MAX_INDEXED[kind]} of type "
+                f"{kind}; choose a smaller model, a halfvec column, or another store"
+            )
+
+    def _put(self, build: IndexBuild, columns: TableColumns, points: Points) -> dict[str, str]:
+        """Insert by one statement; other columns come from the build that is replaced."""
+        own = {"chunk_hash": points.hashes, "text": points.texts}
+        given = {name: own[name] for name in own if own[name] and name in columns.texts}
+        taken = [name for name in columns.others if name not in given] if build.like else []
+        old, key, kind = self._actual(build.like), columns.key, sql.SQL(columns.key_type)
+        refused: dict[str, str] = {}
+        if taken:
+            rows = self._db.rows(
+                "SELECT given.key FROM unnest(%s::text[]) AS given(key) WHERE NOT EXISTS "
+                "(SELECT FROM {} AS old WHERE old.{} = given.key::{})",
+                old, key, kind, values=[list(points.ids)],
+            )  # fmt: skip
+            refused = {row[0]: not_in(old) for row in rows}
+        kept = [row for row, each in enumerate(points.ids) if each not in refused]
+        arrays = [
+            [points.ids[row] for row in kept],
+            [_literal(points.vectors.vectors[row]) for row in kept],
+            *([values[row] for row in kept] for values in given.values() if values),
+        ]
+        written = [columns.vector, *given, *taken]
+        updates = [name for name in written if name not in columns.fixed]
+        join = sql.SQL("JOIN {} AS old ON old.{} = given.key::{}").format(
+            sql.Identifier(old), sql.Identifier(key), kind
+        )
+        self._db.run(
+            "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM unnest({}) AS given({}) {} "
+            "ON CONFLICT ({}) DO UPDATE SET {}",
+            self._actual(build.physical), _listed(key, *written),
+            sql.SQL(", ").join(
+                [
+                    sql.SQL("given.key::{}").format(kind),
+                    sql.SQL("given.vector::{}").format(sql.SQL(columns.vector_type)),
+                    *(sql.Identifier("given", name) for name in given),
+                    *(sql.Identifier("old", name) for name in taken),
+                ]
+            ),
+            sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(arrays)),
+            _listed("key", "vector", *given), join if taken else sql.SQL(""), key,
+            sql.SQL(", ").join(
+                sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in updates
+            ),
+            values=arrays,
+        )  # fmt: skip
+        return refused
+
     def _switch(self, build: IndexBuild, before: str) -> None:
-        self._run(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
         now = self.serving()
         if now == build.physical:
             return
         check_move(self._name, now, before)
         check_stored(build, self._stored(build.physical))
-        grants = self._grants()
-        alias, target = self._sql.Identifier(self._name), self._sql.Identifier(build.physical)
-        if now == self._name + _ORIGIN and self._relation(self._name)[0] != "v":
-            self._run("ALTER TABLE {} RENAME TO {}", alias, self._sql.Identifier(now))
-        elif now:
-            self._run("DROP VIEW {}", alias)
-        self._run("CREATE VIEW {} AS SELECT * FROM {}", alias, target)
-        self._comment("VIEW", self._name, _SERVES + build.physical)
-        for grantee, privilege in grants:
-            who = self._sql.Identifier(grantee) if grantee else self._sql.SQL("PUBLIC")
-            self._run(f"GRANT {privilege} ON {{}} TO {{}}", alias, who)
-
-    def _grants(self) -> list[tuple[str, str]]:
-        """(role, privilege) on the name, its owner's left out; no role: everybody."""
-        rows = self._db.execute(
-            "SELECT CASE WHEN a.grantee = 0 THEN '' ELSE pg_get_userbyid(a.grantee) END, "
-            "a.privilege_type FROM pg_class c, aclexplode(c.relacl) a "
-            "WHERE c.oid = to_regclass(quote_ident(%s)) AND a.grantee <> c.relowner "
-            "AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')",
-            [self._name],
-        )
-        return [(role, privilege) for role, privilege in rows]
-
-    def _put(
-        self, build: IndexBuild, columns: _Columns, points: Points, refused: Mapping[str, str]
-    ) -> None:
-        """Insert by one statement; other columns come from the build that is replaced."""
-        own = {"chunk_hash": points.hashes, "text": points.texts}
-        given = {name: own[name] for name in own if name in columns.others and not build.like}
-        arrays: list[Sequence[str | None]] = [
-            points.ids, [_literal(each) for each in points.vectors.vectors],
-            *(values or [None] * len(points.ids) for values in given.values()),
-        ]  # fmt: skip
-        kept = [row for row, each in enumerate(points.ids) if each not in refused]
-        arrays = [[values[row] for row in kept] for values in arrays]
-        ident, plain = self._sql.Identifier, self._sql.SQL
-        taken = columns.others if build.like else tuple(given)
-        source = "old" if build.like else "given"
-        written = plain(", ").join(ident(name) for name in (columns.id, columns.vector, *taken))
-        join = (
-            plain("LEFT JOIN {} AS old ON old.{} = given.key::{}").format(
-                ident(self._actual(build.like)), ident(columns.id), plain(columns.kind)
-            )
-            if build.like
-            else plain("")
-        )
-        updates = plain(", ").join(
-            plain("{0} = EXCLUDED.{0}").format(ident(name)) for name in (columns.vector, *taken)
-        )
-        self._run(
-            "INSERT INTO {} ({}) SELECT {} FROM unnest({}) AS given({}) {} "
-            "ON CONFLICT ({}) DO UPDATE SET {}",
-            ident(build.physical), written,
-            plain(", ").join(
-                [
-                    plain("given.key::{}").format(plain(columns.kind)),
-                    plain("given.vector::vector"),
-                    *(ident(source, name) for name in taken),
-                ]
-            ),
-            plain(", ").join([plain("%s::text[]")] * len(arrays)),
-            plain(", ").join(ident(name) for name in ("key", "vector", *given)),
-            join, ident(columns.id), updates, values=arrays,
-        )  # fmt: skip
-
-    def _absent(self, like: str, columns: _Columns, ids: Sequence[str]) -> list[str]:
-        rows = self._run(
-            "SELECT given.key FROM unnest(%s::text[]) AS given(key) LEFT JOIN {} AS old "
-            "ON old.{} = given.key::{} WHERE old.{} IS NULL",
-            self._sql.Identifier(self._actual(like)), self._sql.Identifier(columns.id),
-            self._sql.SQL(columns.kind), self._sql.Identifier(columns.id), values=[list(ids)],
-        )  # fmt: skip
-        return [row[0] for row in rows]
-
-    def _columns(self, table: str) -> _Columns:
-        rows = self._db.execute(_COLUMNS, [table]).fetchall()
-        ids = [row for row in rows if row[2]]
-        vectors = [row[0] for row in rows if row[1].startswith("vector")]
-        if len(ids) != 1 or len(vectors) != 1:
+        _, _, owner = self._db.relation(self._name)
+        grants = self._db.grants(self._name)
+        had = self._db.triggers(self._actual(now)) if now else set()
+        if lacking := had - self._db.triggers(build.physical):
             raise IndexRefusedError(
-                f"{table} has {len(ids)} columns of a primary key and {len(vectors)} of type "
-                "vector: one of each is needed"
+                f"{build.physical} lacks triggers of {self._actual(now)}: "
+                f"{', '.join(sorted(lacking))}; create them there as well, or drop them here"
             )
-        others = [row for row in rows if row[0] not in (ids[0][0], vectors[0]) and not row[4]]
-        return _Columns(
-            ids[0][0], ids[0][1], vectors[0], [row[0] for row in others],
-            any(row[3] for row in others),
-        )  # fmt: skip
+        if self._actual(now) == self._name:
+            self._db.run("ALTER TABLE {} RENAME TO {}", self._name, now)
+        elif now:
+            self._db.run("DROP VIEW {}", self._name)
+        self._db.run("CREATE VIEW {} AS SELECT * FROM {}", self._name, build.physical)
+        self._comment("VIEW", self._name, _SERVES + build.physical)
+        if owner:
+            self._db.run("ALTER VIEW {} OWNER TO {}", self._name, owner)
+        for role, privilege in grants:
+            who = sql.Identifier(role) if role else sql.SQL("PUBLIC")
+            self._db.run(f"GRANT {privilege} ON {{}} TO {{}}", self._name, who)
+        self._go_on_numbering(build.physical, now)
 
-    def _index_concurrently(self, table: str, vector: str) -> None:
+    def _go_on_numbering(self, new: str, old: str) -> None:
+        """Rows that number themselves get no number that the other build gave away."""
+        for name in self._db.columns(new).identities if old else ():
+            self._db.run(
+                "SELECT setval(pg_get_serial_sequence(quote_ident(%s), %s), 1 + greatest("
+                "(SELECT max({0}) FROM {1}), (SELECT max({0}) FROM {2}), 0), false)",
+                name, new, old, values=[new, name],
+            )  # fmt: skip
+
+    def _index_concurrently(self, table: str, columns: TableColumns, metric: str) -> None:
         index = f"{table[:55]}_hnsw"
-        valid = self._one(
+        found = self._db.rows(
             "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(quote_ident(%s))",
-            index,
+            values=[index],
         )
-        if valid is False:  # a build of it was ended
-            self._run("DROP INDEX CONCURRENTLY {}", self._sql.Identifier(index))
-        if not valid:
-            self._run(
-                "CREATE INDEX CONCURRENTLY {} ON {} USING hnsw ({} vector_cosine_ops)",
-                *map(self._sql.Identifier, (index, table, vector)),
-            )
+        if found == [(True,)]:
+            return
+        if found:  # a build of it was ended
+            self._db.run("DROP INDEX CONCURRENTLY {}", index)
+        self._db.run(
+            "CREATE INDEX CONCURRENTLY {} ON {} USING hnsw ({} {})",
+            index, table, columns.vector, f"{columns.vector_type}_{metric}_ops",
+        )  # fmt: skip
 
     def _actual(self, physical: str) -> str:
         """What a build is called now: before the first switch NAME__origin is the plain NAME."""
-        waits = physical == self._name + _ORIGIN and not self._relation(physical)[0]
+        waits = physical == self._name + _ORIGIN and not self._db.relation(physical)[0]
         return self._name if waits else physical
 
     def _stored(self, physical: str) -> str | None:
-        kind, comment = self._relation(self._actual(physical))
+        kind, comment, _ = self._db.relation(self._actual(physical))
         if kind not in ("r", "p"):
             return None
         return comment.removeprefix(_MADE) if comment.startswith(_MADE) else ""
 
-    def _relation(self, name: str) -> tuple[str, str]:
-        """Kind (r, v …) and comment; kind is empty where there is none."""
-        row = self._db.execute(
-            "SELECT relkind::text, coalesce(obj_description(oid, 'pg_class'), '') FROM pg_class "
-            "WHERE oid = to_regclass(quote_ident(%s))",
-            [name],
-        ).fetchone()
-        return (row[0], row[1]) if row else ("", "")
-
     def _comment(self, kind: str, name: str, text: str) -> None:
-        self._run(
-            f"COMMENT ON {kind} {{}} IS {{}}", self._sql.Identifier(name), self._sql.Literal(text)
-        )
-
-    def _one(self, statement: str, *values: Any) -> Any:
-        with self._answering():
-            row = self._db.execute(statement, values).fetchone()
-        return row[0] if row else None
-
-    def _run(self, statement: str, *names: Any, values: Sequence[Any] = ()) -> Any:
-        """Run our statement, in which names and types are put as psycopg quotes them."""
-        with self._answering():
-            return self._db.execute(self._sql.SQL(statement).format(*names), values or None)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._answering(), self._db.transaction():
-            yield
-
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            yield
-        except self._pg.errors.LockNotAvailable:
-            raise
-        except self._pg.OperationalError as error:
-            raise UnavailableError(_said(self.display, error)) from None
-        except self._pg.Error as error:
-            raise IndexRefusedError(_said(self.display, error)) from None
-
-
-def _said(display: str, error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-    return f"{display}: PostgreSQL says: {first}"
+        self._db.run(f"COMMENT ON {kind} {{}} IS {{}}", name, sql.Literal(text))
 
 
 def _literal(vector: Vectors) -> str:
     return str(vector.tolist()).replace(" ", "")
 
 
-_COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, a.atttypmod),
-    coalesce(a.attnum = ANY(i.indkey), false),
-    a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
-    a.attgenerated <> '' OR a.attidentity = 'a'
-FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
-WHERE a.attrelid = to_regclass(quote_ident(%s)) AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attnum
-"""
+def _listed(*names: str) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))

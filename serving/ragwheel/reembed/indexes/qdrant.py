@@ -6,6 +6,7 @@ payload has the chunk id itself as `chunk_id`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from ragwheel.reembed.indexes.contracts import (
     check_move,
     check_space,
     check_stored,
+    not_in,
 )
 from ragwheel.schemas.errors import DependencyError, UnavailableError
 from ragwheel.schemas.secrets import StoreUrl
@@ -61,14 +63,18 @@ class QdrantIndex:
         with self._answering():
             if (stored := self._stored(build.physical)) is not None:
                 check_stored(build, stored)
-                return
-            self._db.create_collection(
-                build.physical,
-                vectors_config=self._models.VectorParams(
-                    size=build.dimension, distance=self._models.Distance.COSINE
-                ),
-                metadata={_FINGERPRINT: build.fingerprint},
-            )
+            else:
+                self._db.create_collection(
+                    build.physical,
+                    **self._configured(build),
+                    metadata={_FINGERPRINT: build.fingerprint},
+                )
+            if build.like:
+                had = self._db.get_collection(build.like).payload_schema
+                has = self._db.get_collection(build.physical).payload_schema
+                for name in set(had) - set(has):  # a service filters by these
+                    schema = had[name].params or had[name].data_type
+                    self._db.create_payload_index(build.physical, name, schema, wait=True)
 
     def upsert(
         self, build: IndexBuild, points: Points, gone: Sequence[str] = ()
@@ -77,14 +83,20 @@ class QdrantIndex:
         check_space(build, points.vectors)
         with self._answering():
             check_stored(build, self._stored(build.physical))
-            payloads = self._payloads(build.like, points.ids)
-            made = []
+            name, others = self._vectors(build.physical)
+            refused, made = {}, []
+            old = self._old(build.like, points.ids, others)
             for row, chunk_id in enumerate(points.ids):
-                payload = payloads.get(point_id(chunk_id), {})
+                if build.like and point_id(chunk_id) not in old:
+                    refused[chunk_id] = not_in(build.like)
+                    continue
+                payload, kept = old.get(point_id(chunk_id), ({}, {}))
                 payload |= {"chunk_id": chunk_id, "chunk_hash": points.hashes[row]}
                 if points.texts is not None:
                     payload["text"] = points.texts[row]
-                vector = points.vectors.vectors[row].tolist()
+                vector: Any = points.vectors.vectors[row].tolist()
+                if name or kept:
+                    vector = {name: vector, **kept}
                 made.append(
                     self._models.PointStruct(id=point_id(chunk_id), vector=vector, payload=payload)
                 )
@@ -93,7 +105,7 @@ class QdrantIndex:
             if gone:
                 ids: list[Any] = [point_id(each) for each in gone]
                 self._db.delete(build.physical, self._models.PointIdsList(points=ids), wait=True)
-        return {}
+        return refused
 
     def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Found:
         """See `Index`."""
@@ -102,8 +114,11 @@ class QdrantIndex:
         with self._answering():
             check_stored(build, self._stored(build.physical))
             count = self._db.count(build.physical, exact=True).count
+            name, _ = self._vectors(build.physical)
             answers = [
-                self._db.query_points(build.physical, query=query.tolist(), limit=depth).points
+                self._db.query_points(
+                    build.physical, query=query.tolist(), using=name or None, limit=depth
+                ).points
                 for query in ([] if queries is None else queries.vectors)
             ]
         hits = [
@@ -152,13 +167,54 @@ class QdrantIndex:
         """See `Index`."""
         self._db.close()
 
-    def _payloads(self, like: str, ids: Sequence[str]) -> dict[Any, dict[str, Any]]:
-        """What the build that is replaced keeps beside these vectors, by point id."""
+    def _configured(self, build: IndexBuild) -> dict[str, Any]:
+        """How to make the collection: all that can be said of one as the replaced one says it."""
+        m = self._models
+        if not build.like:
+            plain = m.VectorParams(size=build.dimension, distance=m.Distance.COSINE)
+            return {"vectors_config": plain}
+        config = self._db.get_collection(build.like).config
+        params, (name, _) = config.params, self._vectors(build.like)
+        old: Any = params.vectors
+        dense = (old[name] if name else old).model_copy(update={"size": build.dimension})
+        taken = {
+            "vectors_config": {name: dense} if name else dense,
+            "sparse_vectors_config": params.sparse_vectors,
+            "quantization_config": config.quantization_config,
+            "hnsw_config": config.hnsw_config
+            and m.HnswConfigDiff(**config.hnsw_config.model_dump()),
+            "on_disk_payload": params.on_disk_payload,
+            "shard_number": params.shard_number,
+            "replication_factor": params.replication_factor,
+        }
+        return {key: value for key, value in taken.items() if value is not None}
+
+    def _vectors(self, collection: str) -> tuple[str, list[str]]:
+        """The dense vector's name, empty for the one without, and the sparse ones' names."""
+        params = self._db.get_collection(collection).config.params
+        dense = list(params.vectors) if isinstance(params.vectors, dict) else [""]
+        if len(dense) != 1:
+            raise IndexRefusedError(
+                f"{collection} has {len(dense)} dense vectors a point ({', '.join(dense)}): one "
+                "is needed, of one model"
+            )
+        return dense[0], list(params.sparse_vectors or {})
+
+    def _old(
+        self, like: str, ids: Sequence[str], sparse: list[str]
+    ) -> dict[Any, tuple[dict[str, Any], dict[str, Any]]]:
+        """Payload and sparse vectors of these chunks in the build that is replaced."""
         if not like:
             return {}
         wanted: list[Any] = [point_id(each) for each in ids]
-        found = self._db.retrieve(like, wanted, with_payload=True)
-        return {point.id: dict(point.payload or {}) for point in found}
+        found = self._db.retrieve(like, wanted, with_payload=True, with_vectors=sparse)
+        return {
+            point.id: (
+                dict(point.payload or {}),
+                dict(point.vector) if isinstance(point.vector, dict) else {},
+            )
+            for point in found
+        }
 
     def _stored(self, collection: str) -> str | None:
         if not self._db.collection_exists(collection):
@@ -177,7 +233,7 @@ class QdrantIndex:
 
 def point_id(chunk_id: str) -> int | str:
     """Qdrant's id of a chunk: itself if it is an integer or a UUID, else a UUID made of it."""
-    if chunk_id.isascii() and chunk_id.isdigit() and str(int(chunk_id)) == chunk_id:
+    if re.fullmatch(r"0|[1-9][0-9]{0,19}", chunk_id) and int(chunk_id) < 2**64:
         return int(chunk_id)
     try:
         return str(UUID(chunk_id))
