@@ -67,6 +67,13 @@ def test_a_wrong_dimension_and_a_missing_build_are_refused(store: Store) -> None
         store.index.verify(IndexBuild(named(store, "none"), "two", 8), None)
 
 
+def test_what_ragwheel_did_not_make_is_not_filled(store: Store) -> None:
+    before = store.own(IDS, OLD)
+    store.index.point(build := build_on(store), before)
+    with pytest.raises(IndexRefusedError, match="ragwheel did not make it"):
+        store.index.create(IndexBuild(before, "two", 8, build.physical))
+
+
 def test_every_verb_may_come_again(store: Store) -> None:
     build = build_on(store)
     for _ in range(2):

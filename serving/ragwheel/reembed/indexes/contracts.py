@@ -196,6 +196,19 @@ def check_stored(build: IndexBuild, stored: str | None) -> None:
         )
 
 
+def check_made(build: IndexBuild, stored: str) -> None:
+    """Refuse to fill what lies under a new build's name and is none.
+
+    Raises:
+        IndexRefusedError: it is of another encoder, or ragwheel did not make it.
+    """
+    check_stored(build, stored)
+    if not stored:
+        raise IndexRefusedError(
+            f"{build.physical} is there, and ragwheel did not make it: choose another --version"
+        )
+
+
 def not_in(like: str) -> str:
     """Why a chunk is not taken that the build which is replaced lacks."""
     return f"not in {like}, whose other columns it takes over: it can come once it is there"

@@ -19,6 +19,7 @@ from ragwheel.reembed.indexes.contracts import (
     Points,
     SpaceVectors,
     check_droppable,
+    check_made,
     check_move,
     check_space,
     check_stored,
@@ -58,7 +59,7 @@ class LanceIndex:
         """See `Index`."""
         with self._answering():
             if (stored := self._stored(build.physical)) is not None:
-                check_stored(build, stored)
+                check_made(build, stored)
                 return
             self._point_from_the_start()
             about = {_FINGERPRINT: build.fingerprint.encode()}

@@ -53,6 +53,18 @@ def _lance(url: StoreUrl) -> Index:
     return LanceIndex(url)
 
 
+def _opensearch(url: StoreUrl) -> Index:
+    from ragwheel.reembed.indexes.opensearch import SearchEngineIndex
+
+    return SearchEngineIndex(url)
+
+
+def _milvus(url: StoreUrl) -> Index:
+    from ragwheel.reembed.indexes.milvus import MilvusIndex
+
+    return MilvusIndex(url)
+
+
 _OPENERS: Mapping[str, Callable[[StoreUrl], Index]] = {
     "postgresql": _postgres,
     "postgres": _postgres,
@@ -63,4 +75,10 @@ _OPENERS: Mapping[str, Callable[[StoreUrl], Index]] = {
     "lancedb+s3": _lance,
     "lancedb+gs": _lance,
     "lancedb+az": _lance,
+    "opensearch+https": _opensearch,
+    "opensearch+http": _opensearch,
+    "elasticsearch+https": _opensearch,
+    "elasticsearch+http": _opensearch,
+    "milvus+https": _milvus,
+    "milvus+http": _milvus,
 }

@@ -18,6 +18,7 @@ from ragwheel.reembed.indexes.contracts import (
     Points,
     SpaceVectors,
     check_droppable,
+    check_made,
     check_move,
     check_space,
     check_stored,
@@ -62,7 +63,7 @@ class PgvectorIndex:
         """See `Index`."""
         with self._db.transaction():
             if (stored := self._stored(build.physical)) is not None:
-                check_stored(build, stored)
+                check_made(build, stored)
                 return
             if build.like:
                 self._create_like(build, self._actual(build.like))

@@ -19,6 +19,7 @@ from ragwheel.reembed.indexes.contracts import (
     Points,
     SpaceVectors,
     check_droppable,
+    check_made,
     check_move,
     check_space,
     check_stored,
@@ -62,7 +63,7 @@ class QdrantIndex:
         """See `Index`."""
         with self._answering():
             if (stored := self._stored(build.physical)) is not None:
-                check_stored(build, stored)
+                check_made(build, stored)
             else:
                 self._db.create_collection(
                     build.physical,
