@@ -12,21 +12,15 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
-import lancedb
-import psycopg
-import pyarrow as pa
 import pytest
-from psycopg import sql
-from qdrant_client import models
+from tests.contract.reembed.engines import lance_store, pgvector_store, qdrant_store
 from tests.contract.reembed.fake_milvus import TOKEN, FakeMilvus
 from tests.contract.reembed.fake_search import PASSWORD, USER, FakeSearchEngine
 from tests.contract.reembed.fake_wire import json_server
 from tests.contract.reembed.stores import Search, Store, postgres_server
 
 from ragwheel.models.encoder import Vectors
-from ragwheel.reembed.indexes.lance import LanceIndex, serving_table
 from ragwheel.reembed.indexes.opening import open_index
-from ragwheel.reembed.indexes.qdrant import QdrantIndex, point_id
 from ragwheel.schemas.secrets import StoreUrl
 
 
@@ -45,112 +39,23 @@ def database(postgres: str) -> str:
 
 @pytest.fixture
 def pgvector(postgres: str, database: str) -> Iterator[Store]:
-    """A plain table that a service made."""
-    name = sql.Identifier(database)
-
-    def own(ids: Sequence[str], vectors: Vectors) -> str:
-        with psycopg.connect(postgres, autocommit=True) as db:
-            db.execute(
-                sql.SQL(
-                    "CREATE TABLE {} (id text PRIMARY KEY, embedding vector({}), "
-                    "lang text NOT NULL)"
-                ).format(name, sql.Literal(vectors.shape[1]))
-            )
-            for each, vector in zip(ids, vectors, strict=True):
-                insert = sql.SQL("INSERT INTO {} VALUES (%s, %s, %s)").format(name)
-                db.execute(insert, [each, str(vector.tolist()), f"of {each}"])
-        return f"{database}__origin"
-
-    @contextmanager
-    def open_search() -> Iterator[Search]:
-        with psycopg.connect(postgres, autocommit=True) as db:
-            select = sql.SQL(
-                "SELECT id, lang FROM {} ORDER BY embedding <=> %s::vector LIMIT 3"
-            ).format(name)
-            yield lambda query: [r[0] for r in db.execute(select, [str(query.tolist())])]
-
-    def columns(physical: str) -> dict[str, str]:
-        with psycopg.connect(postgres, autocommit=True) as db:
-            table = sql.Identifier(physical)
-            return dict(db.execute(sql.SQL("SELECT id, lang FROM {}").format(table)).fetchall())
-
-    index = open_index(StoreUrl(f"{postgres}#{database}"))
-    yield Store(index, own, open_search, columns)
-    index.close()
+    """PostgreSQL."""
+    with pgvector_store(postgres, database) as store:
+        yield store
 
 
 @pytest.fixture
 def qdrant(tmp_path: Path) -> Iterator[Store]:
-    """A collection with an alias that a service made. Local mode: one process, one client."""
-    index = open_index(StoreUrl(f"qdrant+path://{tmp_path}/qdrant#chunks"))
-    assert isinstance(index, QdrantIndex)
-    db = index._db  # local mode locks its folder: the service's client is ours
-
-    def own(ids: Sequence[str], vectors: Vectors) -> str:
-        params = models.VectorParams(size=vectors.shape[1], distance=models.Distance.COSINE)
-        db.create_collection("first", vectors_config=params)
-        db.upsert(
-            "first",
-            [
-                models.PointStruct(
-                    id=point_id(each), vector=vector.tolist(),
-                    payload={"chunk_id": each, "lang": f"of {each}"},
-                )
-                for each, vector in zip(ids, vectors, strict=True)
-            ],
-        )  # fmt: skip
-        alias = models.CreateAlias(collection_name="first", alias_name="chunks")
-        db.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
-        return "first"
-
-    @contextmanager
-    def open_search() -> Iterator[Search]:
-        yield lambda query: [
-            str((each.payload or {})["chunk_id"])
-            for each in db.query_points("chunks", query=query.tolist(), limit=3).points
-        ]
-
-    def columns(physical: str) -> dict[str, str]:
-        found, _ = db.scroll(physical, limit=10_000)
-        return {str(p.payload["chunk_id"]): p.payload["lang"] for p in found if p.payload}
-
-    yield Store(index, own, open_search, columns)
-    index.close()
+    """Qdrant's local mode."""
+    with qdrant_store(tmp_path / "qdrant") as store:
+        yield store
 
 
 @pytest.fixture
-def lance(tmp_path: Path) -> Store:
-    """A table that a service made."""
-    folder = str(tmp_path / "lance")
-    index = open_index(StoreUrl(f"lancedb://{folder}#chunks"))
-    assert isinstance(index, LanceIndex)
-
-    def own(ids: Sequence[str], vectors: Vectors) -> str:
-        flat = pa.array(vectors.reshape(-1), pa.float32())
-        table = pa.table(
-            {
-                "id": list(ids),
-                "vector": pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
-                "lang": [f"of {each}" for each in ids],
-            }
-        )
-        lancedb.connect(folder).create_table("chunks", table)
-        return "chunks"
-
-    @contextmanager
-    def open_search() -> Iterator[Search]:
-        db = lancedb.connect(folder)
-        yield (
-            lambda query: (
-                serving_table(db, "chunks").search(query).limit(3).to_arrow()["id"].to_pylist()
-            )
-        )
-
-    def columns(physical: str) -> dict[str, str]:
-        rows = lancedb.connect(folder).open_table(physical).to_arrow()
-        return dict(zip(rows["id"].to_pylist(), rows["lang"].to_pylist(), strict=True))
-
-    return Store(index, own, open_search, columns)
+def lance(tmp_path: Path) -> Iterator[Store]:
+    """LanceDB."""
+    with lance_store(tmp_path / "lance") as store:
+        yield store
 
 
 @contextmanager

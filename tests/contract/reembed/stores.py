@@ -84,6 +84,7 @@ class SearchLoad:
         found: how often each answer came.
         failed: what went wrong.
         last: the newest answer.
+        slowest_s: how long the slowest search took.
     """
 
     open_search: Callable[[], AbstractContextManager[Search]]
@@ -91,6 +92,7 @@ class SearchLoad:
     found: Counter[tuple[str, ...]] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
     last: tuple[str, ...] = ()
+    slowest_s: float = 0.0
 
     def __enter__(self) -> Self:
         self._stop = threading.Event()
@@ -117,8 +119,10 @@ class SearchLoad:
     def _search(self) -> None:
         with self.open_search() as search:
             while not self._stop.is_set():
+                began = time.perf_counter()
                 try:
                     self.last = tuple(search(self.query))
                     self.found[self.last] += 1
                 except Exception as error:  # noqa: BLE001 - each is a failed search
                     self.failed.append(f"{type(error).__name__}: {error}")
+                self.slowest_s = max(self.slowest_s, time.perf_counter() - began)

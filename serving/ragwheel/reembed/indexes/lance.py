@@ -100,7 +100,7 @@ class LanceIndex:
                 self._index(table, build, vector.name, count)
             hits = [
                 table.search(query, vector_column_name=vector.name)
-                .distance_type("cosine").select(["id"]).limit(depth).to_arrow()
+                .distance_type("cosine").select(["id", "_distance"]).limit(depth).to_arrow()
                 for query in ([] if queries is None else queries.vectors)
             ]  # fmt: skip
         return Found(count, [[str(each) for each in hit["id"].to_pylist()] for hit in hits])

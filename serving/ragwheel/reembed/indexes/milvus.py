@@ -37,9 +37,9 @@ _ROWS_AT_ONCE = 256
 #: Milvus's bounds of an id, and of what is kept beside the declared fields; bytes.
 _MAX_ID, _MAX_BESIDE = 512, 65_000
 _LOAD_PAUSE_S, _LOAD_TRIES = 0.5, 1_200
-#: Answers (https://github.com/milvus-io/milvus/blob/master/pkg/util/merr/errors.go): found, by
-#: version; below the third, the service is not ready or busy.
-_FINE, _NO_COLLECTION, _NO_ALIAS = (0, 200), 100, 1600
+#: Codes of answers, by version; the last are of a service that is not ready or busy:
+#: https://github.com/milvus-io/milvus/blob/master/pkg/util/merr/errors.go
+_FINE, _NO_COLLECTION, _NO_ALIAS, _OF_SERVICE = (0, 200), (100,), (100, 1600), range(1, 100)
 
 
 class MilvusIndex:
@@ -254,17 +254,17 @@ class MilvusIndex:
         )
         return about
 
-    def _ask(self, verb: str, *, missing: int | None = None, **body: Any) -> Any:
-        """The data of Milvus's answer; None: what `missing` is the code of."""
+    def _ask(self, verb: str, *, missing: Sequence[int] = (), **body: Any) -> Any:
+        """The data of Milvus's answer; None: it has one of the codes `missing`."""
         path = f"/v2/vectordb/{verb}"
         answer = self._wire.ask("POST", path, {**self._database, **body})
         code = answer.get("code")
         if code in _FINE:
             return answer.get("data")
-        if code == missing:
+        if code in missing:
             return None
         said = self._wire.said(f"{code} to {verb}: {answer.get('message')}")
-        if code is None or code < _NO_COLLECTION:
+        if code is None or code in _OF_SERVICE:
             raise UnavailableError(said)
         raise IndexRefusedError(said)
 
