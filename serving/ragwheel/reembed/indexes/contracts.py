@@ -70,7 +70,7 @@ class Points:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Holding:
     """What a build holds.
 
     Attributes:
@@ -116,7 +116,7 @@ class Index(Protocol):
             IndexRefusedError: the vectors are of another encoder than the build.
         """
 
-    def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Found:
+    def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Holding:
         """Finish what searches need, count, and search this build, whoever else is searched.
 
         Raises:

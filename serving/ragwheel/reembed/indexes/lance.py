@@ -13,7 +13,7 @@ from dataclasses import fields
 from typing import Any
 
 from ragwheel.reembed.indexes.contracts import (
-    Found,
+    Holding,
     IndexBuild,
     IndexRefusedError,
     Points,
@@ -86,7 +86,7 @@ class LanceIndex:
                 table.delete(_among(table.schema, gone))
         return refused
 
-    def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Found:
+    def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Holding:
         """See `Index`."""
         if queries is not None:
             check_space(build, queries)
@@ -103,7 +103,7 @@ class LanceIndex:
                 .distance_type("cosine").select(["id", "_distance"]).limit(depth).to_arrow()
                 for query in ([] if queries is None else queries.vectors)
             ]  # fmt: skip
-        return Found(count, [[str(each) for each in hit["id"].to_pylist()] for hit in hits])
+        return Holding(count, [[str(each) for each in hit["id"].to_pylist()] for hit in hits])
 
     def point(self, build: IndexBuild, before: str) -> None:
         """See `Index`; the commit of a one-row table."""
@@ -232,7 +232,7 @@ class LanceIndex:
         except (OSError, RuntimeError) as error:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise UnavailableError(f"{self.display}: LanceDB says: {said}") from None
-        except self._pa.ArrowInvalid as error:
+        except ValueError as error:
             raise IndexRefusedError(f"{self.display}: {str(error)[:200]}") from None
 
 

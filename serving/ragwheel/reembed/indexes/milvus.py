@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ragwheel.reembed.indexes.contracts import (
-    Found,
+    Holding,
     IndexBuild,
     IndexRefusedError,
     Points,
@@ -24,11 +24,18 @@ from ragwheel.reembed.indexes.contracts import (
     check_stored,
     not_in,
 )
+from ragwheel.reembed.indexes.milvus_schema import (
+    declared,
+    key_of,
+    typed_id,
+    vector_index,
+    vector_of,
+)
 from ragwheel.schemas.errors import DependencyError, UnavailableError
 from ragwheel.schemas.secrets import StoreUrl
 
 try:
-    from ragwheel.reembed.indexes.wire import StoreWire
+    from ragwheel.reembed.indexes.json_wire import StoreWire
 except ImportError:
     raise DependencyError("httpx", "pip install 'ragwheel[milvus]'") from None
 
@@ -67,10 +74,10 @@ class MilvusIndex:
             {"fieldName": "embedding", "dataType": "FloatVector",
              "elementTypeParams": {"dim": build.dimension}},
         ]  # fmt: skip
-        dynamic, indexes = True, [_vector_index("embedding", "COSINE")]
+        dynamic, indexes = True, [vector_index("embedding", "COSINE")]
         if build.like:
             old = self._fit(build.like)
-            fields = [_declared(each, build.dimension) for each in old["fields"]]
+            fields = [declared(each, build.dimension) for each in old["fields"]]
             dynamic, indexes = old["enableDynamicField"], self._indexes(build.like, old)
         self._ask(
             "collections/create", collectionName=build.physical,
@@ -91,7 +98,7 @@ class MilvusIndex:
         check_space(build, points.vectors)
         check_stored(build, self._stored(build.physical))
         about = self._fit(build.physical)
-        key, vector = _key(about), _vector(about)
+        key, vector = key_of(about), vector_of(about)
         places = {each["name"] for each in about["fields"]}
         refused: dict[str, str] = {}
         for start in range(0, len(points.ids), _ROWS_AT_ONCE):
@@ -115,22 +122,22 @@ class MilvusIndex:
                     kept = {name: value for name, value in own.items() if name in places}
                     values = points.vectors.vectors[row].tolist()
                     data.append(
-                        {**old[chunk_id], **kept, key: _typed(about, chunk_id), vector: values}
+                        {**old[chunk_id], **kept, key: typed_id(about, chunk_id), vector: values}
                     )
             if data:
                 self._ask("entities/upsert", collectionName=build.physical, data=data)
         if gone:
-            ids = json.dumps([_typed(about, each) for each in gone], ensure_ascii=False)
+            ids = json.dumps([typed_id(about, each) for each in gone], ensure_ascii=False)
             self._ask("entities/delete", collectionName=build.physical, filter=f"{key} in {ids}")
         return refused
 
-    def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Found:
+    def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Holding:
         """See `Index`; waits until the build is loaded."""
         if queries is not None:
             check_space(build, queries)
         check_stored(build, self._stored(build.physical))
         about = self._fit(build.physical)
-        key, vector = _key(about), _vector(about)
+        key, vector = key_of(about), vector_of(about)
         self._load(build, about, vector)
         now: dict[str, Any] = {"collectionName": build.physical, "consistencyLevel": "Strong"}
         count = self._ask("entities/query", filter="", outputFields=["count(*)"], **now)
@@ -141,7 +148,7 @@ class MilvusIndex:
             )
             for query in (() if queries is None else queries.vectors)
         ]  # fmt: skip
-        return Found(
+        return Holding(
             int(count[0]["count(*)"]), [[str(row[key]) for row in answer] for answer in hits]
         )
 
@@ -181,7 +188,7 @@ class MilvusIndex:
     def _load(self, build: IndexBuild, about: Mapping[str, Any], vector: str) -> None:
         """Make what a creation that was ended did not, and wait until searches can come."""
         if not any(each["fieldName"] == vector for each in about["indexes"]):
-            indexes = [_vector_index(vector, "COSINE")]
+            indexes = [vector_index(vector, "COSINE")]
             if build.like:
                 indexes = self._indexes(build.like, self._fit(build.like))
             self._ask("indexes/create", collectionName=build.physical, indexParams=indexes)
@@ -223,8 +230,8 @@ class MilvusIndex:
         made = []
         for name in self._ask("indexes/list", collectionName=collection):
             (index,) = self._ask("indexes/describe", collectionName=collection, indexName=name)
-            if index["fieldName"] == _vector(about):
-                made.append(_vector_index(index["fieldName"], index["metricType"]))
+            if index["fieldName"] == vector_of(about):
+                made.append(vector_index(index["fieldName"], index["metricType"]))
             else:
                 kept = ("fieldName", "indexName", "indexType")
                 made.append({each: index[each] for each in kept})
@@ -236,7 +243,7 @@ class MilvusIndex:
             return {each: {} for each in ids}
         about = self._fit(like)
         found = self._ask(
-            "entities/get", collectionName=like, id=[_typed(about, each) for each in ids],
+            "entities/get", collectionName=like, id=[typed_id(about, each) for each in ids],
             outputFields=["*"], consistencyLevel="Strong",
         )  # fmt: skip
         return {str(row[key]): row for row in found}
@@ -267,44 +274,3 @@ class MilvusIndex:
         if code is None or code in _OF_SERVICE:
             raise UnavailableError(said)
         raise IndexRefusedError(said)
-
-
-def _declared(field: Mapping[str, Any], dimension: int) -> dict[str, Any]:
-    """A field as it is declared, from how it is described; that of vectors with its new width."""
-    params = {each["key"]: each["value"] for each in field.get("params") or ()}
-    if field["type"] == "FloatVector":
-        params["dim"] = dimension
-    return {
-        "fieldName": field["name"], "dataType": field["type"],
-        "isPrimary": field["primaryKey"], "isPartitionKey": field.get("partitionKey", False),
-        "nullable": field.get("nullable", False), "elementTypeParams": params,
-        **({"elementDataType": field["elementType"]} if field.get("elementType") else {}),
-    }  # fmt: skip
-
-
-def _vector_index(field: str, metric: str) -> dict[str, Any]:
-    return {"fieldName": field, "indexName": field, "metricType": metric, "indexType": "AUTOINDEX"}
-
-
-def _key(about: Mapping[str, Any]) -> str:
-    return next(str(each["name"]) for each in about["fields"] if each["primaryKey"])
-
-
-def _vector(about: Mapping[str, Any]) -> str:
-    return next(str(each["name"]) for each in about["fields"] if each["type"] == "FloatVector")
-
-
-def _typed(about: Mapping[str, Any], chunk_id: str) -> int | str:
-    """An id as the collection holds it.
-
-    Raises:
-        IndexRefusedError: it holds numbers, and this is none.
-    """
-    key = next(each for each in about["fields"] if each["primaryKey"])
-    if key["type"] != "Int64":
-        return chunk_id
-    if not chunk_id.removeprefix("-").isdecimal():
-        raise IndexRefusedError(
-            f"{about['collectionName']} knows chunks by numbers, and {chunk_id!r} is none"
-        )
-    return int(chunk_id)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ragwheel.reembed.indexes.contracts import (
-    Found,
+    Holding,
     IndexBuild,
     IndexRefusedError,
     Points,
@@ -28,7 +28,7 @@ from ragwheel.schemas.errors import DependencyError, UnavailableError
 from ragwheel.schemas.secrets import StoreUrl
 
 try:
-    from ragwheel.reembed.indexes.wire import StoreWire
+    from ragwheel.reembed.indexes.json_wire import StoreWire
 except ImportError:
     raise DependencyError("httpx", "pip install 'ragwheel[opensearch]'") from None
 
@@ -109,7 +109,7 @@ class SearchEngineIndex:
         self._bulk(build.physical, [("delete", each, None) for each in gone])
         return refused
 
-    def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Found:
+    def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Holding:
         """See `Index`."""
         if queries is not None:
             check_space(build, queries)
@@ -121,7 +121,7 @@ class SearchEngineIndex:
             search = self._search(field, query.tolist(), depth)
             answer = self._wire.ask("POST", f"/{build.physical}/_search", search)
             hits.append([str(each["_id"]) for each in answer["hits"]["hits"]])
-        return Found(int(count), hits)
+        return Holding(int(count), hits)
 
     def point(self, build: IndexBuild, before: str) -> None:
         """See `Index`; one list of actions, which the engine applies as one or not at all."""

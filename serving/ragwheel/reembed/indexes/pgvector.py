@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ragwheel.models.encoder import Vectors
 from ragwheel.reembed.indexes.contracts import (
-    Found,
+    Holding,
     IndexBuild,
     IndexRefusedError,
     Points,
@@ -94,7 +94,7 @@ class PgvectorIndex:
             )  # fmt: skip
         return refused
 
-    def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Found:
+    def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Holding:
         """See `Index`; builds the HNSW index beside whoever searches and writes."""
         if queries is not None:
             check_space(build, queries)
@@ -119,7 +119,7 @@ class PgvectorIndex:
                     sql.SQL(columns.vector_type), values=[_literal(query), depth],
                 )  # fmt: skip
                 hits.append([str(row[0]) for row in rows])
-        return Found(int(count), hits)
+        return Holding(int(count), hits)
 
     def point(self, build: IndexBuild, before: str) -> None:
         """See `Index`."""
@@ -260,16 +260,8 @@ class PgvectorIndex:
         for role, privilege in grants:
             who = sql.Identifier(role) if role else sql.SQL("PUBLIC")
             self._db.run(f"GRANT {privilege} ON {{}} TO {{}}", self._name, who)
-        self._go_on_numbering(build.physical, now)
-
-    def _go_on_numbering(self, new: str, old: str) -> None:
-        """Rows that number themselves get no number that the other build gave away."""
-        for name in self._db.columns(new).identities if old else ():
-            self._db.run(
-                "SELECT setval(pg_get_serial_sequence(quote_ident(%s), %s), 1 + greatest("
-                "(SELECT max({0}) FROM {1}), (SELECT max({0}) FROM {2}), 0), false)",
-                name, new, old, values=[new, name],
-            )  # fmt: skip
+        if now:
+            self._db.go_on_numbering(build.physical, now)
 
     def _index_concurrently(self, table: str, columns: TableColumns, metric: str) -> None:
         index = f"{table[:55]}_hnsw"

@@ -174,6 +174,15 @@ class PostgresSession:
         """Sequences that a table owns and another one numbers its rows by, quoted."""
         return [row[0] for row in self.rows(_SHARED, values=[table] * 2)]
 
+    def go_on_numbering(self, new: str, old: str) -> None:
+        """Let rows of `new` that number themselves get no number that `old` gave away."""
+        for name in self.columns(new).identities:
+            self.run(
+                "SELECT setval(pg_get_serial_sequence(quote_ident(%s), %s), 1 + greatest("
+                "(SELECT max({0}) FROM {1}), (SELECT max({0}) FROM {2}), 0), false)",
+                name, new, old, values=[new, name],
+            )  # fmt: skip
+
     def _said(self, error: Exception) -> str:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         return f"{self._url}: PostgreSQL says: {self._url.hide(first)}"

@@ -7,13 +7,14 @@ payload has the chunk id itself as `chunk_id`.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid5
 
 from ragwheel.reembed.indexes.contracts import (
-    Found,
+    Holding,
     IndexBuild,
     IndexRefusedError,
     Points,
@@ -31,6 +32,7 @@ from ragwheel.schemas.secrets import StoreUrl
 _SPACE = UUID("7a6c3f8e-5d0b-4f6e-9b8a-2f1f0c9d4e11")
 _FINGERPRINT = "document_fingerprint"
 _POINTS_AT_ONCE = 256
+_INDEX_PAUSE_S, _INDEX_TRIES = 0.5, 1_200
 
 
 class QdrantIndex:
@@ -40,10 +42,11 @@ class QdrantIndex:
         """Connects; nothing is sent yet."""
         try:
             from qdrant_client import QdrantClient, models
-            from qdrant_client.http.exceptions import ApiException
+            from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
         except ImportError:
             raise DependencyError("qdrant-client", "pip install 'ragwheel[qdrant]'") from None
-        self._models, self._errors = models, (ApiException, OSError)
+        self._models, self._url = models, url
+        self._no, self._away = (UnexpectedResponse, ValueError), (ApiException, OSError)
         self._alias, self.display = url.fragment, str(url)
         if url.scheme == "qdrant+path":
             try:
@@ -108,12 +111,13 @@ class QdrantIndex:
                 self._db.delete(build.physical, self._models.PointIdsList(points=ids), wait=True)
         return refused
 
-    def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Found:
+    def verify(self, build: IndexBuild, queries: SpaceVectors | None, depth: int = 10) -> Holding:
         """See `Index`."""
         if queries is not None:
             check_space(build, queries)
         with self._answering():
             check_stored(build, self._stored(build.physical))
+            self._wait_for_the_index(build)
             count = self._db.count(build.physical, exact=True).count
             name, _ = self._vectors(build.physical)
             answers = [
@@ -126,7 +130,7 @@ class QdrantIndex:
             [str((point.payload or {}).get("chunk_id", point.id)) for point in points]
             for points in answers
         ]
-        return Found(count, hits)
+        return Holding(count, hits)
 
     def point(self, build: IndexBuild, before: str) -> None:
         """See `Index`; one list of actions, which Qdrant applies as one."""
@@ -190,6 +194,14 @@ class QdrantIndex:
         }
         return {key: value for key, value in taken.items() if value is not None}
 
+    def _wait_for_the_index(self, build: IndexBuild) -> None:
+        """Until then searches of what was written last go through all of it."""
+        for _ in range(_INDEX_TRIES):
+            if self._db.get_collection(build.physical).status != "yellow":
+                return
+            time.sleep(_INDEX_PAUSE_S)
+        raise UnavailableError(f"{self.display}: {build.physical} is still being indexed")
+
     def _vectors(self, collection: str) -> tuple[str, list[str]]:
         """The dense vector's name, empty for the one without, and the sparse ones' names."""
         params = self._db.get_collection(collection).config.params
@@ -227,9 +239,16 @@ class QdrantIndex:
     def _answering(self) -> Iterator[None]:
         try:
             yield
-        except self._errors as error:
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise UnavailableError(f"{self.display}: Qdrant says: {said}") from None
+        except self._no as error:
+            status = getattr(error, "status_code", 400)
+            later = status in (408, 429) or status >= 500
+            raise (UnavailableError if later else IndexRefusedError)(self._said(error)) from None
+        except self._away as error:
+            raise UnavailableError(self._said(error)) from None
+
+    def _said(self, error: Exception) -> str:
+        said = " ".join(str(error).split()) or type(error).__name__
+        return f"{self.display}: Qdrant says: {self._url.hide(said)[:300]}"
 
 
 def point_id(chunk_id: str) -> int | str:
