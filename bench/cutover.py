@@ -88,7 +88,7 @@ def measure(name: str, store: Store, chunks: int, rounds: int) -> bool:
 def main() -> int:
     """Measure each engine; 1 if one of them misses the bar."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--chunks", type=int, default=5_000)
+    parser.add_argument("--chunks", type=int, default=2_000)
     parser.add_argument("--rounds", type=int, default=10)
     arguments = parser.parse_args()
     print(f"bar: {BAR_MS:,} ms there and back, 0 failed, 0 mixed, 0 late")

@@ -56,6 +56,13 @@ def test_vectors_of_two_models_a_point_are_refused(index: QdrantIndex) -> None:
         index.create(IndexBuild("chunks__two", "two", 4, "first"))
 
 
+def test_a_vector_of_many_rows_is_refused(index: QdrantIndex) -> None:
+    late = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+    index._db.create_collection("first", dense().model_copy(update={"multivector_config": late}))
+    with pytest.raises(IndexRefusedError, match="1 of them of many rows"):
+        index.create(IndexBuild("chunks__two", "two", 4, "first"))
+
+
 def test_a_collection_under_the_name_itself_is_refused(index: QdrantIndex) -> None:
     index._db.create_collection("chunks", dense())
     with pytest.raises(IndexRefusedError, match="make an alias for it"):

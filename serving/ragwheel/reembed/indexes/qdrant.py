@@ -205,12 +205,14 @@ class QdrantIndex:
     def _vectors(self, collection: str) -> tuple[str, list[str]]:
         """The dense vector's name, empty for the one without, and the sparse ones' names."""
         params = self._db.get_collection(collection).config.params
-        dense = list(params.vectors) if isinstance(params.vectors, dict) else [""]
-        if len(dense) != 1:
+        named = params.vectors if isinstance(params.vectors, dict) else {"": params.vectors}
+        many = [name for name, each in named.items() if each and each.multivector_config]
+        if len(named) != 1 or many:
             raise IndexRefusedError(
-                f"{collection} has {len(dense)} dense vectors a point ({', '.join(dense)}): one "
-                "is needed, of one model"
+                f"{collection} has {len(named)} dense vectors a point ({', '.join(named)}), "
+                f"{len(many)} of them of many rows: one is needed, of one row and one model"
             )
+        dense = list(named)
         return dense[0], list(params.sparse_vectors or {})
 
     def _old(
