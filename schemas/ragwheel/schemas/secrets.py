@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any, get_args
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from pydantic import SecretStr
 
@@ -78,6 +78,57 @@ class ClickHouseUrl(SecretStr):
         path = where["path"] or ""
         shown = path if _DATABASE.fullmatch(path.strip("/")) else f"/{_UNREADABLE}" * bool(path)
         return f"{scheme}://{where[0].removesuffix(path)}{shown}"
+
+
+class StoreUrl(SecretStr):
+    """`scheme://user:password@host/path?options#name` of a vector store.
+
+    Shown without user, password and options. The credentials end at the last `@`, as above.
+    """
+
+    @property
+    def scheme(self) -> str:
+        """What is before `://`; empty if nothing is."""
+        scheme, found, _ = self.get_secret_value().partition("://")
+        return scheme if found else ""
+
+    @property
+    def fragment(self) -> str:
+        """The name behind `#`: what services search."""
+        return self.get_secret_value().rpartition("@")[2].partition("#")[2]
+
+    @property
+    def where(self) -> str:
+        """Host, port and path."""
+        rest = self.get_secret_value().partition("://")[2].rpartition("@")[2]
+        return re.split(r"[?#]", rest, maxsplit=1)[0]
+
+    def credentials(self) -> tuple[str, str]:
+        """User and password, percent-decoded; a key alone is the password."""
+        user, found, password = self._credentials().partition(":")
+        return (unquote(user), unquote(password)) if found else ("", unquote(user))
+
+    @property
+    def options(self) -> str:
+        """What is between path and name, with its `?`; may hold secrets."""
+        rest = self.get_secret_value().rpartition("@")[2].partition("#")[0]
+        return "?" * ("?" in rest) + rest.partition("?")[2]
+
+    def hide(self, message: str) -> str:
+        """A driver's message without what may be a secret of this URL."""
+        parts = {*self.credentials(), *re.split(r"[:/@]", self._credentials())}
+        parts |= {value for _, value in parse_qsl(self.options[1:])}
+        for part in sorted(parts - {""}, key=len, reverse=True):
+            message = message.replace(part, _UNREADABLE)
+        return message
+
+    def _credentials(self) -> str:
+        return self.get_secret_value().partition("://")[2].rpartition("@")[0]
+
+    def _display(self) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9+]{0,30}", self.scheme):
+            return _UNREADABLE
+        return f"{self.scheme}://{self.where}#{self.fragment}"
 
 
 def is_secret(annotation: Any) -> bool:

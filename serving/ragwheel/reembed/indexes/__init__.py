@@ -1,0 +1,1 @@
+"""Vector stores that a re-embedding fills, one adapter each, behind `contracts.Index`."""
