@@ -200,6 +200,6 @@ async def test_a_turn_on_which_the_model_fails_or_that_comes_too_late_is_an_erro
 
 def test_before_anybody_is_answered_a_turn_is_now() -> None:
     encoder = SeenEncoder()
-    thread = EncodeThread(WaitingRoom(1_000, 100), Telemetry())
+    thread = EncodeThread(WaitingRoom(1_000), Telemetry(), 100)
     vectors = thread.in_turn(encoder, "canary", "document")
     np.testing.assert_array_equal(vectors, [encoder.vector("canary", "document")])
