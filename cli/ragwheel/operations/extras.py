@@ -11,9 +11,13 @@ EXTRAS: Mapping[str, Sequence[str]] = {
     "cli": ("filelock", "platformdirs", "psutil", "rich", "typer"),
     "streams": ("faust-streaming", "aiokafka", "clickhouse-connect", "openai", "prometheus-client"),
     "trainers": (
+        "bm25s",
         "clickhouse-connect",
+        "fsspec",
         "numpy",
         "prometheus-client",
+        "pyarrow",
+        "scipy",
         "sentence-transformers",
         "torch",
     ),
