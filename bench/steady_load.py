@@ -29,6 +29,8 @@ async def ask(address: str, rate: float) -> None:
         status, model = 0, ""
         try:
             async with asyncio.timeout(_PATIENCE_S):
+                while free and free[-1][0].at_eof():  # the server closes what is idle
+                    free.pop()[1].close()
                 used = free.pop() if free else await asyncio.open_connection(host, int(port))
                 status, model = await answer(used, address, number)
                 free.append(used)

@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 
 from ragwheel.backends.telemetry import Telemetry
-from ragwheel.models.canaries import EncodeOne
+from ragwheel.models.canaries import EncodeFew
 from ragwheel.models.encoder import Encoder, Progress, Side, Tokens, VectorError, Vectors
 from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import ServingSettings
@@ -140,7 +140,7 @@ class ServedApp:
 
     client: httpx.AsyncClient
     telemetry: Telemetry
-    in_turn: EncodeOne
+    in_turn: EncodeFew
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from typing import Literal
 from ragwheel.models.artifacts import ArtifactStore
 from ragwheel.models.canaries import (
     CanaryError,
-    EncodeOne,
+    EncodeFew,
     answers,
     encode_now,
     read_canaries,
@@ -91,7 +91,7 @@ class Arrivals:
         last: what served last, with every check passed: after a restart it serves again although
             ClickHouse is away.
         serving: what serves now; its document encoder is taken over where it is the right one.
-        turns: how a text is encoded while others are; None: nobody else encodes.
+        turns: how texts are encoded while others are; None: nobody else encodes.
     """
 
     settings: FollowSettings
@@ -100,7 +100,7 @@ class Arrivals:
     declarations: Declarations
     last: Callable[[], ServedLast]
     serving: Callable[[], InService | None]
-    turns: Callable[[], EncodeOne | None]
+    turns: Callable[[], EncodeFew | None]
     _answered: dict[str, Vectors] = field(default_factory=dict)
     _base: dict[str, str] = field(default_factory=dict)
 

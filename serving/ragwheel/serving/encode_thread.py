@@ -143,21 +143,21 @@ class EncodeThread:
             if not inside:
                 self._inside.pop(lane.key, None)
 
-    def in_turn(self, encoder: Encoder, text: str, side: Side) -> Vectors:
-        """One text by a model that does not serve yet, as a batch between the others'.
+    def in_turn(self, encoder: Encoder, texts: Sequence[str], side: Side) -> Vectors:
+        """A few texts by a model that does not serve yet, as a batch between the others'.
 
         For other threads than the event loop's. Two threads that run models at once slow each other
         down a hundredfold: each has its own workers, and they wait for one another on all cores.
 
         Raises:
-            VectorError: the model fails on it, or nothing is encoded any more.
+            VectorError: the model fails on one, or nothing is encoded any more.
         """
         if self._loop is None:  # nobody is answered yet
-            return encoder.encode([text], side)
+            return encoder.encode(texts, side)
         lane = BatchLane(
             encoder, side, lambda batch: encoder.encode(batch, side), "that is being checked"
         )
-        work = self.results(lane, [text], encoder.tokens([text]).tolist())
+        work = self.results(lane, texts, encoder.tokens(texts).tolist())
         try:
             turn = asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError as error:  # the loop has ended

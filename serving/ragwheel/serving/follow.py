@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from ragwheel.backends import files
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.models.artifacts import ArtifactStore, artifacts_of
-from ragwheel.models.canaries import EncodeOne, read_reference
+from ragwheel.models.canaries import EncodeFew, read_reference
 from ragwheel.models.registry import Alias, ModelRegistry
 from ragwheel.schemas.errors import RagwheelError, UnavailableError
 from ragwheel.schemas.settings import FollowSettings
@@ -76,9 +76,9 @@ class ModelFollower:
         self._local = ModelRegistry(settings.serving_dir)
         self._arrivals = Arrivals(
             settings, self._store, self._local, declarations or DeclaredIndexes(settings),
-            self._last, lambda: self._serving.generation, lambda: self._encode_one,
+            self._last, lambda: self._serving.generation, lambda: self._encode_few,
         )  # fmt: skip
-        self._encode_one: EncodeOne | None = None
+        self._encode_few: EncodeFew | None = None
         self._told: set[str] = set()
         self._serving = _Serving()
         self._state = FollowState(ready=False)
@@ -96,13 +96,13 @@ class ModelFollower:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def take_turns(self, encode_one: EncodeOne) -> None:
-        """From now on models are checked by way of `encode_one`, among what else is encoded.
+    def take_turns(self, encode_few: EncodeFew) -> None:
+        """From now on models are checked by way of `encode_few`, among what else is encoded.
 
         Without it they are checked in the follower's thread, at the cost of those who encode in
         others at that moment.
         """
-        self._encode_one = encode_one
+        self._encode_few = encode_few
 
     def start(self) -> None:
         """Load what the alias names, or what served last, and follow from then on.

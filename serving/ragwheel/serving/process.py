@@ -64,7 +64,7 @@ def follow(settings: ServingSettings, telemetry: Telemetry) -> Iterator[ModelFol
     is missing until it is there.
 
     Raises:
-        ConfigError: no model can be loaded here, which no waiting repairs.
+        ConfigError: no model can be loaded here, and waiting does not help.
     """
     with ModelFollower(settings, telemetry) as follower:
         state = follower.state()

@@ -103,9 +103,9 @@ class QueryEncoder:
         """How following stands."""
         return self._follower.state()
 
-    def _in_turn(self, encoder: Encoder, text: str, side: Side) -> Vectors:
+    def _in_turn(self, encoder: Encoder, texts: Sequence[str], side: Side) -> Vectors:
         with self._lock:
-            return encoder.encode([text], side)
+            return encoder.encode(texts, side)
 
     def _encode(
         self, generation: InService, texts: Sequence[str], side: Side, store: str

@@ -212,12 +212,12 @@ def test_a_promotion_reaches_every_request_and_what_is_wrong_reaches_none(
         ragwheel("models", "promote", one, "--reason", "a trial", "--force")
         server.serves(one)
 
-        repair = flip_a_byte(ArtifactStore(bucket).put(promoting.registry.get(two)))
+        undo = flip_a_byte(ArtifactStore(bucket).put(promoting.registry.get(two)))
         ragwheel("models", "promote", two, "--reason", "a byte is wrong", "--force")
         assert "was changed" in server.refuses("artifact", but_serves=one)
         assert server.info()["alias"] == two
         ragwheel("models", "rollback")
-        repair()
+        undo()
         ragwheel("models", "allow", two)
         ragwheel("models", "promote", two, "--reason", "canaries disagree", "--force")
         assert "when it was registered" in server.refuses("canaries", but_serves=one)

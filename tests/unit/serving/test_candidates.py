@@ -62,7 +62,7 @@ async def test_a_model_is_checked_in_turn_with_what_is_answered(tmp_path: Path) 
             promoting.promote(two)
             before = app.telemetry.value(metrics.SERVING_BATCHES)
             await asyncio.to_thread(follower.look)
-            assert app.telemetry.value(metrics.SERVING_BATCHES) >= before + 32
+            assert app.telemetry.value(metrics.SERVING_BATCHES) >= before + 8
             assert await answered_by(app, 1, "") == two
         query = follower.current().query
         wanted = promoting.registry.get(two).query_encoder

@@ -180,7 +180,7 @@ async def test_another_thread_gets_its_turn_between_two_batches() -> None:
         encoder.free.clear()
         first = asyncio.create_task(thread.results(lane_of(encoder), ["a"], [3]))
         await begun(encoder)
-        turn = asyncio.create_task(asyncio.to_thread(thread.in_turn, checked, "canary", "query"))
+        turn = asyncio.create_task(asyncio.to_thread(thread.in_turn, checked, ["canary"], "query"))
         await asyncio.sleep(0)
         assert checked.batches == [], "one model at a time"
         encoder.free.set()
@@ -193,13 +193,13 @@ async def test_a_turn_on_which_the_model_fails_or_that_comes_too_late_is_an_erro
     poisoned = SeenEncoder(poison=frozenset(["canary"]))
     async with running(Telemetry()) as thread:
         with pytest.raises(VectorError, match="that is being checked failed"):
-            await asyncio.to_thread(thread.in_turn, poisoned, "canary", "query")
+            await asyncio.to_thread(thread.in_turn, poisoned, ["canary"], "query")
     with pytest.raises(VectorError, match="has ended"):
-        await asyncio.to_thread(thread.in_turn, poisoned, "another", "query")
+        await asyncio.to_thread(thread.in_turn, poisoned, ["another"], "query")
 
 
 def test_before_anybody_is_answered_a_turn_is_now() -> None:
     encoder = SeenEncoder()
     thread = EncodeThread(WaitingRoom(1_000), Telemetry(), 100)
-    vectors = thread.in_turn(encoder, "canary", "document")
+    vectors = thread.in_turn(encoder, ["canary"], "document")
     np.testing.assert_array_equal(vectors, [encoder.vector("canary", "document")])
