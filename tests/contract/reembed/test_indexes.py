@@ -123,6 +123,40 @@ def test_what_the_service_stored_beside_its_vectors_goes_along(store: Store) -> 
     assert store.columns(build.physical) == {each: f"of {each}" for each in IDS}
 
 
+def test_what_a_service_changes_after_the_switch_stays_changed(store: Store) -> None:
+    before = store.own(IDS, OLD)
+    build = build_on(store)
+    store.index.upsert(build, points(IDS, "two", NEW))
+    store.index.point(build, before)
+    store.change(IDS[1], "changed")
+    new = "chunk-new"
+    refused = store.index.upsert(build, points([IDS[1], new], "two", NEW[:2]))
+    assert list(refused) == [new]
+    assert store.columns(build.physical)[IDS[1]] == "changed"
+    store.index.upsert(IndexBuild(build.physical, "two", 8), points([IDS[1]], "two", NEW[1:2]))
+    assert store.columns(build.physical)[IDS[1]] == "changed"
+
+
+def test_a_second_switch_follows_the_first(store: Store) -> None:
+    before = store.own(IDS, OLD)
+    two = build_on(store)
+    store.index.upsert(two, points(IDS, "two", NEW))
+    store.index.point(two, before)
+    three = IndexBuild(named(store, "three"), "three", 4, two.physical)
+    store.index.create(three)
+    narrow = unit(40, 4)
+    assert store.index.upsert(three, points(IDS, "three", narrow)) == {}
+    store.index.verify(three, None)
+    store.index.point(three, two.physical)
+    with store.open_search() as search:
+        assert search(narrow[3])[0] == IDS[3]
+    store.index.drop(IndexBuild(before, "one", 0))
+    store.index.drop(two)
+    assert store.columns(three.physical) == {each: f"of {each}" for each in IDS}
+    with store.open_search() as search:
+        assert search(narrow[3])[0] == IDS[3]
+
+
 def test_what_is_searched_is_never_dropped_and_a_name_that_was_moved_is_left_alone(
     store: Store,
 ) -> None:
