@@ -92,7 +92,7 @@ def _search_engine(scheme: str, field: dict[str, Any]) -> Iterator[Store]:
         yield search
 
     def columns(physical: str) -> dict[str, str]:
-        said = http.post(f"/{physical}/_mget", json={"ids": [f"chunk-{n}'s" for n in range(40)]})
+        said = http.post(f"/{physical}/_mget", json={"ids": [f"chunk-{n}'s" for n in range(20)]})
         return {each["_id"]: each["_source"]["lang"] for each in said.json()["docs"]}
 
     def change(chunk_id: str, lang: str) -> None:

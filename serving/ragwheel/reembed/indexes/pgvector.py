@@ -247,8 +247,7 @@ class PgvectorIndex:
             return
         check_move(self._name, now, before)
         check_stored(build, self._stored(build.physical))
-        _, _, owner = self._db.relation(self._name)
-        grants = self._db.grants(self._name)
+        owner, grants = self._db.relation(self._name)[2], self._db.grants(self._name)
         had = self._db.triggers(self._actual(now)) if now else set()
         if lacking := had - self._db.triggers(build.physical):
             raise IndexRefusedError(
@@ -294,7 +293,7 @@ class PgvectorIndex:
 
 
 def _literal(vector: Vectors) -> str:
-    return str(vector.tolist()).replace(" ", "")
+    return str(vector.tolist())
 
 
 def _listed(*names: str) -> sql.Composed:

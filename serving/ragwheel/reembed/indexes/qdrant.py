@@ -74,7 +74,7 @@ class QdrantIndex:
                     **self._configured(build),
                     metadata={_FINGERPRINT: build.fingerprint},
                 )
-            if build.like:
+            if build.like and self._db.collection_exists(build.like):
                 had = self._db.get_collection(build.like).payload_schema
                 has = self._db.get_collection(build.physical).payload_schema
                 for name in set(had) - set(has):  # a service filters by these
