@@ -92,15 +92,21 @@ def _search_engine(scheme: str, field: dict[str, Any]) -> Iterator[Store]:
         yield search
 
     def columns(physical: str) -> dict[str, str]:
-        said = http.post(f"/{physical}/_mget", json={"ids": [f"chunk-{n}'s" for n in range(40)]})
+        said = http.post(f"/{physical}/_mget", json={"ids": [f"chunk-{n}'s" for n in range(20)]})
         return {each["_id"]: each["_source"]["lang"] for each in said.json()["docs"]}
+
+    def change(chunk_id: str, lang: str) -> None:
+        said = http.post("/chunks/_mget", json={"ids": [chunk_id]}).json()["docs"][0]["_source"]
+        lines = [{"index": {"_id": chunk_id}}, {**said, "lang": lang}]
+        body = "".join(json.dumps(line) + "\n" for line in lines)
+        http.post("/chunks/_bulk", content=body).raise_for_status()
 
     with (
         json_server(FakeSearchEngine(elastic).answer) as wire,
         httpx.Client(base_url=f"http://{wire}", auth=(USER, PASSWORD)) as http,
     ):
         url = f"{scheme}+http://{USER}:{quote(PASSWORD, safe='')}@{wire}#chunks"
-        store = Store(open_index(StoreUrl(url)), own, open_search, columns)
+        store = Store(open_index(StoreUrl(url)), own, open_search, columns, change)
         yield store
         store.index.close()
 
@@ -163,6 +169,10 @@ def milvus(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         ]  # fmt: skip
         return {key: row["lang"] for key, row in engine.collections[physical].rows.items()}
 
+    def change(chunk_id: str, lang: str) -> None:
+        rows = ask("entities/get", collectionName="chunks", id=[chunk_id])
+        ask("entities/upsert", collectionName="chunks", data=[{**rows[0], "lang": lang}])
+
     def ask(verb: str, **body: Any) -> Any:
         headers = {"Authorization": TOKEN}
         said = {"dbName": "main", **body}
@@ -173,7 +183,7 @@ def milvus(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         httpx.Client(base_url=f"http://{wire}") as http,
     ):
         index = open_index(StoreUrl(f"milvus+http://me:hush@{wire}/main#chunks"))
-        yield Store(index, own, open_search, columns)
+        yield Store(index, own, open_search, columns, change)
         index.close()
 
 

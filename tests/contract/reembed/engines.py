@@ -51,8 +51,13 @@ def pgvector_store(postgres: str, database: str) -> Iterator[Store]:
             table = sql.Identifier(physical)
             return dict(db.execute(sql.SQL("SELECT id, lang FROM {}").format(table)).fetchall())
 
+    def change(chunk_id: str, lang: str) -> None:
+        with psycopg.connect(postgres, autocommit=True) as db:
+            update = sql.SQL("UPDATE {} SET lang = %s WHERE id = %s").format(name)
+            db.execute(update, [lang, chunk_id])
+
     index = open_index(StoreUrl(f"{postgres}#{database}"))
-    yield Store(index, own, open_search, columns)
+    yield Store(index, own, open_search, columns, change)
     index.close()
 
 
@@ -91,7 +96,10 @@ def qdrant_store(folder: Path) -> Iterator[Store]:
         found, _ = db.scroll(physical, limit=10_000)
         return {str(p.payload["chunk_id"]): p.payload["lang"] for p in found if p.payload}
 
-    yield Store(index, own, open_search, columns)
+    def change(chunk_id: str, lang: str) -> None:
+        db.set_payload("chunks", {"lang": lang}, points=[point_id(chunk_id)])
+
+    yield Store(index, own, open_search, columns, change)
     index.close()
 
 
@@ -126,5 +134,11 @@ def lance_store(folder: Path) -> Iterator[Store]:
         rows = lancedb.connect(str(folder)).open_table(physical).to_arrow()
         return dict(zip(rows["id"].to_pylist(), rows["lang"].to_pylist(), strict=True))
 
-    yield Store(index, own, open_search, columns)
+    def change(chunk_id: str, lang: str) -> None:
+        table = serving_table(lancedb.connect(str(folder)), "chunks")
+        table.update(
+            where=f"id = '{chunk_id.replace(chr(39), chr(39) * 2)}'", values={"lang": lang}
+        )
+
+    yield Store(index, own, open_search, columns, change)
     index.close()

@@ -32,12 +32,14 @@ class Store:
             and returns the physical name under which ragwheel knows it.
         open_search: opens a search by the name alone, as a service does it, in its own thread.
         columns: the extra column of a build, by chunk id.
+        change: sets it for one chunk, by the name alone, as a service does it.
     """
 
     index: Index
     own: Callable[[Sequence[str], Vectors], str]
     open_search: Callable[[], AbstractContextManager[Search]]
     columns: Callable[[str], dict[str, str]]
+    change: Callable[[str, str], None]
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from ragwheel.reembed.indexes.contracts import (
 
 pytestmark = pytest.mark.integration
 
-IDS = [f"chunk-{number}'s" for number in range(40)]
-OLD, NEW = unit(40, 8, seed=1), unit(40, 8, seed=2)
+IDS = [f"chunk-{number}'s" for number in range(20)]
+OLD, NEW = unit(20, 8, seed=1), unit(20, 8, seed=2)
 
 
 def named(store: Store, version: str) -> str:
@@ -34,12 +34,12 @@ def build_on(store: Store, version: str = "two") -> IndexBuild:
 def test_a_build_takes_chunks_finds_them_and_forgets_them(store: Store) -> None:
     build = build_on(store)
     assert store.index.upsert(build, points(IDS, "two", OLD)) == {}
-    assert store.index.upsert(build, points(IDS[:20], "two", NEW[:20])) == {}
-    store.index.upsert(build, points([], "two", NEW[:0]), gone=IDS[30:])
-    found = store.index.verify(build, SpaceVectors("two", NEW[:20]), depth=3)
-    assert found.count == 30
-    assert [hits[0] for hits in found.hits] == IDS[:20]
-    assert not set(IDS[30:]) & {each for hits in found.hits for each in hits}
+    assert store.index.upsert(build, points(IDS[:10], "two", NEW[:10])) == {}
+    store.index.upsert(build, points([], "two", NEW[:0]), gone=IDS[15:])
+    found = store.index.verify(build, SpaceVectors("two", NEW[:10]), depth=3)
+    assert found.count == 15
+    assert [hits[0] for hits in found.hits] == IDS[:10]
+    assert not set(IDS[15:]) & {each for hits in found.hits for each in hits}
 
 
 def test_vectors_of_another_model_of_the_same_dimension_are_refused_everywhere(
@@ -62,7 +62,7 @@ def test_vectors_of_another_model_of_the_same_dimension_are_refused_everywhere(
 def test_a_wrong_dimension_and_a_missing_build_are_refused(store: Store) -> None:
     build = build_on(store)
     with pytest.raises(IndexRefusedError, match="of 4 dimensions do not fit"):
-        store.index.upsert(build, points(IDS, "two", unit(40, 4)))
+        store.index.upsert(build, points(IDS, "two", unit(20, 4)))
     with pytest.raises(IndexRefusedError, match="reembed run"):
         store.index.verify(IndexBuild(named(store, "none"), "two", 8), None)
 
@@ -123,6 +123,40 @@ def test_what_the_service_stored_beside_its_vectors_goes_along(store: Store) -> 
     assert store.columns(build.physical) == {each: f"of {each}" for each in IDS}
 
 
+def test_what_a_service_changes_after_the_switch_stays_changed(store: Store) -> None:
+    before = store.own(IDS, OLD)
+    build = build_on(store)
+    store.index.upsert(build, points(IDS, "two", NEW))
+    store.index.point(build, before)
+    store.change(IDS[1], "changed")
+    new = "chunk-new"
+    refused = store.index.upsert(build, points([IDS[1], new], "two", NEW[:2]))
+    assert list(refused) == [new]
+    assert store.columns(build.physical)[IDS[1]] == "changed"
+    store.index.upsert(IndexBuild(build.physical, "two", 8), points([IDS[1]], "two", NEW[1:2]))
+    assert store.columns(build.physical)[IDS[1]] == "changed"
+
+
+def test_a_second_switch_follows_the_first(store: Store) -> None:
+    before = store.own(IDS, OLD)
+    two = build_on(store)
+    store.index.upsert(two, points(IDS, "two", NEW))
+    store.index.point(two, before)
+    three = IndexBuild(named(store, "three"), "three", 4, two.physical)
+    store.index.create(three)
+    narrow = unit(20, 4)
+    assert store.index.upsert(three, points(IDS, "three", narrow)) == {}
+    store.index.verify(three, None)
+    store.index.point(three, two.physical)
+    with store.open_search() as search:
+        assert search(narrow[3])[0] == IDS[3]
+    store.index.drop(IndexBuild(before, "one", 0))
+    store.index.drop(two)
+    assert store.columns(three.physical) == {each: f"of {each}" for each in IDS}
+    with store.open_search() as search:
+        assert search(narrow[3])[0] == IDS[3]
+
+
 def test_what_is_searched_is_never_dropped_and_a_name_that_was_moved_is_left_alone(
     store: Store,
 ) -> None:
@@ -142,5 +176,5 @@ def test_the_old_build_can_be_searched_though_it_says_no_fingerprint(store: Stor
     before = store.own(IDS, OLD)
     old = IndexBuild(before, "one", 0)
     found = store.index.verify(old, SpaceVectors("one", OLD[:5]), depth=1)
-    assert found.count == 40
+    assert found.count == 20
     assert np.array_equal([hits[0] for hits in found.hits], IDS[:5])

@@ -90,13 +90,19 @@ def test_its_indexes_go_along_and_the_vectors_keep_their_metric(service: Service
 
 def test_an_index_whose_building_was_ended_is_built_again(service: Service) -> None:
     service.fill()
-    service.db.execute("UPDATE pg_index SET indisvalid = false "
-                       "WHERE indexrelid = 'chunks__two_hnsw'::regclass")  # fmt: skip
+    made = (
+        "SELECT indisvalid FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
+        "JOIN pg_am a ON a.oid = relam "
+        "WHERE indrelid = 'chunks__two'::regclass AND amname = 'hnsw'"
+    )
+    service.db.execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = "
+        "'chunks__two_embedding_idx'::regclass"
+    )
+    assert service.ask(made) == [False]
     found = service.index.verify(service.build, SpaceVectors("two", VECTORS), depth=1)
     assert found.hits == [["1"], ["2"], ["3"]]
-    assert service.ask(
-        "SELECT indisvalid FROM pg_index WHERE indexrelid = 'chunks__two_hnsw'::regclass"
-    ) == [True]
+    assert service.ask(made) == [True]
 
 
 def test_roles_keep_what_they_may_do(service: Service, database: str) -> None:
@@ -133,6 +139,15 @@ def test_what_would_stay_with_the_old_table_is_named_before_anything_is_built(
     with pytest.raises(IndexRefusedError, match=named):
         service.index.create(service.build)
     assert service.ask("SELECT to_regclass('chunks__two')") == [None]
+
+
+def test_a_view_that_came_while_the_build_was_made_stops_the_switch(service: Service) -> None:
+    service.fill()
+    service.db.execute("CREATE VIEW recent AS SELECT id FROM chunks")
+    with pytest.raises(IndexRefusedError, match="view recent"):
+        service.index.point(service.build, "chunks__origin")
+    service.db.execute("DROP VIEW recent")
+    service.index.point(service.build, "chunks__origin")
 
 
 def test_a_trigger_is_asked_for_before_the_switch(service: Service) -> None:

@@ -35,8 +35,8 @@ class IndexBuild:
         physical: its own name there.
         fingerprint: of the encoder of its documents.
         dimension: of its vectors; 0 where nobody said (a build that ragwheel did not make).
-        like: physical name of the build that it replaces, whose other columns it takes over;
-            empty: there is none.
+        like: physical name of the build that it replaces, after which it is made; empty: there is
+            none, and nothing beside the vectors but what ragwheel writes.
     """
 
     physical: str
@@ -106,8 +106,9 @@ class Index(Protocol):
     ) -> Mapping[str, str]:
         """Put chunks in, over those of the same id, and take `gone` out; durable on return.
 
-        A chunk that `build.like` lacks is not taken: what the service keeps beside it is unknown
-        until the service has written it there. It may be offered again.
+        What a service keeps beside a vector comes from the build that is searched, since services
+        write there. A chunk that it lacks is not taken by a build that has a `like`; it may be
+        offered again.
 
         Returns:
             Chunks that the store does not take, with the reason; the others are in.
@@ -209,9 +210,14 @@ def check_made(build: IndexBuild, stored: str) -> None:
         )
 
 
-def not_in(like: str) -> str:
-    """Why a chunk is not taken that the build which is replaced lacks."""
-    return f"not in {like}, whose other columns it takes over: it can come once it is there"
+def source_of(build: IndexBuild, serving: str) -> str:
+    """The build that has what is kept beside the vectors: the searched one, if not itself."""
+    return (serving or build.like) if build.like else build.physical
+
+
+def not_in(source: str) -> str:
+    """Why a chunk is not taken that the searched build lacks."""
+    return f"not in {source}, whose other columns it takes over: it can come once it is there"
 
 
 def check_move(alias: str, now: str, before: str) -> None:

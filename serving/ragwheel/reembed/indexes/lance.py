@@ -24,6 +24,7 @@ from ragwheel.reembed.indexes.contracts import (
     check_space,
     check_stored,
     not_in,
+    source_of,
 )
 from ragwheel.schemas.errors import DependencyError, UnavailableError
 from ragwheel.schemas.secrets import StoreUrl
@@ -74,8 +75,9 @@ class LanceIndex:
         with self._answering():
             check_stored(build, self._stored(build.physical))
             table = self._db.open_table(build.physical)
-            rows, refused = self._rows(table.schema, build, points)
-            if rows.num_rows:
+            refused: dict[str, str] = {}
+            if points.ids:
+                rows, refused = self._rows(table.schema, build, points)
                 (
                     table.merge_insert("id")
                     .when_matched_update_all()
@@ -200,24 +202,23 @@ class LanceIndex:
             if name in schema.names and pa.types.is_string(schema.field(name).type) and values:
                 own[name] = pa.array(list(values), pa.string())
         others = [name for name in schema.names if name not in own]
-        if not build.like or not others:
-            nothing = pa.nulls(len(points.ids))
-            columns = [own.get(each.name, nothing).cast(each.type) for each in schema]
-            return pa.table(columns, schema), {}
-        old = self._db.open_table(build.like)
+        if not others:
+            return pa.table([own[name] for name in schema.names], schema), {}
+        source = source_of(build, self.serving())
+        old = self._db.open_table(source)
         found = (
             old.search().where(_among(old.schema, points.ids)).select(["id", *others])
             .limit(len(points.ids)).to_arrow()
         )  # fmt: skip
         place = {str(each): row for row, each in enumerate(found["id"].to_pylist())}
-        kept = [row for row, each in enumerate(points.ids) if each in place]
-        taken = found.take([place[points.ids[row]] for row in kept]) if kept else found
+        kept = [row for row, each in enumerate(points.ids) if each in place or not build.like]
+        there = pa.array([place.get(points.ids[row]) for row in kept], pa.int64())
         columns = [
             own[name].take(pa.array(kept, pa.int64())) if name in own
-            else taken[name].cast(schema.field(name).type)
+            else found[name].take(there).cast(schema.field(name).type)
             for name in schema.names
         ]  # fmt: skip
-        refused = {each: not_in(build.like) for each in points.ids if each not in place}
+        refused = {each: not_in(source) for each in set(points.ids) - place.keys() if build.like}
         return pa.table(columns, schema), refused
 
     def _stored(self, physical: str) -> str | None:

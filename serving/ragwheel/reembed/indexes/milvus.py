@@ -23,6 +23,7 @@ from ragwheel.reembed.indexes.contracts import (
     check_space,
     check_stored,
     not_in,
+    source_of,
 )
 from ragwheel.reembed.indexes.milvus_schema import (
     declared,
@@ -67,6 +68,7 @@ class MilvusIndex:
         """See `Index`."""
         if (stored := self._stored(build.physical)) is not None:
             check_made(build, stored)
+            self._load(build)
             return
         fields: list[dict[str, Any]] = [
             {"fieldName": "id", "dataType": "VarChar", "isPrimary": True,
@@ -90,6 +92,7 @@ class MilvusIndex:
                 f"{self.display} does not keep the description of a collection, which says whose "
                 "vectors it holds: a newer Milvus is needed"
             )
+        self._load(build)
 
     def upsert(
         self, build: IndexBuild, points: Points, gone: Sequence[str] = ()
@@ -100,10 +103,11 @@ class MilvusIndex:
         about = self._fit(build.physical)
         key, vector = key_of(about), vector_of(about)
         places = {each["name"] for each in about["fields"]}
+        source = source_of(build, self.serving())
         refused: dict[str, str] = {}
         for start in range(0, len(points.ids), _ROWS_AT_ONCE):
             rows = range(start, min(start + _ROWS_AT_ONCE, len(points.ids)))
-            old = self._old(build.like, key, [points.ids[row] for row in rows])
+            old = self._old(source, key, [points.ids[row] for row in rows])
             data = []
             for row in rows:
                 chunk_id = points.ids[row]
@@ -112,8 +116,8 @@ class MilvusIndex:
                     own["text"] = points.texts[row]
                 if about["enableDynamicField"]:
                     places |= own.keys()
-                if chunk_id not in old:
-                    refused[chunk_id] = not_in(build.like)
+                if build.like and chunk_id not in old:
+                    refused[chunk_id] = not_in(source)
                 elif len(chunk_id.encode()) > _MAX_ID:
                     refused[chunk_id] = f"its id is longer than {_MAX_ID} bytes"
                 elif len(own.get("text", "").encode()) > _MAX_BESIDE and "text" in places:
@@ -122,7 +126,12 @@ class MilvusIndex:
                     kept = {name: value for name, value in own.items() if name in places}
                     values = points.vectors.vectors[row].tolist()
                     data.append(
-                        {**old[chunk_id], **kept, key: typed_id(about, chunk_id), vector: values}
+                        {
+                            **old.get(chunk_id, {}),
+                            **kept,
+                            key: typed_id(about, chunk_id),
+                            vector: values,
+                        }
                     )
             if data:
                 self._ask("entities/upsert", collectionName=build.physical, data=data)
@@ -138,7 +147,7 @@ class MilvusIndex:
         check_stored(build, self._stored(build.physical))
         about = self._fit(build.physical)
         key, vector = key_of(about), vector_of(about)
-        self._load(build, about, vector)
+        self._load(build)
         now: dict[str, Any] = {"collectionName": build.physical, "consistencyLevel": "Strong"}
         count = self._ask("entities/query", filter="", outputFields=["count(*)"], **now)
         hits = [
@@ -185,8 +194,10 @@ class MilvusIndex:
         """See `Index`."""
         self._wire.close()
 
-    def _load(self, build: IndexBuild, about: Mapping[str, Any], vector: str) -> None:
+    def _load(self, build: IndexBuild) -> None:
         """Make what a creation that was ended did not, and wait until searches can come."""
+        about = self._fit(build.physical)
+        vector = vector_of(about)
         if not any(each["fieldName"] == vector for each in about["indexes"]):
             indexes = [vector_index(vector, "COSINE")]
             if build.like:
@@ -237,13 +248,11 @@ class MilvusIndex:
                 made.append({each: index[each] for each in kept})
         return made
 
-    def _old(self, like: str, key: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """What the replaced build says of these; all of them, where there is no such build."""
-        if not like:
-            return {each: {} for each in ids}
-        about = self._fit(like)
+    def _old(self, source: str, key: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What a collection says of these, as far as it has them."""
+        about = self._fit(source)
         found = self._ask(
-            "entities/get", collectionName=like, id=[typed_id(about, each) for each in ids],
+            "entities/get", collectionName=source, id=[typed_id(about, each) for each in ids],
             outputFields=["*"], consistencyLevel="Strong",
         )  # fmt: skip
         return {str(row[key]): row for row in found}

@@ -23,6 +23,7 @@ from ragwheel.reembed.indexes.contracts import (
     check_space,
     check_stored,
     not_in,
+    source_of,
 )
 from ragwheel.schemas.errors import DependencyError, UnavailableError
 from ragwheel.schemas.secrets import StoreUrl
@@ -89,22 +90,24 @@ class SearchEngineIndex:
         check_space(build, points.vectors)
         mappings = self._mappings(build)
         field, properties = _vector(build.physical, mappings), mappings["properties"]
+        source = source_of(build, self.serving())
         refused: dict[str, str] = {}
         for start in range(0, len(points.ids), _DOCUMENTS_AT_ONCE):
             rows = range(start, min(start + _DOCUMENTS_AT_ONCE, len(points.ids)))
-            old = self._sources(build.like, [points.ids[row] for row in rows])
+            old = self._sources(source, [points.ids[row] for row in rows])
             actions: list[tuple[str, str, dict[str, Any] | None]] = []
             for row in rows:
                 chunk_id = points.ids[row]
-                if (source := old.get(chunk_id)) is None:
-                    refused[chunk_id] = not_in(build.like)
+                if build.like and chunk_id not in old:
+                    refused[chunk_id] = not_in(source)
                     continue
-                source[field] = points.vectors.vectors[row].tolist()
+                said = old.get(chunk_id, {})
+                said[field] = points.vectors.vectors[row].tolist()
                 if "chunk_hash" in properties:
-                    source["chunk_hash"] = points.hashes[row]
+                    said["chunk_hash"] = points.hashes[row]
                 if points.texts is not None and "text" in properties:
-                    source["text"] = points.texts[row]
-                actions.append(("index", chunk_id, source))
+                    said["text"] = points.texts[row]
+                actions.append(("index", chunk_id, said))
             refused |= self._bulk(build.physical, actions)
         self._bulk(build.physical, [("delete", each, None) for each in gone])
         return refused
@@ -179,11 +182,9 @@ class SearchEngineIndex:
             return {**base, "knn": {"field": field, **near}}
         return {**base, "query": {"knn": {field: {"vector": query, "k": depth}}}}
 
-    def _sources(self, like: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """What the replaced build says of these; all of them, where there is no such build."""
-        if not like:
-            return {each: {} for each in ids}
-        found = self._wire.ask("POST", f"/{like}/_mget", {"ids": list(ids)})["docs"]
+    def _sources(self, index: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What an index says of these, as far as it has them."""
+        found = self._wire.ask("POST", f"/{index}/_mget", {"ids": list(ids)})["docs"]
         return {each["_id"]: each["_source"] for each in found if each.get("found")}
 
     def _bulk(

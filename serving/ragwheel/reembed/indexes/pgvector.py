@@ -23,6 +23,7 @@ from ragwheel.reembed.indexes.contracts import (
     check_space,
     check_stored,
     not_in,
+    source_of,
 )
 from ragwheel.schemas.errors import DependencyError, UnavailableError
 from ragwheel.schemas.secrets import StoreUrl
@@ -74,7 +75,7 @@ class PgvectorIndex:
                     "chunk_hash text, text text)",
                     build.physical, sql.SQL(f"vector({build.dimension})"),
                 )  # fmt: skip
-            self._comment("TABLE", build.physical, _MADE + build.fingerprint)
+            self._db.comment("TABLE", build.physical, _MADE + build.fingerprint)
 
     def upsert(
         self, build: IndexBuild, points: Points, gone: Sequence[str] = ()
@@ -132,8 +133,7 @@ class PgvectorIndex:
             except LockedError:
                 time.sleep(_LOCK_PAUSE_S)
         raise UnavailableError(
-            f"{self._name} is locked by a long query or transaction: end it, then try again; "
-            "nothing was changed"
+            f"{self._name} is locked by a long query or transaction: end it, then try again"
         )
 
     def drop(self, build: IndexBuild) -> None:
@@ -164,11 +164,7 @@ class PgvectorIndex:
 
     def _create_like(self, build: IndexBuild, old: str) -> None:
         """An empty table with everything but the width of the vector as `old` has it."""
-        if bound := self._db.bound_to(old):
-            raise IndexRefusedError(
-                f"{old} has what stays with it when the name moves on: {', '.join(bound)}; let "
-                f"it go, or refer to a table without vectors, before {self._name} is re-embedded"
-            )
+        self._check_free(old)
         new, columns = build.physical, self._db.columns(old)
         self._check_width(columns.vector_type, build.dimension)
         self._db.run("CREATE TABLE {} (LIKE {} INCLUDING ALL)", new, old)
@@ -182,6 +178,13 @@ class PgvectorIndex:
             self._db.run("ALTER TABLE {} ADD {}", new, sql.SQL(definition))
         self._db.run("ALTER TABLE {} OWNER TO {}", new, self._db.relation(old)[2])
 
+    def _check_free(self, table: str) -> None:
+        if bound := self._db.bound_to(table, self._name):
+            raise IndexRefusedError(
+                f"{table} has what stays with it when the name moves on: {', '.join(bound)}; let "
+                f"it go, or refer to a table without vectors, before {self._name} is re-embedded"
+            )
+
     def _check_width(self, kind: str, dimension: int) -> None:
         if dimension > _MAX_INDEXED[kind]:
             raise IndexRefusedError(
@@ -190,13 +193,14 @@ class PgvectorIndex:
             )
 
     def _put(self, build: IndexBuild, columns: TableColumns, points: Points) -> dict[str, str]:
-        """Insert by one statement; other columns come from the build that is replaced."""
+        """Insert by one statement; other columns come from the build that is searched."""
         own = {"chunk_hash": points.hashes, "text": points.texts}
         given = {name: own[name] for name in own if own[name] and name in columns.texts}
-        taken = [name for name in columns.others if name not in given] if build.like else []
-        old, key, kind = self._actual(build.like), columns.key, sql.SQL(columns.key_type)
+        taken = [name for name in columns.others if name not in given]
+        old = self._actual(source_of(build, self.serving()))
+        key, kind = columns.key, sql.SQL(columns.key_type)
         refused: dict[str, str] = {}
-        if taken:
+        if build.like and taken:
             rows = self._db.rows(
                 "SELECT given.key FROM unnest(%s::text[]) AS given(key) WHERE NOT EXISTS "
                 "(SELECT FROM {} AS old WHERE old.{} = given.key::{})",
@@ -211,7 +215,7 @@ class PgvectorIndex:
         ]
         written = [columns.vector, *given, *taken]
         updates = [name for name in written if name not in columns.fixed]
-        join = sql.SQL("JOIN {} AS old ON old.{} = given.key::{}").format(
+        join = sql.SQL("LEFT JOIN {} AS old ON old.{} = given.key::{}").format(
             sql.Identifier(old), sql.Identifier(key), kind
         )
         self._db.run(
@@ -236,13 +240,14 @@ class PgvectorIndex:
         return refused
 
     def _switch(self, build: IndexBuild, before: str) -> None:
+        # One at a time: who waited for the view's lock alone would drop the newer view.
+        self._db.run("SELECT pg_advisory_xact_lock(hashtext(%s))", values=[_SERVES + self._name])
         now = self.serving()
         if now == build.physical:
             return
         check_move(self._name, now, before)
         check_stored(build, self._stored(build.physical))
-        _, _, owner = self._db.relation(self._name)
-        grants = self._db.grants(self._name)
+        owner, grants = self._db.relation(self._name)[2], self._db.grants(self._name)
         had = self._db.triggers(self._actual(now)) if now else set()
         if lacking := had - self._db.triggers(build.physical):
             raise IndexRefusedError(
@@ -250,11 +255,12 @@ class PgvectorIndex:
                 f"{', '.join(sorted(lacking))}; create them there as well, or drop them here"
             )
         if self._actual(now) == self._name:
+            self._check_free(self._name)
             self._db.run("ALTER TABLE {} RENAME TO {}", self._name, now)
         elif now:
             self._db.run("DROP VIEW {}", self._name)
         self._db.run("CREATE VIEW {} AS SELECT * FROM {}", self._name, build.physical)
-        self._comment("VIEW", self._name, _SERVES + build.physical)
+        self._db.comment("VIEW", self._name, _SERVES + build.physical)
         if owner:
             self._db.run("ALTER VIEW {} OWNER TO {}", self._name, owner)
         for role, privilege in grants:
@@ -264,18 +270,14 @@ class PgvectorIndex:
             self._db.go_on_numbering(build.physical, now)
 
     def _index_concurrently(self, table: str, columns: TableColumns, metric: str) -> None:
-        index = f"{table[:55]}_hnsw"
-        found = self._db.rows(
-            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(quote_ident(%s))",
-            values=[index],
-        )
-        if found == [(True,)]:
+        found = self._db.indexes_on(table, columns.vector)
+        if found - self._db.ended_indexes(table):
             return
-        if found:  # a build of it was ended
-            self._db.run("DROP INDEX CONCURRENTLY {}", index)
+        for index in found:  # their building was ended
+            self._db.run("DROP INDEX CONCURRENTLY {}", sql.SQL(index))
         self._db.run(
-            "CREATE INDEX CONCURRENTLY {} ON {} USING hnsw ({} {})",
-            index, table, columns.vector, f"{columns.vector_type}_{metric}_ops",
+            "CREATE INDEX CONCURRENTLY ON {} USING hnsw ({} {})",
+            table, columns.vector, f"{columns.vector_type}_{metric}_ops",
         )  # fmt: skip
 
     def _actual(self, physical: str) -> str:
@@ -289,12 +291,9 @@ class PgvectorIndex:
             return None
         return comment.removeprefix(_MADE) if comment.startswith(_MADE) else ""
 
-    def _comment(self, kind: str, name: str, text: str) -> None:
-        self._db.run(f"COMMENT ON {kind} {{}} IS {{}}", name, sql.Literal(text))
-
 
 def _literal(vector: Vectors) -> str:
-    return str(vector.tolist()).replace(" ", "")
+    return str(vector.tolist())
 
 
 def _listed(*names: str) -> sql.Composed:

@@ -111,6 +111,10 @@ class PostgresSession:
         )
         return (found[0][0], found[0][1], found[0][2]) if found else ("", "", "")
 
+    def comment(self, kind: str, name: str, text: str) -> None:
+        """Say something of a TABLE or VIEW, for `relation` to find."""
+        self.run(f"COMMENT ON {kind} {{}} IS {{}}", name, sql.Literal(text))
+
     def columns(self, table: str) -> TableColumns:
         """What `table` has.
 
@@ -153,13 +157,22 @@ class PostgresSession:
         )
         return {row[0] for row in found}
 
-    def bound_to(self, table: str) -> list[str]:
-        """What holds on to this very table, and would stay with it whatever takes its name."""
-        return [row[0] for row in self.rows(_BOUND, values=[table] * 3)]
+    def bound_to(self, table: str, view: str) -> list[str]:
+        """What but `view` holds on to this very table, and would stay with it."""
+        return [row[0] for row in self.rows(_BOUND, values=[table, table, table, view])]
 
-    def indexes_on(self, table: str, column: str) -> list[str]:
+    def indexes_on(self, table: str, column: str) -> set[str]:
         """Indexes that hold a column, or an expression of it; names quoted as SQL wants them."""
-        return [row[0] for row in self.rows(_INDEXES_ON, values=[table, column])]
+        return {row[0] for row in self.rows(_INDEXES_ON, values=[table, column])}
+
+    def ended_indexes(self, table: str) -> set[str]:
+        """Those whose building was ended before it was done, quoted."""
+        found = self.rows(
+            "SELECT indexrelid::regclass::text FROM pg_index "
+            "WHERE NOT indisvalid AND indrelid = to_regclass(quote_ident(%s))",
+            values=[table],
+        )
+        return {row[0] for row in found}
 
     def foreign_keys(self, table: str) -> list[str]:
         """What a table says of rows elsewhere, as SQL to say it of another."""
@@ -203,7 +216,8 @@ WHERE contype = 'f' AND confrelid = to_regclass(quote_ident(%s)) AND conrelid <>
 UNION ALL SELECT DISTINCT 'view ' || r.ev_class::regclass FROM pg_depend d
 JOIN pg_rewrite r ON r.oid = d.objid
 WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
-AND d.refobjid = to_regclass(quote_ident(%s)) AND r.ev_class <> d.refobjid
+AND d.refobjid = to_regclass(quote_ident(%s))
+AND r.ev_class IS DISTINCT FROM to_regclass(quote_ident(%s))
 """
 _INDEXES_ON = """
 SELECT DISTINCT d.objid::regclass::text FROM pg_depend d JOIN pg_attribute a

@@ -25,6 +25,7 @@ from ragwheel.reembed.indexes.contracts import (
     check_space,
     check_stored,
     not_in,
+    source_of,
 )
 from ragwheel.schemas.errors import DependencyError, UnavailableError
 from ragwheel.schemas.secrets import StoreUrl
@@ -73,7 +74,7 @@ class QdrantIndex:
                     **self._configured(build),
                     metadata={_FINGERPRINT: build.fingerprint},
                 )
-            if build.like:
+            if build.like and self._db.collection_exists(build.like):
                 had = self._db.get_collection(build.like).payload_schema
                 has = self._db.get_collection(build.physical).payload_schema
                 for name in set(had) - set(has):  # a service filters by these
@@ -89,10 +90,11 @@ class QdrantIndex:
             check_stored(build, self._stored(build.physical))
             name, others = self._vectors(build.physical)
             refused, made = {}, []
-            old = self._old(build.like, points.ids, others)
+            source = source_of(build, self.serving())
+            old = self._old(source, points.ids, others)
             for row, chunk_id in enumerate(points.ids):
                 if build.like and point_id(chunk_id) not in old:
-                    refused[chunk_id] = not_in(build.like)
+                    refused[chunk_id] = not_in(source)
                     continue
                 payload, kept = old.get(point_id(chunk_id), ({}, {}))
                 payload |= {"chunk_id": chunk_id, "chunk_hash": points.hashes[row]}
@@ -216,13 +218,11 @@ class QdrantIndex:
         return dense[0], list(params.sparse_vectors or {})
 
     def _old(
-        self, like: str, ids: Sequence[str], sparse: list[str]
+        self, source: str, ids: Sequence[str], sparse: list[str]
     ) -> dict[Any, tuple[dict[str, Any], dict[str, Any]]]:
-        """Payload and sparse vectors of these chunks in the build that is replaced."""
-        if not like:
-            return {}
+        """Payload and sparse vectors of these chunks, where services write them."""
         wanted: list[Any] = [point_id(each) for each in ids]
-        found = self._db.retrieve(like, wanted, with_payload=True, with_vectors=sparse)
+        found = self._db.retrieve(source, wanted, with_payload=True, with_vectors=sparse)
         return {
             point.id: (
                 dict(point.payload or {}),
