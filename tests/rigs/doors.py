@@ -40,6 +40,7 @@ PASSWORDS = {
     "accounts": "acc0unts 'quoted\" text",
     "grader": "gr4der/päss#wörd@",
     "trainer": "tr4iner?a=b&c:d",
+    "reembed": "re3mbed?/#:@",
     "operator": "0perator//@@##%%",
 }
 #: Who stands for a user of Kafka that ClickHouse does not know.
