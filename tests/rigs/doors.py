@@ -41,6 +41,7 @@ PASSWORDS = {
     "grader": "gr4der/päss#wörd@",
     "trainer": "tr4iner?a=b&c:d",
     "server": "s3rver&=;+%20@",
+    "reembed": "re3mbed?/#:@",
     "operator": "0perator//@@##%%",
 }
 #: Who stands for a user of Kafka that ClickHouse does not know.

@@ -35,6 +35,7 @@ from ragwheel.operations.models import AllowedModel, PrunedModels
 from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.operations.overview import Overview
 from ragwheel.operations.redeliver import ReplayReport
+from ragwheel.operations.reembedding import ReembedPlan, ReembedReport
 from ragwheel.operations.write_off import WriteOff
 from ragwheel.trainers.trainer import PromotionResult, RollbackResult
 
@@ -58,6 +59,7 @@ REPORTS: dict[str, Any] = {
     | Explanation
     | ModelDiff
     | ExportedModel,
+    "reembed": ReembedPlan | ReembedReport,
     "export": Snapshots | Exported,
     "replay": ReplayReport,
     "write-off": WriteOff,

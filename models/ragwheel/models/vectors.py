@@ -137,10 +137,51 @@ class VectorCache:
             (folder / USED).touch()
         return result
 
+    def known(self, encoder: Encoder, side: Side = "document") -> KnownVectors:
+        """What is cached of one encoder and side, for who asks for a corpus part by part."""
+        return KnownVectors(self._of(encoder, side), encoder.dimension)
+
     def _of(self, encoder: Encoder, side: Side) -> Path:
         prompt = encoder.prompt(side)
         of = (encoder.fingerprint, encoder.arithmetic, side, prompt)
         return self._folder / identity.digest("vectors", *of)
+
+
+class KnownVectors:
+    """Vectors of one folder of the cache. Files are read once for their keys, then as needed.
+
+    Not thread-safe; what other processes add meanwhile is not seen.
+    """
+
+    def __init__(self, folder: Path, dimension: int) -> None:
+        self._folder, self._dimension = folder, dimension
+        self._places: dict[bytes, tuple[Path, int]] = {}
+        for path in sorted(folder.glob("*.shard")):
+            for row, (key, _) in enumerate(_read(path, dimension)):
+                self._places[key] = (path, row)
+
+    def find(self, content_hashes: Sequence[str]) -> dict[str, Vectors]:
+        """Vectors of those texts that are known, by content hash; shape (dimension,)."""
+        wanted = {each: self._places.get(bytes.fromhex(each)) for each in content_hashes}
+        rows: dict[Path, list[tuple[str, int]]] = {}
+        for each, place in wanted.items():
+            if place is not None:
+                rows.setdefault(place[0], []).append((each, place[1]))
+        found: dict[str, Vectors] = {}
+        for path, of_path in rows.items():
+            records = np.memmap(path, np.uint8, "r").reshape(-1, _KEY_BYTES + 4 * self._dimension)
+            for each, row in of_path:
+                found[each] = records[row, _KEY_BYTES:].copy().view("<f4")
+        return found
+
+    def add(self, content_hashes: Sequence[str], vectors: Vectors) -> None:
+        """Store vectors of texts, durably, as one file; of none, nothing."""
+        if not len(content_hashes):
+            return
+        keys = [bytes.fromhex(each) for each in content_hashes]
+        path = _write(self._folder, keys, vectors)
+        self._places |= {key: (path, row) for row, key in enumerate(keys)}
+        (self._folder / USED).touch()
 
 
 @dataclass(frozen=True, slots=True)

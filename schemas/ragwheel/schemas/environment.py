@@ -19,11 +19,12 @@ from ragwheel.schemas.settings import (
     Settings,
 )
 
-#: Service of docker-compose.yml → what it reads. The client runs in other people's containers.
+#: Service of docker-compose.yml → what it reads. The client runs in other people's containers, and
+#: a re-embedding is a command that somebody types.
 COMPOSE_SERVICES: Mapping[str, type[Settings]] = {
     "topics": KafkaSettings,
     "migrate": ClickHouseSettings,
-    **{name: kind for name, kind in PROCESS_SETTINGS.items() if name != "client"},
+    **{name: kind for name, kind in PROCESS_SETTINGS.items() if name not in ("client", "reembed")},
 }
 #: What docker-compose.yml itself decides, because mounts, ports and checks depend on it.
 FIXED_BY_COMPOSE = frozenset(

@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ragwheel.schemas import limits
 from ragwheel.schemas.kubernetes import is_injected
-from ragwheel.schemas.secrets import ClickHouseUrl
+from ragwheel.schemas.secrets import ClickHouseUrl, StoreUrl
 
 PREFIX = "RAGWHEEL_"
 
@@ -345,12 +345,20 @@ class ModelSettings(Settings):
         return found
 
 
-class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, ModelSettings):
-    """The process that trains, proves and promotes."""
+class EmbeddingSettings(ModelSettings):
+    """Who embeds whole corpora."""
 
     vector_cache_dir: Path = Field(
         Path(".ragwheel/vectors"), description="Where embeddings are cached."
     )
+    embed_workers: int = Field(
+        1, ge=1, le=256, description="Processes that embed a corpus, each with the model."
+    )
+
+
+class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, EmbeddingSettings):
+    """The process that trains, proves and promotes."""
+
     train_min_queries: int = Field(
         300,
         ge=30,
@@ -362,9 +370,6 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, ModelS
     )
     train_interval_s: float = Field(
         300.0, gt=0, description="Seconds between looks at the threshold."
-    )
-    embed_workers: int = Field(
-        1, ge=1, le=256, description="Processes that embed a corpus, each with the model."
     )
     train_epochs: int = Field(3, ge=1, le=100, description="Passes over the triplets.")
     train_seed: int = Field(17, ge=0, description="Seed of everything random in training.")
@@ -489,6 +494,17 @@ class ServingSettings(FollowSettings, MetricsSettings):
     )
 
 
+class ReembedSettings(KafkaSettings, ClickHouseSettings, EmbeddingSettings):
+    """The command that fills a vector store anew."""
+
+    vector_store: StoreUrl = Field(
+        StoreUrl(""),
+        description="Vector store and the name that services search in it: "
+        "`postgresql://user:password@host/database#chunks`, `qdrant://host:6333#chunks`, "
+        "`lancedb:///folder#chunks` …; docs/reembedding.md has all.",
+    )
+
+
 PROCESS_SETTINGS: Mapping[str, type[Settings]] = {
     "client": ClientSettings,
     "intake": IntakeSettings,
@@ -496,4 +512,5 @@ PROCESS_SETTINGS: Mapping[str, type[Settings]] = {
     "grader": GraderSettings,
     "trainer": TrainerSettings,
     "server": ServingSettings,
+    "reembed": ReembedSettings,
 }

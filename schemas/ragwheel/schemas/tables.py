@@ -129,12 +129,26 @@ INGEST_LEDGER = Table(
     ("origin", "partition", "until", "start"),
 )  # fmt: skip
 ACCOUNTS_STATE = Table("accounts_state", ("name", "state", "at"), ("name",))
+REEMBEDS = Table(
+    "reembeds",
+    ("reembed_id", "step", "state", "ts", "by", "reason", "index", "from_version",
+     "from_fingerprint", "from_physical", "version", "physical", "store", "target",
+     "document_fingerprint", "dimension", "document_prompt", "query_prompt", "max_seq_length",
+     "chunks", "tokens", "hours", "uncertainty", "usd_per_hour", "machines", "findings"),
+    ("reembed_id", "step"),
+)  # fmt: skip
+REEMBED_SHARDS = Table(
+    "reembed_shards",
+    ("reembed_id", "shard_id", "revision", "state", "chunk_ids", "chunk_hashes", "fates",
+     "seconds", "runner", "ts"),
+    ("reembed_id", "shard_id"),
+)  # fmt: skip
 FORGOTTEN = Table("forgotten", ("kind", "hash", "at"), ("kind", "hash"))
 
 ALL_TABLES: tuple[Table, ...] = (
     QUERIES, RETRIEVALS, FEEDBACK, CHUNKS, INDEX_ENTRIES, INDEXES, GRADING_JOBS, JOB_POSITIONS,
     LABELS, UNFINISHED_LABELS, MODELS, MODEL_METRICS, GATE_QUERIES, DEAD_LETTERS, INGEST_LEDGER,
-    ACCOUNTS_STATE, FORGOTTEN,
+    ACCOUNTS_STATE, REEMBEDS, REEMBED_SHARDS, FORGOTTEN,
 )  # fmt: skip
 
 Rows = Iterator[tuple[Table, Row]]

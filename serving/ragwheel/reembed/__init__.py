@@ -1,1 +1,1 @@
-"""To come: an index follows its model."""
+"""An index follows its model: a state machine whose truth is in ClickHouse."""

@@ -271,6 +271,58 @@ ORDER BY (query_id, event_id)
 TTL landed_at + toIntervalDay(180)
 SETTINGS non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1, index_granularity = 8192
 
+CREATE TABLE reembed_shards
+(
+    `reembed_id` String,
+    `shard_id` FixedString(16),
+    `revision` UInt32,
+    `state` LowCardinality(String),
+    `chunk_ids` Array(String) CODEC(ZSTD(1)),
+    `chunk_hashes` Array(FixedString(16)) CODEC(ZSTD(1)),
+    `fates` Array(LowCardinality(String)),
+    `seconds` Float64,
+    `runner` LowCardinality(String),
+    `ts` DateTime64(3, 'UTC'),
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(revision)
+ORDER BY (reembed_id, shard_id)
+TTL landed_at + toIntervalDay(730)
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 64
+
+CREATE TABLE reembeds
+(
+    `reembed_id` String,
+    `step` UInt32,
+    `state` LowCardinality(String),
+    `ts` DateTime64(3, 'UTC'),
+    `by` String,
+    `reason` String,
+    `index` LowCardinality(String),
+    `from_version` LowCardinality(String),
+    `from_fingerprint` LowCardinality(String),
+    `from_physical` String,
+    `version` LowCardinality(String),
+    `physical` String,
+    `store` String,
+    `target` String,
+    `document_fingerprint` LowCardinality(String),
+    `dimension` UInt32,
+    `document_prompt` String,
+    `query_prompt` String,
+    `max_seq_length` UInt32,
+    `chunks` UInt64,
+    `tokens` UInt64,
+    `hours` Float64,
+    `uncertainty` Float64,
+    `usd_per_hour` Float64,
+    `machines` UInt32,
+    `findings` String
+)
+ENGINE = ReplacingMergeTree(ts)
+ORDER BY (reembed_id, step)
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+
 CREATE TABLE retrievals
 (
     `event_id` String,
@@ -582,6 +634,56 @@ AS SELECT * REPLACE (lower(hex(query_hash)) AS query_hash)
 FROM queries
 FINAL
 SETTINGS do_not_merge_across_partitions_select_final = 0
+
+CREATE VIEW v_reembed_shards
+(
+    `reembed_id` String,
+    `shard_id` String,
+    `revision` UInt32,
+    `state` LowCardinality(String),
+    `chunk_ids` Array(String),
+    `chunk_hashes` Array(String),
+    `fates` Array(LowCardinality(String)),
+    `seconds` Float64,
+    `runner` LowCardinality(String),
+    `ts` DateTime64(3, 'UTC')
+)
+AS SELECT * REPLACE (lower(hex(shard_id)) AS shard_id, arrayMap(hash -> lower(hex(hash)), chunk_hashes) AS chunk_hashes)
+FROM reembed_shards
+FINAL
+
+CREATE VIEW v_reembeds
+(
+    `reembed_id` String,
+    `step` UInt32,
+    `state` LowCardinality(String),
+    `ts` DateTime64(3, 'UTC'),
+    `by` String,
+    `reason` String,
+    `index` LowCardinality(String),
+    `from_version` LowCardinality(String),
+    `from_fingerprint` LowCardinality(String),
+    `from_physical` String,
+    `version` LowCardinality(String),
+    `physical` String,
+    `store` String,
+    `target` String,
+    `document_fingerprint` LowCardinality(String),
+    `dimension` UInt32,
+    `document_prompt` String,
+    `query_prompt` String,
+    `max_seq_length` UInt32,
+    `chunks` UInt64,
+    `tokens` UInt64,
+    `hours` Float64,
+    `uncertainty` Float64,
+    `usd_per_hour` Float64,
+    `machines` UInt32,
+    `findings` String
+)
+AS SELECT *
+FROM reembeds
+FINAL
 
 CREATE VIEW v_retrievals
 (

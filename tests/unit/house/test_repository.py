@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "accounting": _GROUND,
     "trainers": _GROUND | {"measuring", "models"},
     "serving": _GROUND | {"models"},
-    "reembed": _GROUND | {"models"},
+    "reembed": _GROUND | {"models", "measuring"},
     "operations": _GROUND | _WORKERS | {"measuring", "models"},
     "stack": _GROUND | {"grading", "models", "observability", "operations"},
     "demo": _GROUND | _WORKERS | {"client", "measuring", "models", "operations", "stack"},
@@ -161,7 +161,7 @@ def test_modules_stay_small_enough_to_hold_one_idea() -> None:
         for folder in SOURCES.values()
         for path in folder.rglob("*.py")
         if (lines := path.read_text("utf-8").count("\n"))
-        > (500 if path.name in ("events.py", "settings.py") else 400)
+        > (600 if path.name in ("events.py", "settings.py") else 400)
     }
     assert not long
 

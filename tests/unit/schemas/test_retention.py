@@ -13,7 +13,7 @@ from ragwheel.schemas.topics import DAY_S, TOPICS
 #: No text of traffic or corpus: ids, figures, offsets, hashes, verdicts.
 WITHOUT_TEXTS = {
     "index_entries", "indexes", "models", "model_metrics", "gate_queries", "accounts_state",
-    "forgotten",
+    "reembeds", "forgotten",
 }  # fmt: skip
 
 

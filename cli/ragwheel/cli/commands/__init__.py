@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "leaderboard": "show what the last gate measured of every system",
     "models": "list trained models with their verdicts, roll back, prune",
     "serve": "embed queries and documents with the promoted model over HTTP",
+    "reembed": "fill a vector store anew with another model's vectors, and switch to it",
     "export": "write what a model was trained on in the formats of others",
     "replay": "send dead letters again after their cause was repaired",
     "write-off": "declare messages as lost that expired before anybody read them",

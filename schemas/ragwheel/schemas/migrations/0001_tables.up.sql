@@ -353,6 +353,67 @@ ENGINE = ReplacingMergeTree(at)
 ORDER BY name
 SETTINGS non_replicated_deduplication_window = 1000;
 
+-- How re-embeddings went: a row per change of state, of which that of the most steps says how it
+-- stands. Few rows, and what was cut over months ago must still be rolled back: kept for good.
+CREATE TABLE IF NOT EXISTS reembeds
+(
+    reembed_id String,
+    step UInt32,
+    state LowCardinality(String),
+    ts DateTime64(3, 'UTC'),
+    by String,
+    reason String,
+    `index` LowCardinality(String),
+    from_version LowCardinality(String),
+    from_fingerprint LowCardinality(String),
+    from_physical String,
+    version LowCardinality(String),
+    physical String,
+    store String,
+    target String,
+    document_fingerprint LowCardinality(String),
+    dimension UInt32,
+    document_prompt String,
+    query_prompt String,
+    max_seq_length UInt32,
+    -- What the plan foresaw: chunks and their tokens, hours in all, how far off they may be (a
+    -- share), and what an hour of one of how many machines costs.
+    chunks UInt64,
+    tokens UInt64,
+    hours Float64,
+    uncertainty Float64,
+    usd_per_hour Float64,
+    machines UInt32,
+    -- What the last verification found, as JSON.
+    findings String
+)
+ENGINE = ReplacingMergeTree(ts)
+ORDER BY (reembed_id, step)
+SETTINGS non_replicated_deduplication_window = 1000;
+
+-- The chunks of a re-embedding in shards, and what became of each. Expires with the texts.
+CREATE TABLE IF NOT EXISTS reembed_shards
+(
+    reembed_id String,
+    shard_id FixedString(16),
+    -- Counts what was written of a shard; clocks of several machines do not decide what is newest.
+    revision UInt32,
+    state LowCardinality(String),
+    -- Parallel arrays. The fate of a chunk: embedded, or `failed: why`, or `skipped: why`; of a shard
+    -- that waits, empty.
+    chunk_ids Array(String) CODEC(ZSTD(1)),
+    chunk_hashes Array(FixedString(16)) CODEC(ZSTD(1)),
+    fates Array(LowCardinality(String)),
+    seconds Float64,
+    runner LowCardinality(String),
+    ts DateTime64(3, 'UTC'),
+    landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(revision)
+ORDER BY (reembed_id, shard_id)
+TTL landed_at + INTERVAL 730 DAY
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 64;
+
 -- Tombstones: what was forgotten, by hash, so that nothing that is read again brings it back. For
 -- good: a file may be sent again in years.
 CREATE TABLE IF NOT EXISTS forgotten
@@ -448,3 +509,12 @@ CREATE VIEW IF NOT EXISTS v_accounts_state AS SELECT * FROM accounts_state FINAL
 CREATE VIEW IF NOT EXISTS v_forgotten AS
 SELECT * REPLACE (lower(hex(hash)) AS hash)
 FROM forgotten FINAL;
+
+CREATE VIEW IF NOT EXISTS v_reembeds AS SELECT * FROM reembeds FINAL;
+
+CREATE VIEW IF NOT EXISTS v_reembed_shards AS
+SELECT * REPLACE (
+    lower(hex(shard_id)) AS shard_id,
+    arrayMap(hash -> lower(hex(hash)), chunk_hashes) AS chunk_hashes
+)
+FROM reembed_shards FINAL;
