@@ -224,7 +224,7 @@ class MemoryLog:
         return 3
 
 
-def planned(document: Encoder, old_physical: str = "chunks__1", **changes: Any) -> Reembed:
+def planned(document: Encoder, old_physical: str = "docs__1", **changes: Any) -> Reembed:
     """A plan to embed index `docs`, build 1, with `document`."""
     given: dict[str, Any] = {
         "reembed_id": "4f2a", "step": 0, "state": "planned", "ts": AT, "by": "ops", "reason": "",

@@ -233,6 +233,7 @@ def _of_chunks(client: Client, hashes: str) -> Iterator[Removal]:
             f"chunk_hashes = arrayFilter(hash -> hash NOT IN {hashes}, chunk_hashes)",
         )
     yield _cut(f"hash IN {hashes}")
+    yield _cut_shards(f"hash IN {hashes}")
     labels = f"SELECT DISTINCT label_id FROM labels WHERE chunk_hash IN {hashes}"  # noqa: S608
     for some in _batches(_hashes(client, labels)):
         yield _delete("unfinished_labels", f"label_id IN {literals(some)}")
@@ -244,6 +245,7 @@ def _of_chunk_ids(hashes: str) -> Iterator[Removal]:
     yield from _of_entries(named)
     yield _delete("feedback", named)
     yield _cut(f"{tombstone_sql('chunk_id', 'id')} IN {hashes}")
+    yield _cut_shards(f"{tombstone_sql('chunk_id', 'id')} IN {hashes}")
 
 
 def _of_entries(goes: str) -> Iterator[Removal]:
@@ -277,6 +279,21 @@ def _cut(goes: str) -> Removal:
         "retrievals",
         f"arrayExists((id, hash) -> {goes}, chunk_ids, chunk_hashes)",
         f"{cut}, extra = if(JSONHas(extra, 'candidates'), '', extra)",
+    )
+
+
+def _cut_shards(goes: str) -> Removal:
+    """Chunks leave the shards of re-embeddings; one that waits has no fates yet."""
+    kept = f"arrayMap((id, hash) -> NOT ({goes}), chunk_ids, chunk_hashes)"
+    cut = ", ".join(
+        f"{each} = arrayFilter((_, kept) -> kept, {each}, {kept})"
+        for each in ("chunk_ids", "chunk_hashes")
+    )
+    fates = f"arrayFilter((_, kept) -> kept, arrayResize(fates, length(chunk_ids)), {kept})"
+    return _update(
+        "reembed_shards",
+        f"arrayExists((id, hash) -> {goes}, chunk_ids, chunk_hashes)",
+        f"{cut}, fates = arrayFilter(fate -> fate != '', {fates})",
     )
 
 

@@ -27,7 +27,9 @@ from ragwheel.operations.erasing import (
     query_ids_in,
     steps_for,
 )
+from ragwheel.operations.extras import require_extra
 from ragwheel.schemas.errors import ConfigError, UnavailableError
+from ragwheel.schemas.secrets import StoreUrl
 from ragwheel.schemas.settings import IntakeSettings
 from ragwheel.schemas.tables import FORGOTTEN
 from ragwheel.schemas.tombstones import (
@@ -107,6 +109,7 @@ def forget(
     settings: IntakeSettings,
     subject: Subject,
     *,
+    vector_store: StoreUrl | None = None,
     dry_run: bool = False,
     wait_s: float = 120.0,
     tell: Tell = lambda _: None,
@@ -114,6 +117,7 @@ def forget(
     """Set tombstones, erase, and erase again what landed meanwhile.
 
     Args:
+        vector_store: that re-embeddings fill; needed if one holds what is forgotten.
         wait_s: longest wait for intake.
         tell: hears of progress.
 
@@ -127,7 +131,8 @@ def forget(
     with closing(connect(settings)) as client, Broker(settings) as broker:
         intake = CatchingUp(broker, settings.intake_group, time.monotonic() + wait_s, tell)
         try:
-            return _Forgetting(client, subject, dry_run, tell).run(intake)
+            forgetting = _Forgetting(client, subject, dry_run, tell, vector_store or StoreUrl(""))
+            return forgetting.run(intake)
         except (ClickHouseError, HTTPError) as error:
             raise UnavailableError(
                 f"ClickHouse ended it ({str(error).strip().splitlines()[0][:300]}): run it again, "
@@ -143,6 +148,7 @@ class _Forgetting:
     subject: Subject
     dry_run: bool
     tell: Tell
+    vector_store: StoreUrl
     _erased: Erased = field(default_factory=Erased)
 
     def __post_init__(self) -> None:
@@ -193,11 +199,26 @@ class _Forgetting:
             chunks = self._texts_of(subject.chunk_id)
         self._bury("chunk_id", ids)
         self._bury("chunk", chunks)
+        self._leave_builds(chunks, ids)
         return Marked(
             chunks=frozenset(tombstone_hash("chunk", each) for each in chunks),
             chunk_ids=frozenset(tombstone_hash("chunk_id", each) for each in ids),
             names=frozenset(each.encode() for each in ids | chunks),
         )
+
+    def _leave_builds(self, chunks: set[str], ids: set[str]) -> None:
+        """Out of vector stores first: rows tell under which ids texts are there."""
+        if not int(str(self.client.command("SELECT count() FROM reembeds"))):
+            return  # what follows needs another extra
+        require_extra("serving")
+        from ragwheel.reembed.store import ReembedStore
+        from ragwheel.reembed.taking_out import take_out
+
+        store = ReembedStore(self.client)
+        taken = take_out(store, self.vector_store, chunks, ids, dry_run=self.dry_run)
+        if taken:
+            verb = "would leave" if self.dry_run else "left"
+            self.tell(f"{self.vector_store}: {taken:,} chunks {verb} the build under way")
 
     def _queries(self, ids: set[str], names: set[str]) -> Marked:
         self._bury("query", ids)

@@ -27,7 +27,7 @@ from ragwheel.reembed.runners import LocalRunner, RayRunner, Runner, RunnerName
 from ragwheel.reembed.shards import Totals
 from ragwheel.reembed.states import NEXT, Reembed, ReembedRefusedError, ReembedState
 from ragwheel.reembed.store import ReembedStore
-from ragwheel.reembed.target_model import load_planned, searching_encoder
+from ragwheel.reembed.target_model import load_planned, searching_encoder, target_of
 from ragwheel.reembed.verification import BuildEncoders, Findings
 from ragwheel.schemas.errors import RagwheelError, TransientError
 from ragwheel.schemas.events import IndexEvent
@@ -133,8 +133,11 @@ class Reembedding:
     def plan(self, proposal: Proposal) -> ReembedPlan:
         """Measure and note what a re-embedding takes; builds nothing."""
         cache = VectorCache(self._settings.vector_cache_dir)
+        target = target_of(
+            self._settings, proposal.target, proposal.max_seq_length, proposal.prompts
+        )
         found = propose(
-            self._settings, self._store, self._index, cache, proposal, _user(), datetime.now(UTC)
+            self._store, self._index, cache, target, proposal, _user(), datetime.now(UTC)
         )
         made = found.reembed
         cost = price(found.probe, made.tokens, made.machines, made.usd_per_hour)

@@ -155,12 +155,9 @@ class Moves:
 
     def _recount(self, reembed: Reembed, totals: Totals) -> None:
         """What was accepted at the verification is accepted; what went wrong since is not."""
+        accepted = _FINDINGS.validate_json(reembed.findings).problems if reembed.findings else ()
         stored = self.index.verify(reembed.build, None).count
-        problems = count_problems(totals, stored, None)
-        known = _FINDINGS.validate_json(reembed.findings).totals if reembed.findings else None
-        if known and totals.failed == known.failed and totals.skipped == known.skipped:
-            lost = stored != totals.embedded or totals.waiting or totals.unaccounted
-            problems = problems if lost and not reembed.reason else []
+        problems = [each for each in count_problems(totals, stored, None) if each not in accepted]
         if problems:
             raise ReembedRefusedError(
                 f"{problems[0]}. That is new since the verification: `ragwheel reembed verify`"

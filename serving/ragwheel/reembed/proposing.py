@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,9 +12,8 @@ from ragwheel.reembed.indexes.contracts import Index, physical_name
 from ragwheel.reembed.planning import SAMPLE_TEXTS, SEED, Probe, price, probe
 from ragwheel.reembed.states import Reembed, ReembedRefusedError, free_version, reembed_id
 from ragwheel.reembed.store import ReembedStore
-from ragwheel.reembed.target_model import target_of
+from ragwheel.reembed.target_model import TargetModel
 from ragwheel.schemas.events import IndexEvent
-from ragwheel.schemas.settings import EmbeddingSettings
 
 #: Of a fingerprint, in the name of a build.
 _SHORT = 8
@@ -29,7 +28,7 @@ class Proposal:
         index: None: the only one that is declared.
         version: of the new build; empty: made of the fingerprint.
         query_prompt, document_prompt: of the target; None: what its configuration says.
-        max_seq_length: of the target; None: RAGWHEEL_MAX_SEQ_LENGTH.
+        max_seq_length: of the target.
         machines: like this one, that are going to embed side by side.
         usd_per_hour: of one of them.
     """
@@ -39,9 +38,17 @@ class Proposal:
     version: str = ""
     query_prompt: str | None = None
     document_prompt: str | None = None
-    max_seq_length: int | None = None
+    max_seq_length: int = 128
     machines: int = 1
     usd_per_hour: float = 0.0
+
+    @property
+    def prompts(self) -> dict[Side, str]:
+        """What is put before a text, where it was said."""
+        said: dict[Side, str | None] = {
+            "query": self.query_prompt, "document": self.document_prompt,
+        }  # fmt: skip
+        return {side: prompt for side, prompt in said.items() if prompt is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +69,13 @@ class Proposed:
 
 
 def propose(
-    settings: EmbeddingSettings, store: ReembedStore, index: Index, cache: VectorCache,
-    asked: Proposal, by: str, at: datetime,
+    store: ReembedStore, index: Index, cache: VectorCache, target: TargetModel, asked: Proposal,
+    by: str, at: datetime,
 ) -> Proposed:  # fmt: skip
     """Measure a sample, and note the plan; the same plan again replaces its figures.
+
+    Args:
+        target: what `asked` names.
 
     Raises:
         ReembedRefusedError: the index declares nothing, holds these vectors already, or is being
@@ -73,10 +83,7 @@ def propose(
         ConfigError: the target cannot be loaded.
     """
     said = declared_index(store.declared(), asked.index)
-    length = asked.max_seq_length or settings.max_seq_length
-    prompts = _prompts(asked)
-    target = target_of(settings, asked.target, length, prompts)
-    encoder = target.document()
+    length, encoder = asked.max_seq_length, target.document()
     searched = index.serving()
     if searched and encoder.fingerprint == said.document_fingerprint:
         raise ReembedRefusedError(
@@ -158,12 +165,3 @@ def _measured(
     found = probe(encoder, missing)
     estimated = int(estimated_tokens(missing, length).sum())
     return found, cached, int(encoder.tokens(missing).sum()) / estimated
-
-
-def _prompts(asked: Proposal) -> Mapping[Side, str]:
-    prompts: dict[Side, str] = {}
-    if asked.query_prompt is not None:
-        prompts["query"] = asked.query_prompt
-    if asked.document_prompt is not None:
-        prompts["document"] = asked.document_prompt
-    return prompts

@@ -75,6 +75,13 @@ WHERE reembed_id = {id:String}
     AND shard_id IN (SELECT toFixedString(unhex(arrayJoin({ids:Array(String)})), 16))
 ORDER BY shard_id
 """
+HELD_IDS = """
+SELECT DISTINCT chunk.1
+FROM reembed_shards FINAL
+ARRAY JOIN arrayZip(chunk_ids, chunk_hashes) AS chunk
+WHERE reembed_id = {id:String}
+    AND (chunk.1 IN {ids:Array(String)} OR lower(hex(chunk.2)) IN {hashes:Array(String)})
+"""
 UNFINISHED = """
 SELECT shard_id FROM v_reembed_shards
 WHERE reembed_id = {id:String} AND state = 'done' AND arrayExists(fate -> fate != 'embedded', fates)

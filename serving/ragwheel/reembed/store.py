@@ -121,6 +121,13 @@ class ReembedStore:
             for shard_id, revision, state, ids, hashes, fates, s, runner in rows
         ]
 
+    def held(self, reembed: Reembed, hashes: Sequence[str], ids: Sequence[str]) -> list[str]:
+        """Ids in shards that have one of these texts, or are among `ids`."""
+        rows = self._rows(
+            statements.HELD_IDS, id=reembed.reembed_id, hashes=list(hashes), ids=list(ids)
+        )
+        return [row[0] for row in rows]
+
     def unfinished(self, reembed: Reembed) -> list[str]:
         """Shards that are done and have chunks that were not embedded."""
         return [row[0] for row in self._rows(statements.UNFINISHED, id=reembed.reembed_id)]

@@ -21,6 +21,7 @@ from tests.rigs.reembedding import POISON, DrawnEncoder, planned
 
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.migrate import migrate
+from ragwheel.operations.forget import ForgetReport, Subject, _Forgetting
 from ragwheel.reembed.indexes.contracts import Index, IndexRefusedError
 from ragwheel.reembed.indexes.opening import open_index
 from ragwheel.reembed.moves import Moves
@@ -28,6 +29,7 @@ from ragwheel.reembed.states import Reembed, ReembedRefusedError
 from ragwheel.reembed.store import ReembedStore
 from ragwheel.reembed.verification import BuildEncoders, Findings
 from ragwheel.schemas import identity
+from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.events import ChunkEvent, IndexEvent, Label, Record
 from ragwheel.schemas.secrets import StoreUrl
 from ragwheel.schemas.settings import ClickHouseSettings
@@ -249,9 +251,9 @@ def test_the_flow_from_plan_to_retirement(world: World) -> None:
     (newest,) = world.store.declared()
     assert newest.index_version == "2"
 
-    world.come(("c-1", ""), minute=9, deleted=True)
+    world.come(("c-39", ""), minute=9, deleted=True)
     assert world.moves.run(world.reembed, world.building()).state == "cut over"
-    assert "c-1" not in world.searched() | set(world.entries("2"))
+    assert "c-39" not in world.searched() | set(world.entries("2"))
 
     world.moves.rollback(world.reembed, "slower")
     assert world.searched() == everything
@@ -362,3 +364,46 @@ def test_the_log_in_memory_and_clickhouse_tell_the_same(world: World) -> None:
     world.store.write(world.reembed, [replace(shards[0], revision=0)])
     assert world.store.shard_ids(world.reembed, "waiting") == [shards[0].shard_id]
     assert world.store.totals(world.reembed).waiting == len(shards[0].pairs)
+
+
+class NoIntake:
+    """Nothing is on its way."""
+
+    def caught_up(self) -> int:
+        return 0
+
+    def overdue(self) -> bool:
+        return False
+
+
+def forget(world: World, subject: Subject, store_url: str) -> ForgetReport:
+    made = _Forgetting(world.client, subject, False, lambda _: None, StoreUrl(store_url))
+    intake: Any = NoIntake()
+    return made.run(intake)
+
+
+@pytest.mark.parametrize("by", ["chunk_id", "content_hash"])
+def test_a_forgotten_chunk_leaves_shards_and_the_new_build(world: World, by: str) -> None:
+    world.come(("c-twin", text_of(3)))
+    world.building().catch_up()
+    world.come(("c-waits", "this waits"))
+    world.building()._plan()
+    gone = identity.content_hash(text_of(3))
+    subject = Subject(chunk_id="c-3") if by == "chunk_id" else Subject(content_hash=gone)
+    with pytest.raises(ConfigError, match="RAGWHEEL_VECTOR_STORE is not set"):
+        forget(world, subject, "")
+    assert "c-3" in world.stored()
+    assert forget(world, subject, world.store_url).complete
+    everything = {f"c-{number}" for number in range(CHUNKS) if number != 3}
+    assert world.stored() == everything
+    held = world.store.shards(world.reembed, world.store.shard_ids(world.reembed, "done"))
+    assert {chunk_id for each in held for chunk_id, _ in each.pairs} == everything
+    assert all(len(each.fates) == len(each.pairs) for each in held)
+    (waits,) = world.store.shards(world.reembed, world.store.shard_ids(world.reembed, "waiting"))
+    assert (list(waits.pairs), list(waits.fates)) == (
+        [("c-waits", identity.content_hash("this waits"))], [],
+    )  # fmt: skip
+    totals = world.building().catch_up()
+    assert (totals.embedded, totals.unaccounted) == (CHUNKS, 0)
+    left = "SELECT count() FROM v_reembed_shards WHERE has(chunk_ids, 'c-3')"
+    assert world.client.query(left).result_rows == [(0,)]

@@ -32,8 +32,13 @@ from ragwheel.operations.explaining import (
 from ragwheel.operations.leaderboard import Leaderboard
 from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.operations.overview import GroupState
+from ragwheel.operations.reembedding import ReembedPlan, ReembedReport
 from ragwheel.operations.running import ProcessState, StackState
 from ragwheel.operations.write_off import WriteOff
+from ragwheel.reembed.advice import Advice
+from ragwheel.reembed.planning import ReembedPrice
+from ragwheel.reembed.shards import Totals
+from ragwheel.reembed.verification import Findings, Recall
 from ragwheel.schemas.migrations import Migration, migrations
 from ragwheel.trainers.ladder import Rung
 from ragwheel.trainers.proof.evaluation import Figure, GateQueries
@@ -88,6 +93,35 @@ class Impatient(FakeTrainer):
     """A trainer for whom too little is new."""
 
     due = False
+
+
+class FakeReembedding:
+    """A re-embedding that was verified, and did not convince."""
+
+    def __init__(self, *_given: object) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def plan(self, _proposal: object) -> ReembedPlan:
+        return ReembedPlan(
+            "4f2a", "docs", "1", "2", "memory://", "base", "f", 8, 3, 3, 30, 0.5, 60.0,
+            ReembedPrice(1.0, 0.9, 1.1, 2.0), 0.1, 3, [Advice("query lane", "it gains", "train")],
+        )  # fmt: skip
+
+    def verify(self, *_given: object) -> ReembedReport:
+        totals = Totals(3, 2, {"too long": 1}, {}, shards=1, shards_done=1)
+        mean = Interval(0.5, 0.4, 0.6)
+        recall = Recall(40, mean, mean, Interval(0.0, -0.1, 0.1))
+        found = Findings(totals, 2, 3, 32, 2, 2, recall, 0.01, ["1 chunks failed"])
+        return ReembedReport(
+            "4f2a", "built", NOW, "ops", "", "docs", "1", "2", "memory://", "base", totals, 0,
+            "docs__1", 0.5, found, "", "verify again",
+        )  # fmt: skip
 
 
 class FakeStack:
@@ -240,6 +274,12 @@ CASES: dict[str, tuple[int, list[tuple[str, object]]]] = {
             ("ragwheel.backends.clickhouse.connect", _nothing),
             ("ragwheel.backends.migrate.pending", the_migrations),
         ],
+    ),
+    "reembed plan base --json": (
+        0, [("ragwheel.operations.reembedding.Reembedding", FakeReembedding)],
+    ),
+    "reembed verify --json": (
+        1, [("ragwheel.operations.reembedding.Reembedding", FakeReembedding)],
     ),
     "topics --dry-run --json": (0, [("ragwheel.backends.kafka.missing_topics", the_topics)]),
     "topics --json": (0, [BROKER, ("ragwheel.backends.kafka.create_topics", the_topics)]),

@@ -44,7 +44,7 @@ def run(
     from ragwheel.operations.forget import Subject, forget
     from ragwheel.schemas.errors import TransientError
     from ragwheel.schemas.loading import load
-    from ragwheel.schemas.settings import IntakeSettings
+    from ragwheel.schemas.settings import IntakeSettings, ReembedSettings
 
     require_extra("streams")
     subject = Subject(user, query_id, chunk, content_hash)
@@ -56,7 +56,8 @@ def run(
         if not _confirmed():
             tell("nothing was changed (--yes does not ask)")
             return 1
-    done = forget(settings, subject, dry_run=dry_run, wait_s=wait, tell=tell)
+    store = load(ReembedSettings).vector_store
+    done = forget(settings, subject, vector_store=store, dry_run=dry_run, wait_s=wait, tell=tell)
     report(done, _text, as_json=as_json)
     return 0 if done.complete else TransientError.exit_code
 

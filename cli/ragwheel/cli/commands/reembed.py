@@ -110,7 +110,8 @@ def run(
                 raise ConfigError("name the model: `ragwheel reembed plan MODEL`")
             made = reembedding.plan(
                 Proposal(
-                    target, index, version, query_prompt, document_prompt, max_seq_length,
+                    target, index, version, query_prompt, document_prompt,
+                    max_seq_length or settings.max_seq_length,
                     machines, usd_per_hour,
                 )
             )  # fmt: skip

@@ -1,0 +1,63 @@
+"""Ray runs shards and remembers nothing: what comes back is what a process here makes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.rigs.reembedding import POISON, DrawnEncoder
+
+from ragwheel.reembed.embed_shard import EmbeddedTexts, ShardTask
+from ragwheel.reembed.runners import LocalRunner, RayRunner, Runner
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+
+TASKS = [
+    ShardTask("space-of-new", [f"text {shard} {row}" for row in range(5)]) for shard in range(4)
+] + [ShardTask("space-of-new", ["good", POISON])]
+
+
+class Mortal(DrawnEncoder):
+    """Ends its process when it first embeds; `note` says that it did."""
+
+    def encode(self, texts, side, progress=None):  # type: ignore[no-untyped-def]
+        assert self.note is not None
+        if not self.note.exists():
+            self.note.touch()
+            os._exit(1)
+        return DrawnEncoder(self.name).encode(texts, side, progress)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """A local cluster of two cores, whose workers find the tests."""
+    ray = pytest.importorskip("ray")
+    path = f"{Path(__file__).parents[3]}:{os.environ.get('PYTHONPATH', '')}"
+    ray.init(
+        num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False,
+        runtime_env={"env_vars": {"PYTHONPATH": path}},
+    )  # fmt: skip
+    yield
+    ray.shutdown()
+
+
+def results(runner: Runner) -> dict[int, EmbeddedTexts]:
+    return dict(runner.run(TASKS))
+
+
+def test_ray_and_this_process_make_equal_vectors_and_a_dead_worker_costs_nothing_else(
+    cluster: None, tmp_path: Path
+) -> None:
+    mortal = partial(Mortal, "new", tmp_path / "died")
+    here = results(LocalRunner(DrawnEncoder("new")))
+    there = results(RayRunner(mortal, workers=2))
+    assert (tmp_path / "died").exists()
+    assert sorted(here) == sorted(there) == list(range(len(TASKS)))
+    for at, made in here.items():
+        assert np.array_equal(made.vectors, there[at].vectors)
+        assert made.failed == there[at].failed
+    assert list(here[4].failed) == [1]
