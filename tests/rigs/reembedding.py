@@ -220,6 +220,9 @@ class MemoryLog:
         self.copies += 1
         return self.totals(reembed).embedded
 
+    def deleted_ids(self, reembed: Reembed) -> list[str]:
+        return []
+
     def came_since(self, reembed: Reembed, version: str, other: str) -> int:
         return 3
 

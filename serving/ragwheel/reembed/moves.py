@@ -6,15 +6,16 @@ killed finds the state from before, and does again what was done, to no effect.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from ragwheel.reembed.filling import Building
-from ragwheel.reembed.indexes.contracts import Index
+from ragwheel.reembed.indexes.contracts import Index, IndexBuild, Points, SpaceVectors
 from ragwheel.reembed.shards import Totals
 from ragwheel.reembed.states import Reembed, ReembedRefusedError, allowed
 from ragwheel.reembed.store import ReembedStore
@@ -22,6 +23,8 @@ from ragwheel.reembed.verification import BuildEncoders, Findings, count_problem
 from ragwheel.schemas.events import IndexEvent
 
 _FINDINGS = TypeAdapter(Findings)
+#: Ids that a store is told at once.
+_AT_ONCE = 1_000
 
 
 class Steps(Protocol):
@@ -31,6 +34,7 @@ class Steps(Protocol):
     def declaration(self, index: str, version: str) -> IndexEvent | None: ...
     def copy_entries(self, reembed: Reembed) -> int: ...
     def came_since(self, reembed: Reembed, version: str, other: str) -> int: ...
+    def deleted_ids(self, reembed: Reembed) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class Moves:
         return reembed
 
     def rollback(self, reembed: Reembed, reason: str) -> tuple[Reembed, int]:
-        """Let searches find the old build again, and declare it.
+        """Let searches find the old build again, without what was deleted since, and declare it.
 
         Returns:
             Besides, how many chunks came to the new build alone: the old one lacks them.
@@ -120,11 +124,18 @@ class Moves:
             )
         if reembed.state == "verified" and self.index.serving() != reembed.physical:
             raise ReembedRefusedError(f"{reembed.physical} is not searched: nothing to roll back")
+        self._clean(reembed.old_build, self.steps.deleted_ids(reembed), reembed.dimension)
         self.index.point(reembed.old_build, reembed.physical)
         came = self.steps.came_since(reembed, reembed.version, reembed.from_version)
         self._declare_new(reembed, 0, complete=False)
         self._declare_old(reembed)
         return self._save(reembed.moved("rolled back", self.now(), self.by, reason)), came
+
+    def _clean(self, build: IndexBuild, gone: Sequence[str], dimension: int) -> None:
+        """Take chunks out of a build that nobody kept up to date while another was searched."""
+        nothing = SpaceVectors(build.fingerprint, np.zeros((0, dimension), np.float32))
+        for at in range(0, len(gone), _AT_ONCE):
+            self.index.upsert(build, Points([], [], nothing), gone[at : at + _AT_ONCE])
 
     def abort(self, reembed: Reembed, reason: str) -> Reembed:
         """Drop the new build.

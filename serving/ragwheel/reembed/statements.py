@@ -157,3 +157,8 @@ WHERE `index` = {index:String} AND index_version = {version:String} AND NOT dele
         WHERE `index` = {index:String} AND index_version = {other:String} AND NOT deleted
     )
 """
+DELETED = """
+SELECT chunk_id FROM index_entries FINAL
+WHERE `index` = {index:String} AND index_version = {version:String} AND deleted
+ORDER BY chunk_id
+"""

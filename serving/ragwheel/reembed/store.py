@@ -190,6 +190,10 @@ class ReembedStore:
         ((count,),) = self._rows(statements.COUNT, index=reembed.index, version=reembed.version)
         return int(count)
 
+    def deleted_ids(self, reembed: Reembed) -> list[str]:
+        """Chunks that were deleted from the old build, whenever that was."""
+        return [row[0] for row in self._rows(statements.DELETED, **self._of(reembed))]
+
     def came_since(self, reembed: Reembed, version: str, other: str) -> int:
         """Chunks that one build of the index has and another has not."""
         ((count,),) = self._rows(statements.CAME, index=reembed.index, version=version, other=other)
