@@ -152,13 +152,13 @@ class Reembedding:
         """How it stands."""
         return self._report(self._find(reembed_id))
 
-    def run(self, reembed_id: str, how: How, *, retry: bool) -> ReembedReport:
+    def run(self, reembed_id: str, how: How) -> ReembedReport:
         """Build it, go on, or take in what came since."""
         with (
             self._at_work(reembed_id) as (reembed, moves),
             self._building(reembed, how) as building,
         ):
-            return self._report(moves.run(reembed, building, retry=retry))
+            return self._report(moves.run(reembed, building))
 
     def verify(self, reembed_id: str, how: How, tolerance: float, force: str) -> ReembedReport:
         """Compare it with what is searched."""
