@@ -13,7 +13,7 @@ from statistics import mean, stdev
 
 from ragwheel.models.encoder import Encoder
 
-Clock = Callable[[], float]
+ProbeClock = Callable[[], float]
 """Seconds from some moment on."""
 
 #: Texts of the sample, in how many parts, and the seed with which ClickHouse draws them.
@@ -57,7 +57,7 @@ class ReembedPrice:
     usd: float
 
 
-def probe(encoder: Encoder, texts: Sequence[str], clock: Clock = time.perf_counter) -> Probe:
+def probe(encoder: Encoder, texts: Sequence[str], clock: ProbeClock = time.perf_counter) -> Probe:
     """Embed a sample and time it.
 
     Raises:

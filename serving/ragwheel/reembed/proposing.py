@@ -10,7 +10,7 @@ from datetime import datetime
 from ragwheel.models.encoder import Encoder, Side, estimated_tokens
 from ragwheel.models.vectors import VectorCache
 from ragwheel.reembed.indexes.contracts import Index, physical_name
-from ragwheel.reembed.planning import SAMPLE_TEXTS, SEED, Clock, Probe, price, probe
+from ragwheel.reembed.planning import SAMPLE_TEXTS, SEED, Probe, ProbeClock, price, probe
 from ragwheel.reembed.states import Reembed, ReembedRefusedError, free_version, reembed_id
 from ragwheel.reembed.store import ReembedStore
 from ragwheel.reembed.target_model import TargetModel
@@ -71,7 +71,7 @@ class Proposed:
 
 def propose(
     store: ReembedStore, index: Index, cache: VectorCache, target: TargetModel, asked: Proposal,
-    by: str, at: datetime, clock: Clock = time.perf_counter,
+    by: str, at: datetime, clock: ProbeClock = time.perf_counter,
 ) -> Proposed:  # fmt: skip
     """Measure a sample, and note the plan; the same plan again replaces its figures.
 
@@ -160,7 +160,7 @@ def _measured(
     cache: VectorCache,
     sample: Sequence[tuple[str, str]],
     length: int,
-    clock: Clock,
+    clock: ProbeClock,
 ) -> tuple[Probe, float, float]:
     """What the sample took, which share of it is cached, and tokens per estimated token."""
     known = cache.known(encoder).find([hashed for hashed, _ in sample])
