@@ -72,7 +72,8 @@ class ReembedReport:
 
     Attributes:
         searched: physical name of the build that searches find.
-        hours_left: at the speed of the shards so far; None: unknown, or nothing is left.
+        hours_left: at the speed of the shards so far, before the first as planned; None: nothing is
+            left.
         findings: of the last verification.
         said: what the move that was just made has to say; empty: nothing.
         next: what to do now.
@@ -152,13 +153,13 @@ class Reembedding:
         """How it stands."""
         return self._report(self._find(reembed_id))
 
-    def run(self, reembed_id: str, how: How, *, retry: bool) -> ReembedReport:
+    def run(self, reembed_id: str, how: How) -> ReembedReport:
         """Build it, go on, or take in what came since."""
         with (
             self._at_work(reembed_id) as (reembed, moves),
             self._building(reembed, how) as building,
         ):
-            return self._report(moves.run(reembed, building, retry=retry))
+            return self._report(moves.run(reembed, building))
 
     def verify(self, reembed_id: str, how: How, tolerance: float, force: str) -> ReembedReport:
         """Compare it with what is searched."""
@@ -263,11 +264,13 @@ class Reembedding:
         findings = _FINDINGS.validate_json(reembed.findings) if reembed.findings else None
         left = totals.waiting + max(0, totals.unaccounted)
         done = totals.corpus - left
-        hours = totals.seconds * left / done / 3_600 / self._settings.embed_workers if done else 0.0
+        workers = self._settings.embed_workers
+        hours = totals.seconds * left / done / 3_600 / workers if done > 0 else reembed.hours
         return ReembedReport(
             reembed.reembed_id, reembed.state, reembed.ts, reembed.by, reembed.reason,
             reembed.index, reembed.from_version, reembed.version, reembed.store, reembed.target,
-            totals, totals.unaccounted, self._searched(), hours or None, findings, said,
+            totals, totals.unaccounted, self._searched(),
+            hours if left and not reembed.ended else None, findings, said,
             NEXT[reembed.state],
         )  # fmt: skip
 

@@ -19,6 +19,7 @@ from ragwheel.reembed.embed_shard import EmbeddedTexts, ShardTask
 from ragwheel.reembed.indexes.contracts import Index, Points, SpaceVectors
 from ragwheel.reembed.runners import Runner
 from ragwheel.reembed.shards import (
+    EMBEDDED,
     FAILED,
     NO_TEXT,
     SHARD_CHUNKS,
@@ -96,6 +97,7 @@ class Building:
             TransientError: chunks come faster than they are embedded.
         """
         self.index.create(self.reembed.build)
+        self._reopen()
         for _ in range(_PASSES):
             self._take_out()
             self._plan()
@@ -108,11 +110,15 @@ class Building:
             "use more workers, or let the indexer pause"
         )
 
-    def retry(self) -> int:
-        """Let shards wait again that have chunks without a vector; how many."""
-        found = self.log.shards(self.reembed, self.log.unfinished(self.reembed))
-        self.log.write(self.reembed, [each.again() for each in found])
-        return len(found)
+    def _reopen(self) -> None:
+        """Chunks without a vector leave their shards, and so are new: each command tries them."""
+        for shard in self.log.shards(self.reembed, self.log.unfinished(self.reembed)):
+            embedded = {
+                pair
+                for pair, fate in zip(shard.pairs, shard.fates, strict=True)
+                if fate == EMBEDDED
+            }
+            self.log.write(self.reembed, [shard.kept(embedded)])
 
     def _take_out(self) -> None:
         """What left the index leaves shards and build."""

@@ -52,17 +52,11 @@ class Moves:
     by: str
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def run(self, reembed: Reembed, building: Building, *, retry: bool = False) -> Reembed:
-        """Build, or go on with it, or take in what came since.
-
-        Args:
-            retry: embed once more what failed or was skipped.
-        """
+    def run(self, reembed: Reembed, building: Building) -> Reembed:
+        """Build, or go on with it, or take in what came since."""
         allowed(reembed, "run")
         if reembed.state == "planned":
             reembed = self._save(reembed.moved("running", self.now(), self.by))
-        if retry:
-            building.retry()
         building.catch_up()
         if reembed.state == "cut over":
             self.steps.copy_entries(reembed)

@@ -7,11 +7,14 @@ how long the rest takes; how much they differ says how far that may be off.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
 from ragwheel.models.encoder import Encoder
+
+ProbeClock = Callable[[], float]
+"""Seconds from some moment on."""
 
 #: Texts of the sample, in how many parts, and the seed with which ClickHouse draws them.
 SAMPLE_TEXTS, PARTS, SEED = 512, 4, 17
@@ -54,7 +57,7 @@ class ReembedPrice:
     usd: float
 
 
-def probe(encoder: Encoder, texts: Sequence[str]) -> Probe:
+def probe(encoder: Encoder, texts: Sequence[str], clock: ProbeClock = time.perf_counter) -> Probe:
     """Embed a sample and time it.
 
     Raises:
@@ -66,9 +69,9 @@ def probe(encoder: Encoder, texts: Sequence[str]) -> Probe:
     parts = [texts[at::PARTS] for at in range(min(PARTS, len(texts)))]
     per_token, seconds = [], 0.0
     for part in parts:
-        began = time.perf_counter()
+        began = clock()
         encoder.encode(part, "document")
-        took = time.perf_counter() - began
+        took = clock() - began
         seconds += took
         per_token.append(took / int(encoder.tokens(part).sum()))
     spread = _T95 * stdev(per_token) / mean(per_token) if len(per_token) == PARTS else 1.0

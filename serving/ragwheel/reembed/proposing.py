@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,7 @@ from datetime import datetime
 from ragwheel.models.encoder import Encoder, Side, estimated_tokens
 from ragwheel.models.vectors import VectorCache
 from ragwheel.reembed.indexes.contracts import Index, physical_name
-from ragwheel.reembed.planning import SAMPLE_TEXTS, SEED, Probe, price, probe
+from ragwheel.reembed.planning import SAMPLE_TEXTS, SEED, Probe, ProbeClock, price, probe
 from ragwheel.reembed.states import Reembed, ReembedRefusedError, free_version, reembed_id
 from ragwheel.reembed.store import ReembedStore
 from ragwheel.reembed.target_model import TargetModel
@@ -70,12 +71,13 @@ class Proposed:
 
 def propose(
     store: ReembedStore, index: Index, cache: VectorCache, target: TargetModel, asked: Proposal,
-    by: str, at: datetime,
+    by: str, at: datetime, clock: ProbeClock = time.perf_counter,
 ) -> Proposed:  # fmt: skip
     """Measure a sample, and note the plan; the same plan again replaces its figures.
 
     Args:
         target: what `asked` names.
+        clock: that times the sample.
 
     Raises:
         ReembedRefusedError: the index declares nothing, holds these vectors already, or is being
@@ -92,11 +94,11 @@ def propose(
         )
     before = _open_one(store.reembeds(), said.index, encoder.fingerprint)
     version = before.version if before else free_version(
-        asked.version or f"reembed-{encoder.fingerprint[:_SHORT]}", store.versions(said.index)
+        asked.version or f"reembed_{encoder.fingerprint[:_SHORT]}", store.versions(said.index)
     )  # fmt: skip
     size = store.size(said.index, said.index_version, length)
     sample = store.sample(said.index, said.index_version, SAMPLE_TEXTS, SEED)
-    found, cached, per_estimated = _measured(encoder, cache, sample, length)
+    found, cached, per_estimated = _measured(encoder, cache, sample, length, clock)
     tokens = round(size.tokens * per_estimated * (1 - cached))
     planned = Reembed(
         reembed_id(said.index, version, encoder.fingerprint), before.step if before else -1,
@@ -154,7 +156,11 @@ def _open_one(known: Sequence[Reembed], index: str, fingerprint: str) -> Reembed
 
 
 def _measured(
-    encoder: Encoder, cache: VectorCache, sample: Sequence[tuple[str, str]], length: int
+    encoder: Encoder,
+    cache: VectorCache,
+    sample: Sequence[tuple[str, str]],
+    length: int,
+    clock: ProbeClock,
 ) -> tuple[Probe, float, float]:
     """What the sample took, which share of it is cached, and tokens per estimated token."""
     known = cache.known(encoder).find([hashed for hashed, _ in sample])
@@ -162,6 +168,6 @@ def _measured(
     cached = len(known) / len(sample) if sample else 0.0
     if not missing:
         return Probe(0, 0.0, 0.0, 0.0), cached, 1.0
-    found = probe(encoder, missing)
+    found = probe(encoder, missing, clock)
     estimated = int(estimated_tokens(missing, length).sum())
     return found, cached, int(encoder.tokens(missing).sum()) / estimated

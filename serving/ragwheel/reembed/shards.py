@@ -67,10 +67,6 @@ class Shard:
             fates=[fates.get(chunk_id, EMBEDDED) for chunk_id, _ in self.pairs],
         )  # fmt: skip
 
-    def again(self) -> Shard:
-        """The shard as it waits once more."""
-        return replace(self, revision=self.revision + 1, state="waiting", fates=())
-
 
 @dataclass(frozen=True, slots=True)
 class Totals:

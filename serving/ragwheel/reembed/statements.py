@@ -93,7 +93,8 @@ WHERE chunk_hash IN (SELECT toFixedString(unhex(arrayJoin({hashes:Array(String)}
 """
 CORPUS = f"SELECT count() FROM ({_ENTRIES})"  # noqa: S608
 PROGRESS = """
-SELECT sumIf(length(chunk_ids), state = 'waiting'), count(), countIf(state = 'done'), sum(seconds)
+SELECT sumIf(length(chunk_ids), state = 'waiting'), countIf(notEmpty(chunk_ids)),
+    countIf(notEmpty(chunk_ids) AND state = 'done'), sum(seconds)
 FROM reembed_shards FINAL
 WHERE reembed_id = {id:String}
 """

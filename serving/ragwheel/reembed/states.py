@@ -159,7 +159,7 @@ def free_version(wanted: str, taken: set[str]) -> str:
     """A name for the new build that no build of the index has had."""
     if wanted not in taken:
         return wanted
-    return next(name for n in range(2, len(taken) + 3) if (name := f"{wanted}-{n}") not in taken)
+    return next(name for n in range(2, len(taken) + 3) if (name := f"{wanted}_{n}") not in taken)
 
 
 _STATES: tuple[ReembedState, ...] = get_args(ReembedState)

@@ -128,12 +128,12 @@ def count_problems(totals: Totals, stored: int, old_stored: int | None) -> list[
     if totals.failed:
         problems.append(
             f"{sum(totals.failed.values()):,} chunks failed ({_worst(totals.failed)}): `ragwheel "
-            "reembed run --retry` tries them again"
+            "reembed run` tries them again"
         )
     if totals.skipped:
         problems.append(
             f"{sum(totals.skipped.values()):,} chunks were skipped ({_worst(totals.skipped)}): "
-            "send them once more, then `ragwheel reembed run --retry`"
+            "send them once more"
         )
     if old_stored is not None and old_stored > totals.corpus:
         problems.append(

@@ -107,7 +107,7 @@ def test_an_index_moves_to_another_model_and_back(
         assert again.reembed_id == planned.reembed_id
         assert reembedding.status("").state == "planned"
 
-        built = reembedding.run("", How(), retry=False)
+        built = reembedding.run("", How())
         assert (built.state, built.totals.embedded, built.unaccounted) == ("built", 12, 0)
         assert built.searched == "first"
         with pytest.raises(ReembedRefusedError, match="needs it verified"):
@@ -121,14 +121,11 @@ def test_an_index_moves_to_another_model_and_back(
         assert (verified.state, verified.reason) == ("verified", "nobody judged yet")
 
         cut = reembedding.cutover("", How())
-        assert (cut.state, cut.searched) == (
-            "cut over",
-            physical_name("docs", planned.version),
-        )
+        assert (cut.state, cut.searched) == ("cut over", physical_name("docs", planned.version))
         back = reembedding.rollback("", "a test")
         assert (back.state, back.searched) == ("rolled back", "first")
         assert reembedding.abort("", "a test").state == "aborted"
-        assert reembedding.plan(Proposal(str(tmp_path / "new"))).version == f"{planned.version}-2"
+        assert reembedding.plan(Proposal(str(tmp_path / "new"))).version == f"{planned.version}_2"
         assert reembedding.status("").state == "planned"
     said = declared(settings)
     assert [(each.index_version, each.complete) for each in said] == [
@@ -148,10 +145,10 @@ def test_another_store_or_a_changed_model_is_refused(
         Reembedding(settings.model_copy(update={"vector_store": elsewhere})) as reembedding,
         pytest.raises(ReembedRefusedError, match="RAGWHEEL_VECTOR_STORE is qdrant"),
     ):
-        reembedding.run("", How(), retry=False)
+        reembedding.run("", How())
     save_base_model(tmp_path / "new", seed=3)
     with (
         Reembedding(settings) as reembedding,
         pytest.raises(ReembedRefusedError, match="another revision or folder"),
     ):
-        reembedding.run("", How(), retry=False)
+        reembedding.run("", How())

@@ -49,15 +49,17 @@ def results(runner: Runner) -> dict[int, EmbeddedTexts]:
     return dict(runner.run(TASKS))
 
 
-def test_ray_and_this_process_make_equal_vectors_and_a_dead_worker_costs_nothing_else(
+def test_ray_a_pool_and_this_process_make_equal_vectors_and_a_dead_worker_costs_nothing_else(
     cluster: None, tmp_path: Path
 ) -> None:
     mortal = partial(Mortal, "new", tmp_path / "died")
     here = results(LocalRunner(DrawnEncoder("new")))
+    pool = results(LocalRunner(DrawnEncoder("new"), 2, partial(DrawnEncoder, "new")))
     there = results(RayRunner(mortal, workers=2))
     assert (tmp_path / "died").exists()
-    assert sorted(here) == sorted(there) == list(range(len(TASKS)))
+    assert sorted(here) == sorted(pool) == sorted(there) == list(range(len(TASKS)))
     for at, made in here.items():
-        assert np.array_equal(made.vectors, there[at].vectors)
-        assert made.failed == there[at].failed
+        for other in (pool[at], there[at]):
+            assert np.array_equal(made.vectors, other.vectors)
+            assert made.failed == other.failed
     assert list(here[4].failed) == [1]

@@ -119,13 +119,11 @@ def test_a_text_that_the_model_cannot_embed_costs_itself_alone(world: World) -> 
     assert "c-bad" not in world.stored()
 
 
-def test_a_chunk_without_a_text_is_skipped_and_taken_at_the_next_try(world: World) -> None:
+def test_a_chunk_without_a_text_is_skipped_and_taken_when_it_has_one(world: World) -> None:
     world.log.put("c-bare", "comes later", with_text=False)
     assert world.building().catch_up().skipped == {NO_TEXT: 1}
     world.log.put("c-bare", "comes later")
-    building = world.building()
-    assert building.retry() == 1
-    totals = building.catch_up()
+    totals = world.building().catch_up()
     assert (totals.embedded, totals.skipped, totals.unaccounted) == (11, {}, 0)
 
 
@@ -133,6 +131,13 @@ def test_what_the_store_refuses_has_failed_with_its_reason(world: World) -> None
     world.index.refuses = {"c-5": "id is too long"}
     totals = world.building().catch_up()
     assert (totals.embedded, totals.failed) == (9, {"id is too long": 1})
+    # Offered again each time, and alone; what is in is left alone.
+    world.note.write_text("")
+    assert world.building().catch_up().failed == {"id is too long": 1}
+    assert world.embedded() == []
+    world.index.refuses = {}
+    totals = world.building().catch_up()
+    assert (totals.embedded, totals.failed, totals.unaccounted) == (10, {}, 0)
 
 
 def test_vectors_that_are_cached_are_not_embedded_again(world: World) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragwheel.reembed.shards import EMBEDDED, ChunkPair, Shard, Totals, cut, shard_id_of, tally
+from ragwheel.reembed.shards import EMBEDDED, ChunkPair, Totals, cut, shard_id_of, tally
 
 PAIRS: list[ChunkPair] = [(f"c-{n}", f"{n * 7 % 10:032x}") for n in range(10)]
 
@@ -34,11 +34,6 @@ def test_what_left_the_index_leaves_its_shard_with_its_fate() -> None:
     assert kept.fates == ["failed: too long", EMBEDDED]
     assert (kept.shard_id, kept.revision) == (shard.shard_id, 2)
     assert done.kept(set(done.pairs)) is done
-
-
-def test_a_shard_that_waits_again_has_no_fates_and_is_newer() -> None:
-    done = Shard("0" * 32, 4, "done", PAIRS[:1], [EMBEDDED])
-    assert (done.again().fates, done.again().state, done.again().revision) == ((), "waiting", 5)
 
 
 def test_fates_add_up_to_the_corpus() -> None:

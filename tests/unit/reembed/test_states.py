@@ -69,4 +69,4 @@ def test_equal_plans_are_one_reembedding_and_others_are_not() -> None:
 
 def test_a_new_build_gets_a_version_that_no_build_had() -> None:
     assert free_version("r", set()) == "r"
-    assert free_version("r", {"r", "r-2", "other"}) == "r-3"
+    assert free_version("r", {"r", "r_2", "other"}) == "r_3"

@@ -70,9 +70,6 @@ def run(
         option("WHERE", "in RAGWHEEL_EMBED_WORKERS processes here, or as many actors of Ray"),
     ] = "local",
     gpus: Annotated[float, option("N", "of each of Ray's actors", min=0)] = 0.0,
-    retry: Annotated[
-        bool, flag("--retry", "of run: embed once more what failed or was skipped")
-    ] = False,
     tolerance: Annotated[
         float, option("RECALL", "of verify: by how much recall@10 may be lower", min=0)
     ] = 0.01,
@@ -118,7 +115,7 @@ def run(
             report(made, views.plan, as_json=as_json)
             return 0
         done = _moved(
-            reembedding, action, reembed_id, How(on, gpus), retry=retry, tolerance=tolerance,
+            reembedding, action, reembed_id, How(on, gpus), tolerance=tolerance,
             force=force, reason=reason,
         )  # fmt: skip
     report(done, views.standing, as_json=as_json)
@@ -127,11 +124,11 @@ def run(
 
 
 def _moved(
-    reembedding: Reembedding, action: str, reembed_id: str, how: How, *, retry: bool,
+    reembedding: Reembedding, action: str, reembed_id: str, how: How, *,
     tolerance: float, force: str, reason: str,
 ) -> ReembedReport:  # fmt: skip
     if action == "run":
-        return reembedding.run(reembed_id, how, retry=retry)
+        return reembedding.run(reembed_id, how)
     if action == "verify":
         return reembedding.verify(reembed_id, how, tolerance, force)
     if action == "cutover":

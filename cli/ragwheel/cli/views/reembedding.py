@@ -18,8 +18,8 @@ def plan(report: ReembedPlan) -> str:
     cost = report.price
     usd = f", {cost.usd:,.2f} USD" if cost.usd else ""
     lines = [
-        f"re-embedding {report.reembed_id}: {cost.hours:,.2f} hours (± {report.uncertainty:.0%}: "
-        f"{cost.low:,.2f} to {cost.high:,.2f}){usd}",
+        f"re-embedding {report.reembed_id}: {_time(cost.hours)} (± {report.uncertainty:.0%}: "
+        f"{_time(cost.low)} to {_time(cost.high)}){usd}",
         f"  {report.chunks:,} chunks, {report.texts:,} texts, {report.to_embed:,} tokens to embed; "
         f"{report.cached:.0%} of the vectors are cached; {report.texts_per_s:,.0f} texts/s "
         "measured here",
@@ -55,7 +55,7 @@ def standing(report: ReembedReport) -> str:
         *_reasons("skipped", totals.skipped),
     ]
     if report.hours_left is not None:
-        lines.append(f"  {report.hours_left:,.2f} hours are left at the speed so far")
+        lines.append(f"  {_time(report.hours_left)} left, by the speed so far or the plan")
     if report.findings is not None:
         lines += ["", *_findings(report.findings)]
     if report.said:
@@ -68,20 +68,25 @@ def progress() -> Callable[[Totals], None]:
     began, first, last = time.monotonic(), -1, 0.0
 
     def watch(totals: Totals) -> None:
-        nonlocal first, last
+        nonlocal began, first, last
         now = time.monotonic()
         done = totals.corpus - totals.waiting - max(0, totals.unaccounted)
         if first < 0:
-            # The first shard of this run is done by now: how long it took is not known alone.
-            first, last = done, now
+            # Loading and planning came before the first shard; they are not its speed.
+            began, first, last = now, done, now
         elif now < last + _EVERY_S and totals.waiting:
             return
         last = now
         speed = (done - first) / (now - began) if now > began else 0.0
-        left = f", {totals.waiting / speed / 3_600:,.2f} hours left" if speed else ""
+        left = f", {_time(totals.waiting / speed / 3_600)} left" if speed else ""
         tell(f"{done:,} of {totals.corpus:,} chunks, {speed:,.0f} a second{left}")
 
     return watch
+
+
+def _time(hours: float) -> str:
+    """Hours, or minutes where they are few."""
+    return f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:,.1f} minutes"
 
 
 def _findings(found: Findings) -> list[str]:
