@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import pytest
 from tests.unit.grading.scripted import (
     NOW,
     MemoryStore,
@@ -17,6 +18,7 @@ from tests.unit.grading.scripted import (
 )
 
 from ragwheel.backends.telemetry import Telemetry
+from ragwheel.grading import grader as grading
 from ragwheel.grading.asking import rubric
 from ragwheel.grading.asking.prompt import PackLimits
 from ragwheel.grading.cost import Price
@@ -199,6 +201,18 @@ async def test_texts_are_read_from_the_store_and_waited_for() -> None:
     labels = await grader.grade(job(with_text=False))
     assert {label.status for label in labels} == {"graded"}
     assert time.elapsed_s == 3.0
+
+
+@pytest.mark.parametrize(("remembered", "waited_s"), [(200_000, 30), (3, 60)])
+async def test_of_chunks_without_text_a_bounded_number_is_remembered(
+    remembered: int, waited_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grading, "REMEMBERED", remembered)
+    time = StillClock()
+    grader = _grader(ScriptedModel(), MemoryStore(), time=time)
+    for query in ("one", "two"):  # a chunk that is remembered is not waited for again
+        await grader.grade(job(query, range(10), with_text=False))
+    assert time.elapsed_s == waited_s
 
 
 async def test_a_chunk_without_text_ends_as_failed_and_the_others_are_graded() -> None:

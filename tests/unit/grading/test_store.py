@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ragwheel.grading import store as store_module
 from ragwheel.grading.store import Gatherer, LabelReader
 from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import ClickHouseSettings
@@ -89,3 +90,20 @@ async def test_an_unreachable_clickhouse_knows_no_label_and_raises_nothing(
         assert "could not be asked" in caplog.text
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(store.texts(["b" * 32]), 0.1)  # waits for ClickHouse
+
+
+async def test_texts_are_kept_by_their_length_the_latest_longest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def fetch(_: LabelReader, sql: str, keys: list[str]) -> Mapping[str, str]:
+        asked.extend(keys)
+        return {key: key * 60 for key in keys}
+
+    monkeypatch.setattr(LabelReader, "_pairs", fetch)
+    monkeypatch.setattr(store_module, "_CHARS_KEPT", 130)
+    with LabelReader(load(ClickHouseSettings)) as store:
+        for key in ("a", "b", "c", "b", "c", "a"):
+            assert await store.texts([key]) == {key: key * 60}
+    assert asked == ["a", "b", "c", "a"], "two of 60 characters are kept, the oldest goes"
