@@ -218,6 +218,7 @@ def test_a_second_worker_takes_over_partitions_and_nothing_is_lost(rig: Rig) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_broker_that_is_killed_and_comes_back_costs_nothing(tmp_path: Path) -> None:
     with KafkaBroker(tmp_path / "kafka") as broker, running_llm(tmp_path) as llm:
         settings = load(KafkaSettings, kafka_bootstrap_servers=broker.bootstrap_servers)
@@ -236,8 +237,8 @@ def test_a_broker_that_is_killed_and_comes_back_costs_nothing(tmp_path: Path) ->
             llm.configure()
             broker.start()
             with rig.reading("labels") as reader:
-                wait_until(lambda: reader.label_count() == 800, "800 labels", 90)
-                wait_until(lambda: rig.lag() == 0, "all jobs acknowledged", 90)
+                wait_until(lambda: reader.label_count() == 800, "800 labels", 240)
+                wait_until(lambda: rig.lag() == 0, "all jobs acknowledged", 240)
                 assert _grades(reader.labels()) == pairs(jobs)
             assert grader.terminate() == 0
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -283,7 +284,8 @@ def _roll_back(doors: Doors, door: Door) -> None:
         doors.clickhouse_settings("trainer"),
     )
     chosen = {field: getattr(way, field) for way in ways for field in way.model_fields_set}
-    settings = load(TrainerSettings, **chosen, model_dir=doors.folder / f"models.{door}")
+    models = Path(tempfile.mkdtemp(prefix=f"models.{door}.", dir=doors.folder))
+    settings = load(TrainerSettings, **chosen, model_dir=models)
     kafka.require_topics(settings, ("grading", "models"))
     with Trainer(settings) as trainer:
         trainer.registry.promote(
