@@ -287,7 +287,7 @@ class Reembedding:
 
 
 class _Announcer:
-    """Declares builds in Kafka; the producer is opened when there is something to say."""
+    """Declares builds in Kafka; opens a producer when there is something to say."""
 
     def __init__(self, settings: ReembedSettings) -> None:
         self._settings = settings

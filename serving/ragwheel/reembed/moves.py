@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from ragwheel.reembed.filling import Building
 from ragwheel.reembed.indexes.contracts import Index, IndexBuild, Points, SpaceVectors
 from ragwheel.reembed.shards import Totals
-from ragwheel.reembed.states import Reembed, ReembedRefusedError, allowed
+from ragwheel.reembed.states import Reembed, ReembedRefusedError, ReembedState, allowed
 from ragwheel.reembed.store import ReembedStore
 from ragwheel.reembed.verification import BuildEncoders, Findings, count_problems, verify_build
 from ragwheel.schemas.events import IndexEvent
@@ -77,11 +77,11 @@ class Moves:
         totals = building.catch_up()
         found = verify_build(asked, self.index, reembed, totals, sides, tolerance)
         said = _FINDINGS.dump_json(found).decode()
-        state = "verified" if force or not found.problems else "built"
+        state: ReembedState = "verified" if force or not found.problems else "built"
         if reembed.state == "rolled back" and state == "built":
             return reembed, found
         reason = force if found.problems else ""
-        moved = reembed.moved(state, self.now(), self.by, reason, findings=said)  # type: ignore[arg-type]
+        moved = reembed.moved(state, self.now(), self.by, reason, findings=said)
         return self._save(moved), found
 
     def cutover(self, reembed: Reembed, building: Building) -> Reembed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.rigs.reembedding import POISON, DrawnEncoder
 
+from ragwheel.models.encoder import Progress, Side, Vectors
 from ragwheel.reembed.embed_shard import EmbeddedTexts, ShardTask
 from ragwheel.reembed.runners import LocalRunner, RayRunner, Runner
 
@@ -24,7 +25,7 @@ TASKS = [
 class Mortal(DrawnEncoder):
     """Ends its process when it first embeds; `note` says that it did."""
 
-    def encode(self, texts, side, progress=None):  # type: ignore[no-untyped-def]
+    def encode(self, texts: Sequence[str], side: Side, progress: Progress | None = None) -> Vectors:
         assert self.note is not None
         if not self.note.exists():
             self.note.touch()

@@ -181,6 +181,8 @@ def test_commands_work_with_their_rights_alone_and_tell_no_secret(prepared: Door
         wait_until(lambda: bool(doors.rows(LETTERS)), "the dead letter has landed")
         again = doors.command("operator", "sasl", "replay", "--reason", "malformed_json", "--force")
         status = doors.command("operator", "sasl", "status", "--json")
+    nothing = doors.command("reembed", "sasl", "reembed", "status")
+    assert "nothing was planned" in nothing.stderr
     assert [done.returncode for done in (sent, again)] == [0, 0], sent.stderr + again.stderr
     assert orjson.loads(status.stdout)["unaccounted"] == 0, status.stderr
     assert doors.clickhouse.refusals == []
