@@ -14,6 +14,7 @@ from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped] # it ships no types
+from faust.exceptions import ConsumerNotStarted
 
 from ragwheel.backends import kafka, process
 from ragwheel.backends.positions import Broker
@@ -121,7 +122,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         app = create_app(settings, worker.handle, window, data_dir)
         gauges = asyncio.create_task(_show(window, spending, telemetry))
         try:
-            await _serve(app, window, stop, partial(_watch_group, settings))
+            await _serve(app, window, stop, partial(_watch_group, settings, app))
         finally:
             gauges.cancel()
             await client.close()
@@ -154,22 +155,33 @@ def _tell_who_grades(models: Mapping[JobRole, str], telemetry: Telemetry) -> Non
             _LOG.warning("%r grades as %s: a stand-in, no LLM", model, role)
 
 
-async def _watch_group(settings: GraderSettings) -> BaseException:
+async def _watch_group(settings: GraderSettings, app: faust.App) -> BaseException:
     """Returns once the group is at rest and none of its members was given anything to read.
 
     A worker that joins while the broker is coming back may be told that the topic does not exist;
-    Faust then hands out no partition and never asks again.
+    Faust then hands out no partition and never asks again. Who has partitions does not ask the
+    broker: librdkafka 2.16 ends the process when a broker dies while it describes a group.
     """
     seen = 0
     with Broker(settings) as broker:
         while seen < 2:
             await asyncio.sleep(_GROUP_LOOK_S)
             try:
-                idle = await asyncio.to_thread(broker.reads_nothing, settings.grader_group)
+                idle = not _reads(app) and await asyncio.to_thread(
+                    broker.reads_nothing, settings.grader_group
+                )
             except UnavailableError:
                 idle = False
             seen = seen + 1 if idle else 0
     return UnavailableError("the group was given no partition to read")
+
+
+def _reads(app: faust.App) -> bool:
+    """Whether this process was given a partition."""
+    try:
+        return bool(app.consumer.assignment())
+    except ConsumerNotStarted:
+        return False
 
 
 async def _serve(

@@ -39,6 +39,8 @@ _LABELS = {
 _PROCESSES = {"client", "intake", "accounts", "grader", "trainer", "server"}
 #: The demo has no candidate, and a model of its own that was refused would be a fault.
 _NOT_IN_THE_DEMO = {"Refused models per second", "Overlap with the candidate"}
+#: The demo asks its server a few times, perhaps between two scrapes.
+_SELDOM = {"Time of an answer"}
 _SYSTEMS = ("incumbent", "candidate", "delta")
 
 
@@ -133,4 +135,4 @@ def test_every_panel_shows_data_of_the_running_demo(demo_run: DemoRun) -> None:
     assert demo_run.exit_status == 0, demo_run.output
     assert demo_run.prometheus is not None
     silent = silent_panels(demo_run.prometheus, demo_run.started, end=demo_run.ended, patience_s=0)
-    assert {name.split(" / ")[1] for name in silent} == _NOT_IN_THE_DEMO
+    assert {name.split(" / ")[1] for name in silent} - _SELDOM == _NOT_IN_THE_DEMO
