@@ -7,6 +7,7 @@ import signal
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
@@ -17,9 +18,11 @@ from tests.rigs import children
 from tests.rigs.certificates import Authority
 from tests.rigs.listening import LONG_S, until
 
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import migrate
 from ragwheel.models.packaged import packaged_model
 from ragwheel.schemas.loading import load
-from ragwheel.schemas.settings import ServingSettings
+from ragwheel.schemas.settings import ClickHouseSettings, ServingSettings
 
 pytestmark = pytest.mark.integration
 CALLERS, TEXTS = 8, 12
@@ -49,7 +52,9 @@ class Running:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
+def running(clickhouse_settings: ClickHouseSettings, tmp_path: Path) -> Iterator[Running]:
+    with closing(connect(clickhouse_settings, create_database=True)) as client:
+        migrate(client)
     authority = Authority(tmp_path)
     pair = authority.issue("server", address="127.0.0.1")
     settings = load(
@@ -57,15 +62,16 @@ def running(tmp_path: Path) -> Iterator[Running]:
         serving_port=0, serving_keys="key-1", serving_dir=tmp_path, model_dir=tmp_path / "models",
         base_model=str(packaged_model()), metrics_port=0, serving_stop_s=LONG_S,
         serving_tls_cert=str(pair.certificate), serving_tls_key=str(pair.key),
+        clickhouse_url=clickhouse_settings.clickhouse_url,
     )  # fmt: skip
     log = tmp_path / "server.log"
     process = children.spawn(
         children.module("ragwheel.serving"), log, children.environment(settings)
     )
-    serves = re.compile(r"serves at https://127\.0\.0\.1:(\d+)")
+    listens = re.compile(r"listening at https://127\.0\.0\.1:(\d+)")
     try:
-        until(lambda: serves.search(log.read_text()) or process.poll() is not None)
-        found = serves.search(log.read_text())
+        until(lambda: listens.search(log.read_text()) or process.poll() is not None)
+        found = listens.search(log.read_text())
         assert found is not None, log.read_text()
         yield Running(process, int(found[1]), authority)
     finally:
