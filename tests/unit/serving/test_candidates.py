@@ -45,9 +45,9 @@ async def test_a_candidate_answers_its_query_ids_and_is_measured_on_the_others(
             assert await answered_by(app, 99, "") == one
             info = (await app.client.get("/info")).json()
             ready = (await app.client.get("/readyz")).json()
-        while not telemetry.value(metrics.SERVING_SHADOW_OVERLAP):
+        while not telemetry.value(metrics.SERVING_SHADOW_OVERLAP, candidate=two):
             await asyncio.sleep(0.01)
-        assert 0 < telemetry.value(metrics.SERVING_SHADOW_OVERLAP) < 1
+        assert 0 < telemetry.value(metrics.SERVING_SHADOW_OVERLAP, candidate=two) < 1
     assert (info["model_id"], info["candidate"], info["alias"]) == (one, two, one)
     assert ready == {"status": "ready", "model_id": one, "alias": one, "swaps": 0}
 
