@@ -11,6 +11,9 @@ TORCH_BACKEND ?=
 UV := $(BIN)/uv
 INSTALLED := $(VENV)/.installed
 ARGS ?=
+# Set in many containers; every process would then compile what it imports anew, which is half of the
+# time that importing torch and sentence-transformers takes.
+unexport PYTHONDONTWRITEBYTECODE
 # Processes that run the tests, one more than cores, for many of them wait; they share one Kafka and
 # one ClickHouse.
 WORKERS ?= 3
