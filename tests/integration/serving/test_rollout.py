@@ -26,7 +26,6 @@ from ragwheel.backends.migrate import migrate
 from ragwheel.cli.main import main
 from ragwheel.models.artifacts import ArtifactStore
 from ragwheel.models.encoder import Side, Vectors, load_encoder
-from ragwheel.models.packaged import packaged_model
 from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import (
     ClickHouseSettings,
@@ -39,7 +38,7 @@ from ragwheel.schemas.tables import INDEXES
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 BUCKET = "rollout"
-TEXT = "how do I rotate a key?"
+TEXT = "ask1 ask2 ask3"
 #: A machine that does many other things takes long to import torch.
 START_S, SWAP_S = 240.0, 120.0
 
@@ -86,10 +85,12 @@ class Asking:
         with httpx.Client(base_url=self.url, timeout=60) as client:
             while not self.stop.wait(0.05):  # others need the cores too
                 number = len(self.models)
-                self._ask(client, f"what happens at number {number}?", "query")
+                self._ask(
+                    client, f"ask{number % 50} ask{number // 50 % 50} ask{number % 7}", "query"
+                )
                 model, vector = self._ask(client, TEXT, "query")
                 self.queries.setdefault(model, []).append(vector)
-                self.documents.append(self._ask(client, f"{TEXT} {number % 5}", "document")[1])
+                self.documents.append(self._ask(client, f"{TEXT} code{number % 5}", "document")[1])
                 self.models.append(model)
 
     def _ask(self, client: httpx.Client, text: str, side: Side) -> tuple[str, Vectors]:
@@ -146,9 +147,7 @@ def ragwheel(*argv: str) -> None:
 
 @pytest.fixture
 def promoting(tmp_path: Path) -> Promoting:
-    base = packaged_model()
-    assert base is not None, "pip install 'ragwheel[local]'"
-    return Promoting(tmp_path, str(base))
+    return Promoting.at(tmp_path)
 
 
 @pytest.fixture
@@ -247,6 +246,6 @@ def test_a_promotion_reaches_every_request_and_what_is_wrong_reaches_none(
         wanted = encoder.encode([TEXT], "query")[0]
         assert (np.array(asking.queries[model]) @ wanted).min() > 0.9999
     assert float(asking.queries[one][0] @ asking.queries[promoting.base][0]) < 0.9
-    texts = [f"{TEXT} {number % 5}" for number in range(len(asking.documents))]
+    texts = [f"{TEXT} code{number % 5}" for number in range(len(asking.documents))]
     cosines = np.einsum("ij,ij->i", np.array(asking.documents), base.encode(texts, "document"))
     assert cosines.min() > 0.9999, "the role document is the unchanged base model"
