@@ -20,7 +20,7 @@ from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.errors import ConfigError, UnavailableError
 from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import GraderSettings
-from ragwheel.stack.llm import Fault, LlmServer, OverlapGrader
+from ragwheel.stack.llm import Fault, LlmServer, Manners, OverlapGrader
 from ragwheel.stack.serving import listening
 
 pytestmark = pytest.mark.integration
@@ -139,7 +139,7 @@ async def test_retry_after_holds_back_calls_that_already_wait_for_a_slot(server:
 async def test_a_server_without_json_schema_is_asked_without_it_from_then_on(
     server: LlmServer,
 ) -> None:
-    server.json_schema = False
+    server.behave(Manners(json_schema=False))
     async with _client(server) as client:
         caller = ChatCaller(client, "m", RequestShape(), _QUICK, asyncio.Semaphore(8), Telemetry())
         tries = [(await caller.complete(_prompt())).tries for _ in range(3)]
@@ -148,7 +148,7 @@ async def test_a_server_without_json_schema_is_asked_without_it_from_then_on(
 
 
 async def test_concurrent_calls_learn_about_the_server_together(server: LlmServer) -> None:
-    server.json_schema = False
+    server.behave(Manners(json_schema=False))
     outcomes = await _complete(server, calls=8)
     assert all(isinstance(outcome.result, Completion) for outcome in outcomes)
     assert max(outcome.tries for outcome in outcomes) == 2
