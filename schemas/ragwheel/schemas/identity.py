@@ -27,6 +27,9 @@ STAND_IN = "stand-in-"
 #: How the service of a grader's own retrievals begins: they are never graded, or the wheel would
 #: feed itself.
 GRADER_SERVICE = "ragwheel-grader"
+#: Each call of a grader says in this header which service it is. Whoever records searches that a
+#: call caused records that service with them.
+SERVICE_HEADER = "X-Ragwheel-Service"
 
 _CHARS = 32
 

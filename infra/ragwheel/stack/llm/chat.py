@@ -46,6 +46,7 @@ class Tally:
         self.statuses: Counter[str] = Counter()
         self.models: Counter[str] = Counter()
         self.pairs: Counter[str] = Counter()
+        self.services: Counter[str] = Counter()
         self.input_tokens = 0
         self.output_tokens = 0
 
@@ -58,11 +59,16 @@ class Tally:
         self.output_tokens += usage["completion_tokens"]
 
     def summary(self, faults: Faults) -> dict[str, Any]:
-        """JSON form. `pairs_asked_again` counts answers beyond the first of a pair."""
+        """JSON form.
+
+        `pairs_asked_again` counts answers beyond the first of a pair; `services` counts requests
+        by the service that they say asks.
+        """
         return {
             "requests": self.requests,
             "statuses": dict(self.statuses),
             "models": dict(self.models),
+            "services": dict(self.services),
             "pairs": sum(self.pairs.values()),
             "distinct_pairs": len(self.pairs),
             "pairs_asked_again": sum(self.pairs.values()) - len(self.pairs),
@@ -123,6 +129,7 @@ class LlmServer:
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         self.tally.requests += 1
+        self.tally.services[request.headers.get(identity.SERVICE_HEADER, "")] += 1
         response = await self._respond(request)
         self.tally.statuses[str(response.status)] += 1
         return response
