@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ragwheel.stack.llm.allowance import Allowance, Limits
-from ragwheel.stack.llm.manners import Latency, Manners, parse_manners
+from ragwheel.stack.llm.allowance import Allowance, RateLimits
+from ragwheel.stack.llm.manners import LatencySpread, Manners, parse_manners
 
 
 def test_latencies_have_the_median_and_tail_that_were_said_and_a_seed_repeats_them() -> None:
-    latency = Latency(p50=0.2, p95=1.0)
+    latency = LatencySpread(p50=0.2, p95=1.0)
     dice = random.Random(7)
     drawn = sorted(latency.draw(dice) for _ in range(10_000))
     assert drawn[5_000] == pytest.approx(0.2, rel=0.05)
@@ -64,13 +64,13 @@ def test_manners_that_make_no_sense_are_refused(raw: dict[str, Any]) -> None:
 
 
 def test_a_strict_limit_admits_its_rate_and_not_one_call_more() -> None:
-    allowance = Allowance(Limits(requests_per_minute=600, burst_s=1), now=0.0)
+    allowance = Allowance(RateLimits(requests_per_minute=600, burst_s=1), now=0.0)
     admitted = sum(allowance.take(1, now / 100) == 0 for now in range(0, 6_000))
     assert 609 <= admitted <= 610  # the burst of ten, and ten a second
 
 
 def test_who_waits_as_told_is_admitted() -> None:
-    allowance = Allowance(Limits(requests_per_minute=60, tokens_per_minute=6_000), now=0.0)
+    allowance = Allowance(RateLimits(requests_per_minute=60, tokens_per_minute=6_000), now=0.0)
     assert allowance.take(6_000, 0.0) == 0
     wait_s = allowance.take(1_000, 0.0)
     assert wait_s == pytest.approx(10.0)
@@ -81,7 +81,7 @@ def test_who_waits_as_told_is_admitted() -> None:
 
 
 def test_the_headers_tell_what_is_left() -> None:
-    allowance = Allowance(Limits(requests_per_minute=60, tokens_per_minute=6_000), now=0.0)
+    allowance = Allowance(RateLimits(requests_per_minute=60, tokens_per_minute=6_000), now=0.0)
     assert allowance.take(1_500, 0.0) == 0
     assert allowance.headers(0.0) == {
         "x-ratelimit-limit-requests": "60",
@@ -94,13 +94,13 @@ def test_the_headers_tell_what_is_left() -> None:
 
 
 def test_a_call_that_was_refused_takes_nothing() -> None:
-    allowance = Allowance(Limits(requests_per_minute=60, tokens_per_minute=600), now=0.0)
+    allowance = Allowance(RateLimits(requests_per_minute=60, tokens_per_minute=600), now=0.0)
     assert allowance.take(601, 0.0) == float("inf")  # larger than the limit: never
     assert allowance.headers(0.0, float("inf"))["x-ratelimit-remaining-requests"] == "60"
     assert "Retry-After" not in allowance.headers(0.0, float("inf"))
 
 
 def test_without_limits_nothing_is_held_back_and_nothing_told() -> None:
-    allowance = Allowance(Limits(), now=0.0)
+    allowance = Allowance(RateLimits(), now=0.0)
     assert allowance.take(10**9, 0.0) == 0
     assert allowance.headers(0.0) == {}

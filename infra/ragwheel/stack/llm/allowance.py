@@ -16,7 +16,7 @@ _Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class Limits:
+class RateLimits:
     """What is allowed; 0 is no limit.
 
     Attributes:
@@ -66,7 +66,7 @@ class Bucket:
 class Allowance:
     """The limits of one server, and what was taken."""
 
-    def __init__(self, limits: Limits, now: float) -> None:
+    def __init__(self, limits: RateLimits, now: float) -> None:
         """Everything allowed at `now`."""
         named = {"requests": limits.requests_per_minute, "tokens": limits.tokens_per_minute}
         self._buckets = {

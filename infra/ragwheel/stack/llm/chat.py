@@ -23,7 +23,7 @@ import orjson
 from aiohttp import web
 
 from ragwheel.schemas import identity
-from ragwheel.stack.llm.allowance import Allowance, Limits
+from ragwheel.stack.llm.allowance import Allowance, RateLimits
 from ragwheel.stack.llm.brains import Brain
 from ragwheel.stack.llm.faults import Fault, Faults, parse_fault
 from ragwheel.stack.llm.manners import Manners, parse_manners
@@ -107,7 +107,7 @@ class LlmServer:
         """Be such a server from now on, with full allowances; `seed` is that of latencies."""
         self.manners = manners
         self._dice = random.Random(seed)
-        self._allowance = Allowance(manners.limits or Limits(), self._clock())
+        self._allowance = Allowance(manners.limits or RateLimits(), self._clock())
 
     @property
     def base_url(self) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from ragwheel.stack.llm.allowance import Limits
+from ragwheel.stack.llm.allowance import RateLimits
 
 _FORBID = ConfigDict(extra="forbid")
 #: The 95th percentile of the standard normal distribution.
@@ -19,7 +19,7 @@ _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, config=_FORBID)
-class Latency:
+class LatencySpread:
     """A log-normal distribution by its median and 95th percentile, seconds."""
 
     p50: _Seconds
@@ -36,7 +36,7 @@ class Latency:
 
 
 @dataclass(frozen=True, config=_FORBID)
-class Refusal:
+class RefusedCall:
     """An error answer before anything is asked of the model."""
 
     status: int
@@ -62,15 +62,15 @@ class Manners:
     logprobs: Literal["given", "ignored", "refused"] = "given"
     key_revoked: bool = False
     quota_exhausted: bool = False
-    latency: Latency | None = None
-    limits: Limits | None = None
+    latency: LatencySpread | None = None
+    limits: RateLimits | None = None
 
-    def refusal(self, body: Mapping[str, Any]) -> Refusal | None:
+    def refusal(self, body: Mapping[str, Any]) -> RefusedCall | None:
         """What the server says to a request instead of an answer; None where it answers."""
         if self.key_revoked:
-            return Refusal(401, "invalid_api_key", "Incorrect API key provided.")
+            return RefusedCall(401, "invalid_api_key", "Incorrect API key provided.")
         if self.quota_exhausted:
-            return Refusal(429, "insufficient_quota", "You exceeded your current quota.")
+            return RefusedCall(429, "insufficient_quota", "You exceeded your current quota.")
         wanted = body.get("response_format")
         form = wanted.get("type") if isinstance(wanted, dict) else None
         unsupported = {
@@ -85,7 +85,7 @@ class Manners:
             if refused:
                 what = f"{param} of type {form}" if param == "response_format" else param
                 message = f"{what} is not supported."
-                return Refusal(400, "invalid_request_error", message, param)
+                return RefusedCall(400, "invalid_request_error", message, param)
         return None
 
 
