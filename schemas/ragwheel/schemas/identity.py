@@ -12,6 +12,7 @@ FNV-1a on sequential ids is up to 170 times over-dispersed, which would bias eve
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from hashlib import blake2b, sha256
@@ -27,8 +28,16 @@ STAND_IN = "stand-in-"
 #: How the service of a grader's own retrievals begins: they are never graded, or the wheel would
 #: feed itself.
 GRADER_SERVICE = "ragwheel-grader"
+#: Each call of a grader says in this header which service it is. Whoever records searches that a
+#: call caused records that service with them.
+SERVICE_HEADER = "X-Ragwheel-Service"
 
 _CHARS = 32
+#: Lines of models by one maker, by the letters that their names begin with.
+_FAMILIES = {
+    "o": "gpt", "chatgpt": "gpt", "mixtral": "mistral", "ministral": "mistral",
+    "magistral": "mistral", "codestral": "mistral", "qwq": "qwen", "gemma": "gemini",
+}  # fmt: skip
 
 
 def digest(kind: str, *fields: str | bytes) -> str:
@@ -68,6 +77,18 @@ def grader_id(model: str, parameters: Mapping[str, object], prompt_hash: str) ->
 def is_stand_in(model: str) -> bool:
     """Whether a model, or the grader that is named after it, only stands in for an LLM."""
     return model.startswith(STAND_IN)
+
+
+def family_of(model: str) -> str:
+    """The family that a model's name tells: siblings err alike, so none should judge another.
+
+    The letters that its last path segment begins with, where one maker's lines count as one:
+    `org/gpt-5-mini` and `o3` are both `gpt`. Empty where a name begins with no letter; a
+    deployment under a name of its own tells nothing, or the wrong thing.
+    """
+    found = re.match("[a-z]*", model.rsplit("/", 1)[-1].casefold())
+    letters = found.group() if found else ""
+    return _FAMILIES.get(letters, letters)
 
 
 def label_id(

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import openai
 import pytest
+from tests.rigs.examples import retrieval
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking import rubric
@@ -16,11 +17,12 @@ from ragwheel.grading.endpoint.calls import CallOutcome, ChatCaller, Completion
 from ragwheel.grading.endpoint.probe import open_client, require_models
 from ragwheel.grading.endpoint.request import RequestShape
 from ragwheel.grading.endpoint.retry import GiveUp, RetryPolicy
+from ragwheel.intake.sampling import SamplingPolicy, job_of
 from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.errors import ConfigError, UnavailableError
 from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import GraderSettings
-from ragwheel.stack.llm import Fault, LlmServer, OverlapGrader
+from ragwheel.stack.llm import Fault, LlmServer, Manners, OverlapGrader
 from ragwheel.stack.serving import listening
 
 pytestmark = pytest.mark.integration
@@ -76,6 +78,17 @@ async def test_an_answer_comes_back_with_its_tokens(server: LlmServer) -> None:
     assert outcome.result.ending == "complete"
     assert outcome.result.input_tokens == server.tally.input_tokens > 0
     assert outcome.tries == 1
+
+
+async def test_calls_say_that_a_grader_asks_and_intake_samples_no_such_service(
+    server: LlmServer,
+) -> None:
+    await _complete(server, calls=2)
+    assert server.tally.services == {identity.GRADER_SERVICE: 2}
+    everything = SamplingPolicy(rate=1.0)
+    (service,) = server.tally.services
+    assert job_of(retrieval(), everything) is not None
+    assert job_of(retrieval(service=service), everything) is None
 
 
 @pytest.mark.parametrize(
@@ -139,7 +152,7 @@ async def test_retry_after_holds_back_calls_that_already_wait_for_a_slot(server:
 async def test_a_server_without_json_schema_is_asked_without_it_from_then_on(
     server: LlmServer,
 ) -> None:
-    server.json_schema = False
+    server.behave(Manners(json_schema=False))
     async with _client(server) as client:
         caller = ChatCaller(client, "m", RequestShape(), _QUICK, asyncio.Semaphore(8), Telemetry())
         tries = [(await caller.complete(_prompt())).tries for _ in range(3)]
@@ -148,7 +161,7 @@ async def test_a_server_without_json_schema_is_asked_without_it_from_then_on(
 
 
 async def test_concurrent_calls_learn_about_the_server_together(server: LlmServer) -> None:
-    server.json_schema = False
+    server.behave(Manners(json_schema=False))
     outcomes = await _complete(server, calls=8)
     assert all(isinstance(outcome.result, Completion) for outcome in outcomes)
     assert max(outcome.tries for outcome in outcomes) == 2

@@ -59,7 +59,55 @@ def test_a_configuration_it_does_not_understand_changes_nothing(llm: TestLlm) ->
         {"rates": [{"kind": "hang", "rate": 2}]},
         {"rates": [{"kind": "hang"}]},
         {"script": 3},
+        {"jsonschema": False},
     ):
         with pytest.raises(urllib.error.HTTPError, match="400"):
             llm.configure(**wrong)
     assert llm.ledger()["faults"] == {}
+
+
+_ASK = orjson.dumps(
+    {
+        "model": "stand-in-grader",
+        "response_format": None,
+        "logprobs": True,
+        "messages": [
+            {
+                "role": "user",
+                "content": '<query n>\nred\n</query n>\n<passage n id="bcdf">\nred\n</passage n>',
+            }
+        ],
+    }
+)
+
+
+def test_limits_are_held_and_told_and_count_only_what_was_admitted(llm: TestLlm) -> None:
+    llm.configure(limits={"requests_per_minute": 1}, logprobs="ignored")
+    status, answer = _post(llm, _ASK)
+    assert status == 200
+    assert answer["choices"][0]["logprobs"] is None  # type: ignore[index] # JSON
+    assert _post(llm, _ASK)[0] == 429
+    llm.configure(latency={"p50": 0.001, "p95": 0.002})
+    status, answer = _post(llm, _ASK)
+    assert answer["choices"][0]["logprobs"]["content"]  # type: ignore[index] # JSON
+    assert llm.ledger()["statuses"] == {"200": 2, "429": 1}
+    assert llm.ledger()["pairs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("manners", "status", "code"),
+    [
+        ({"key_revoked": True}, 401, "invalid_api_key"),
+        ({"quota_exhausted": True}, 429, "insufficient_quota"),
+        ({"script": [{"kind": "quota"}]}, 429, "insufficient_quota"),
+    ],
+)
+def test_an_account_goes_bad_and_good_again(
+    llm: TestLlm, manners: dict[str, object], status: int, code: str
+) -> None:
+    llm.configure(**manners)
+    got, answer = _post(llm, _ASK)
+    assert got == status
+    assert answer["error"]["code"] == code  # type: ignore[index] # JSON
+    llm.configure()
+    assert _post(llm, _ASK)[0] == 200

@@ -119,6 +119,23 @@ def test_a_dead_llm_is_a_failure_with_a_key_and_without_on_purpose(key: str) -> 
     assert "is no URL" in services.llm(odd, configured=False).detail
 
 
+@pytest.mark.parametrize(
+    ("judge", "level"), [("llama-3-70b", "ok"), ("o3", "warn"), ("absent", "warn")]
+)
+def test_a_judge_of_the_labeler_s_family_is_a_warning(judge: str, level: str) -> None:
+    settings = load(GraderSettings, llm_model="gpt-5-mini", judge_model=judge)
+    finding = services.labeler_and_judge(settings, {"gpt-5-mini", "llama-3-70b", "o3"})
+    assert finding.level == level
+    if judge == "o3":
+        assert "both are of the family 'gpt'" in finding.detail
+        assert "RAGWHEEL_JUDGE_MODEL" in finding.fix
+
+
+def test_models_that_tell_no_family_are_not_called_siblings() -> None:
+    settings = load(GraderSettings, llm_model="7b", judge_model="70b")
+    assert services.labeler_and_judge(settings, {"7b", "70b"}).level == "ok"
+
+
 def test_a_stand_in_is_never_ok() -> None:
     settings = load(GraderSettings, llm_model=DEMO_GRADER_MODEL, llm_api_key="local-demo")
     finding = services.llm(settings, configured=True)

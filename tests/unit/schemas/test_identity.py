@@ -152,3 +152,24 @@ def test_neighbouring_ids_share_no_randomness() -> None:
     bits = [identity.randomness_56(f"q-{number}") for number in range(2_000)]
     changed = [(a ^ b).bit_count() for a, b in itertools.pairwise(bits)]
     assert 27 < statistics.mean(changed) < 29
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("gpt-5-mini", "o3", True),
+        ("openrouter/org/GPT-5", "gpt4o", True),
+        ("org/Llama-3.1-8B", "llama3:70b", True),
+        ("mixtral-8x7b", "Mistral-Large", True),
+        ("qwq-32b", "Qwen3-8B", True),
+        ("gpt-5", "llama3", False),
+        ("gpt-5", "qwen3", False),
+    ],
+)
+def test_siblings_are_told_by_their_names(one: str, other: str, same: bool) -> None:
+    assert (identity.family_of(one) == identity.family_of(other)) == same
+
+
+@pytest.mark.parametrize("model", ["", "70b", "org/", "模型"])
+def test_a_name_that_tells_no_family_has_none(model: str) -> None:
+    assert identity.family_of(model) == ""

@@ -1,6 +1,7 @@
 """The test server understands the grader's real prompts, and its answers are what faults say."""
 
 import json
+import math
 
 import pytest
 
@@ -76,3 +77,21 @@ def test_endings_are_told_as_the_api_tells_them() -> None:
 
 def test_a_fault_in_an_answer_without_entries_is_no_crash() -> None:
     assert completion(1, "m", 10, {}, Fault("missing"))["choices"]
+
+
+def test_logprobs_spell_the_answer_and_are_sure_of_all_but_the_grades() -> None:
+    body = completion(1, "m", 10, _GRADES, None, logprobs=True)
+    (choice,) = body["choices"]
+    tokens = choice["logprobs"]["content"]
+    assert "".join(each["token"] for each in tokens) == choice["message"]["content"]
+    doubtful = [each for each in tokens if each["logprob"] < 0]
+    assert [each["token"] for each in doubtful] == ["3", "0", "1"]
+    for each in tokens:
+        shares = [math.exp(other["logprob"]) for other in each["top_logprobs"]]
+        assert abs(sum(shares) - 1) < 1e-9
+
+
+def test_logprobs_are_left_out_where_nobody_asked() -> None:
+    assert completion(1, "m", 10, _GRADES, None)["choices"][0]["logprobs"] is None
+    refused = completion(1, "m", 10, _GRADES, Fault("refusal"), logprobs=True)
+    assert refused["choices"][0]["logprobs"] is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Collection
 from contextlib import closing
 
 import orjson
@@ -13,7 +14,7 @@ from ragwheel.backends.kafka import missing_topics
 from ragwheel.backends.migrate import pending
 from ragwheel.operations.doctor.finding import Finding, fail, failed, ok, warn
 from ragwheel.schemas.errors import RagwheelError
-from ragwheel.schemas.identity import is_stand_in
+from ragwheel.schemas.identity import family_of, is_stand_in
 from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings
 
 _TIMEOUT_S = 10.0
@@ -81,14 +82,28 @@ def llm(settings: GraderSettings, *, configured: bool) -> Finding:
         return fail("llm", f"{url} answers {error.code} {error.reason}", fix)
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
         return fail("llm", f"{url}: {error}", "check RAGWHEEL_LLM_BASE_URL")
-    unknown = [name for name in (settings.llm_model, settings.judge_model) if name not in known]
+    return labeler_and_judge(settings, known)
+
+
+def labeler_and_judge(settings: GraderSettings, known: Collection[str]) -> Finding:
+    """Whether the endpoint serves labeler and judge, and these can err independently."""
+    labeler, judge = settings.llm_model, settings.judge_model
+    unknown = [name for name in (labeler, judge) if name not in known]
     if unknown:
         return warn(
             "llm",
             f"{settings.llm_base_url} does not list {', '.join(unknown)}",
             "set RAGWHEEL_LLM_MODEL and RAGWHEEL_JUDGE_MODEL to models it serves",
         )
-    return ok("llm", f"{settings.llm_base_url} serves {settings.llm_model}, {settings.judge_model}")
+    family = family_of(labeler)
+    if family and family == family_of(judge):
+        return warn(
+            "llm",
+            f"{labeler} labels and {judge} judges: both are of the family {family!r}, and siblings "
+            "share errors, which the judge then does not see",
+            "set RAGWHEEL_JUDGE_MODEL to a model of another family",
+        )
+    return ok("llm", f"{settings.llm_base_url} serves {labeler}, {judge}")
 
 
 def _nobody_asked(subject: str, fix: str) -> Finding:

@@ -3,29 +3,39 @@
 POST /v1/chat/completions and GET /v1/models are the API; the rest is for its owner:
 GET  /tally           what was asked, for comparison with what the asker believes
 PUT  /faults          {"script": [{"kind": "rate_limit", "seconds": 2, "count": 3}],
-                       "rates": [{"kind": "missing", "rate": 0.05}], "seed": 7,
-                       "json_schema": true}    replaces the configuration; {} ends all faults
+                       "rates": [{"kind": "missing", "rate": 0.05}], "seed": 7}
+                      and beside them any field of `Manners`: "json_schema": false,
+                      "latency": {"p50": 0.3, "p95": 1.2}, "limits": {"requests_per_minute": 600}
+                      replaces the configuration; {} ends all faults
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import random
+import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from ragwheel.schemas import identity
+from ragwheel.stack.llm.allowance import Allowance, RateLimits
 from ragwheel.stack.llm.brains import Brain
 from ragwheel.stack.llm.faults import Fault, Faults, parse_fault
-from ragwheel.stack.llm.reply import AskedPassages, completion, read_prompt
+from ragwheel.stack.llm.manners import Manners, parse_manners
+from ragwheel.stack.llm.reply import AskedPassages, completion, read_prompt, token_count
 
 #: Largest request, bytes.
 _MAX_BODY = 16 * 1024 * 1024
 #: What a hung call does in the end; clients have long given up.
 _HANG_LIMIT_S = 3_600.0
 _INVALID = "invalid_request_error"
+#: What a configuration says of faults; all else is of manners.
+_OF_FAULTS = ("script", "rates", "seed")
 
 
 class Tally:
@@ -36,6 +46,7 @@ class Tally:
         self.statuses: Counter[str] = Counter()
         self.models: Counter[str] = Counter()
         self.pairs: Counter[str] = Counter()
+        self.services: Counter[str] = Counter()
         self.input_tokens = 0
         self.output_tokens = 0
 
@@ -48,11 +59,16 @@ class Tally:
         self.output_tokens += usage["completion_tokens"]
 
     def summary(self, faults: Faults) -> dict[str, Any]:
-        """JSON form. `pairs_asked_again` counts answers beyond the first of a pair."""
+        """JSON form.
+
+        `pairs_asked_again` counts answers beyond the first of a pair; `services` counts requests
+        by the service that they say asks.
+        """
         return {
             "requests": self.requests,
             "statuses": dict(self.statuses),
             "models": dict(self.models),
+            "services": dict(self.services),
             "pairs": sum(self.pairs.values()),
             "distinct_pairs": len(self.pairs),
             "pairs_asked_again": sum(self.pairs.values()) - len(self.pairs),
@@ -63,20 +79,35 @@ class Tally:
 
 
 class LlmServer:
-    """The application, and where it is reached.
+    """The application, and where it is reached."""
 
-    Without `json_schema` a `response_format` of that type is answered with 400.
-    """
+    def __init__(
+        self,
+        brain: Brain,
+        models: tuple[str, ...],
+        *,
+        api_key: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Serve `models` with `brain`. With an `api_key`, other keys get a 401.
 
-    def __init__(self, brain: Brain, models: tuple[str, ...], *, api_key: str = "") -> None:
-        """Serve `models` with `brain`. With an `api_key`, other keys get a 401."""
+        Args:
+            clock: what rate limits refill by, seconds.
+        """
         self.faults = Faults()
         self.tally = Tally()
         self.port = 0
         self._brain = brain
         self._models = models
         self._api_key = api_key
-        self.json_schema = True
+        self._clock = clock
+        self.behave(Manners())
+
+    def behave(self, manners: Manners, seed: int = 0) -> None:
+        """Be such a server from now on, with full allowances; `seed` is that of latencies."""
+        self.manners = manners
+        self._dice = random.Random(seed)
+        self._allowance = Allowance(manners.limits or RateLimits(), self._clock())
 
     @property
     def base_url(self) -> str:
@@ -98,6 +129,7 @@ class LlmServer:
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         self.tally.requests += 1
+        self.tally.services[request.headers.get(identity.SERVICE_HEADER, "")] += 1
         response = await self._respond(request)
         self.tally.statuses[str(response.status)] += 1
         return response
@@ -113,24 +145,36 @@ class LlmServer:
             return _error(400, "The body must be an object with model and messages.", _INVALID)
         if model not in self._models:
             return _error(404, f"The model {model!r} does not exist.", "model_not_found")
-        wanted = body.get("response_format", {}).get("type")
-        if wanted == "json_schema" and not self.json_schema:
-            message = "response_format of type json_schema is not supported."
-            return _error(400, message, _INVALID, "response_format")
+        if (refusal := self.manners.refusal(body)) is not None:
+            return _error(refusal.status, refusal.message, refusal.code, refusal.param)
         try:
             asked = read_prompt(messages)
         except (ValueError, KeyError, TypeError) as error:
             return _error(400, str(error), _INVALID, "messages")
+        wait_s = self._allowance.take(token_count(len(raw)), self._clock())
+        if wait_s > 0:
+            return self._over_limit(wait_s)
         fault = self.faults.next()
+        if self.manners.latency is not None:
+            await asyncio.sleep(self.manners.latency.draw(self._dice))
         if fault is not None and (early := await _transport_fault(request, fault)) is not None:
             return early
         grades = {
             opaque: self._brain.grade(model, asked.query, passage)
             for opaque, passage in asked.passages.items()
         }
-        answer = completion(self.tally.requests, model, len(raw), grades, fault)
+        with_logprobs = bool(body.get("logprobs")) and self.manners.logprobs == "given"
+        answer = completion(
+            self.tally.requests, model, len(raw), grades, fault, logprobs=with_logprobs
+        )
         self.tally.answered(model, asked, answer["usage"])
-        return _json(200, answer)
+        return _json(200, answer, self._allowance.headers(self._clock()))
+
+    def _over_limit(self, wait_s: float) -> web.Response:
+        too_large = math.isinf(wait_s)
+        what = "Request too large." if too_large else "Rate limit reached."
+        headers = self._allowance.headers(self._clock(), wait_s)
+        return _error(429, what, "rate_limit_exceeded", headers=headers)
 
     async def _list_models(self, request: web.Request) -> web.Response:
         if not self._authorized(request):
@@ -152,6 +196,7 @@ class LlmServer:
             ]
             rates = [(float(each["rate"]), parse_fault(each)) for each in body.get("rates", [])]
             seed = int(body.get("seed", 0))
+            manners = parse_manners({k: v for k, v in body.items() if k not in _OF_FAULTS})
             Faults().at_rates(rates, seed)  # refuses before anything changes
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return _error(400, f"faults: {error}", _INVALID)
@@ -159,7 +204,7 @@ class LlmServer:
         self.faults.at_rates(rates, seed)
         for fault, count in scripted:
             self.faults.script(fault, count)
-        self.json_schema = bool(body.get("json_schema", True))
+        self.behave(manners, seed)
         return _json(200, {"ok": True})
 
     def _authorized(self, request: web.Request) -> bool:
@@ -178,6 +223,8 @@ async def _transport_fault(request: web.Request, fault: Fault) -> web.StreamResp
         return _error(500, "The server had an error.", "server_error")
     if fault.kind == "unauthorized":
         return _error(401, "Incorrect API key provided.", "invalid_api_key")
+    if fault.kind == "quota":
+        return _error(429, "You exceeded your current quota.", "insufficient_quota")
     if fault.kind == "broken_body":
         return web.Response(body=b'{"id": "chatcmpl-', content_type="application/json")
     if fault.kind == "hang":
@@ -191,10 +238,20 @@ async def _transport_fault(request: web.Request, fault: Fault) -> web.StreamResp
     return None
 
 
-def _json(status: int, body: dict[str, Any]) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
+def _json(
+    status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None
+) -> web.Response:
+    return web.Response(
+        status=status, body=orjson.dumps(body), content_type="application/json", headers=headers
+    )
 
 
-def _error(status: int, message: str, code: str, param: str | None = None) -> web.Response:
+def _error(
+    status: int,
+    message: str,
+    code: str,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
     error = {"message": message, "type": code, "code": code, "param": param}
-    return _json(status, {"error": error})
+    return _json(status, {"error": error}, headers)

@@ -12,6 +12,7 @@ FaultKind = Literal[
     "rate_limit",  # 429 with Retry-After
     "server_error",  # 500
     "unauthorized",  # 401
+    "quota",  # 429 insufficient_quota
     "hang",  # no answer until the client gives up
     "slow",  # an answer after `seconds`
     "disconnect",  # the connection closes without an answer
@@ -32,7 +33,7 @@ FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault; `seconds` is Retry-After, or how long `hang` and `slow` take."""
+    """One fault; `seconds` is Retry-After, or how long `slow` takes. `hang` takes an hour."""
 
     kind: FaultKind
     seconds: float = 1.0

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import openai
 
+from ragwheel.schemas import identity
 from ragwheel.schemas.errors import ConfigError, RagwheelError, UnavailableError
 from ragwheel.schemas.settings import GraderSettings
 
@@ -20,7 +21,7 @@ _CHECK_TIMEOUT_S = 30.0
 
 
 def open_client(settings: GraderSettings) -> openai.AsyncOpenAI:
-    """A client that never retries by itself.
+    """A client that never retries by itself, and says in each call that a grader asks.
 
     Raises:
         ConfigError: key or address are missing or malformed.
@@ -39,7 +40,11 @@ def open_client(settings: GraderSettings) -> openai.AsyncOpenAI:
         )
     timeout = openai.Timeout(settings.llm_timeout_s, connect=_CONNECT_TIMEOUT_S)
     return openai.AsyncOpenAI(
-        base_url=settings.llm_base_url, api_key=key, max_retries=0, timeout=timeout
+        base_url=settings.llm_base_url,
+        api_key=key,
+        max_retries=0,
+        timeout=timeout,
+        default_headers={identity.SERVICE_HEADER: identity.GRADER_SERVICE},
     )
 
 
