@@ -13,7 +13,8 @@ from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking.prompt import PackLimits, Passage, pack, template_hash
 from ragwheel.grading.asking.rubric import Rubric, Rubrics
 from ragwheel.grading.decoys import Decoys
-from ragwheel.grading.endpoint.calls import Clock, Completer
+from ragwheel.grading.endpoint.calls import Completer
+from ragwheel.grading.endpoint.timing import Clock
 from ragwheel.grading.flight import SingleFlight
 from ragwheel.grading.result import PairResult, Signature, label_of
 from ragwheel.grading.rounds import Question, judge

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from ragwheel.grading.app import create_app
 from ragwheel.grading.asking import rubric
 from ragwheel.grading.asking.prompt import PackLimits
 from ragwheel.grading.decoys import Decoys
+from ragwheel.grading.endpoint.breaker import Breaker
 from ragwheel.grading.endpoint.calls import ChatCaller
 from ragwheel.grading.endpoint.probe import open_client, require_models
 from ragwheel.grading.endpoint.request import RequestShape
@@ -97,11 +98,16 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         slots = asyncio.Semaphore(settings.llm_concurrency)
         decoys = Decoys(store, settings.grader_decoys, telemetry)
 
+        shape = RequestShape(temperature=settings.llm_temperature)
+        policy = RetryPolicy(deadline_s=settings.llm_deadline_s)
+        callers = {
+            model: ChatCaller(client, model, shape, policy, slots, telemetry)
+            for model in (settings.llm_model, settings.judge_model)
+        }
+
         def grader(model: str) -> LlmGrader:
-            shape = RequestShape(temperature=settings.llm_temperature)
-            policy = RetryPolicy(deadline_s=settings.llm_deadline_s)
             return LlmGrader(
-                ChatCaller(client, model, shape, policy, slots, telemetry),
+                callers[model],
                 rubrics,
                 store,
                 spending,
@@ -119,13 +125,23 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         }
         worker = GradingWorker(graders, results, store.forgotten)
         window = OrderedWindow(settings.grader_window, time.monotonic)
+        breakers = [caller.breaker for caller in callers.values()]
+        for breaker in breakers:
+            breaker.changed = partial(_admit, window, breakers)
         app = create_app(settings, worker.handle, window, data_dir)
         gauges = asyncio.create_task(_show(window, spending, telemetry))
         try:
             await _serve(app, window, stop, partial(_watch_group, settings, app))
         finally:
             gauges.cancel()
+            for breaker in breakers:
+                await breaker.close()
             await client.close()
+
+
+def _admit(window: OrderedWindow, breakers: Sequence[Breaker]) -> None:
+    """No job starts while no model can be asked; while one can, its jobs are worth it."""
+    window.admit(any(breaker.is_closed for breaker in breakers))
 
 
 async def _wait_unconfigured(

@@ -96,19 +96,22 @@ async def test_what_passes_is_tried_again_until_it_works(server: LlmServer, faul
     assert sum(telemetry.value(metrics.LLM_RETRIES, reason=each) for each in reasons) == 2
 
 
-async def test_patience_ends_at_the_deadline(server: LlmServer) -> None:
-    server.faults.at_rates([(1.0, Fault("server_error"))], seed=0)
-    (outcome,) = await _complete(server, policy=RetryPolicy(0.01, 0.05, deadline_s=0.3))
-    assert isinstance(outcome.result, GiveUp)
-    assert "HTTP 500" in outcome.result.reason
-    assert outcome.tries > 2
-
-
-async def test_a_wrong_key_is_not_tried_again(server: LlmServer) -> None:
-    (outcome,) = await _complete(server, key="wrong")
-    assert isinstance(outcome.result, GiveUp)
-    assert outcome.result.reason.startswith("HTTP 401")
-    assert outcome.tries == 1
+async def test_a_call_that_alone_is_never_answered_is_given_up_after_few_tries(
+    server: LlmServer,
+) -> None:
+    """Others are answered meanwhile: the reason is in this call."""
+    async with _client(server) as client:
+        caller = ChatCaller(client, "m", RequestShape(), _QUICK, asyncio.Semaphore(8), Telemetry())
+        for _ in range(_QUICK.tries_alone + 1):
+            server.faults.script(Fault("server_error"))
+            server.faults.script(Fault("slow", 0.0))
+        asked = asyncio.create_task(caller.complete(_prompt()))
+        while not asked.done():  # as many calls as the other one has tries
+            if sum(server.faults.counts.values()) % 2:
+                assert isinstance((await caller.complete(_prompt())).result, Completion)
+            await asyncio.sleep(0)
+    assert isinstance(asked.result().result, GiveUp)
+    assert asked.result().tries == _QUICK.tries_alone + 1
 
 
 async def test_retry_after_holds_back_every_call_of_the_model(server: LlmServer) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
 from ragwheel.grading.asking.prompt import Prompt
-from ragwheel.grading.endpoint.calls import CallOutcome, Clock, Completion
+from ragwheel.grading.endpoint.calls import CallOutcome, Completion
 from ragwheel.grading.endpoint.retry import GiveUp
+from ragwheel.grading.endpoint.timing import Clock
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import GradeValue, GradingJob, JobCandidate
 

@@ -7,11 +7,8 @@ a failure is `retry`, what an answer means is `answer`.
 from __future__ import annotations
 
 import asyncio
-import random
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal, Protocol
 
 import openai
@@ -19,14 +16,20 @@ from openai.types.chat import ChatCompletion
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking.prompt import Prompt
+from ragwheel.grading.endpoint.breaker import Breaker
 from ragwheel.grading.endpoint.request import RequestShape, adapt
 from ragwheel.grading.endpoint.retry import (
+    Attempts,
     CallFailure,
     GiveUp,
+    Hold,
     RetryPolicy,
+    Wait,
     decide,
     retry_after_s,
 )
+from ragwheel.grading.endpoint.smallest import SMALLEST
+from ragwheel.grading.endpoint.timing import Clock
 from ragwheel.schemas import metrics
 
 #: Charged when a server reports no usage, characters per token.
@@ -69,23 +72,13 @@ class Completer(Protocol):
         """Answer one prompt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Time, as far as the caller needs it; tests bring their own."""
-
-    monotonic: Callable[[], float] = time.monotonic
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    dice: Callable[[], float] = random.random
-
-
 @dataclass
 class ChatCaller:
     """`Completer` over an OpenAI-compatible endpoint.
 
     At most `slots` requests are in flight over all tasks that share the semaphore; waits between
-    tries hold no slot. A Retry-After holds back every request of this caller, not only the one
-    that was told.
+    tries hold no slot. What concerns all calls holds all of them back: a Retry-After, and
+    whatever opens the breaker. While it is open no call ends.
 
     Attributes:
         client: has `max_retries=0` and an explicit timeout.
@@ -100,46 +93,67 @@ class ChatCaller:
     slots: asyncio.Semaphore
     telemetry: Telemetry
     clock: Clock = field(default_factory=Clock)
+    breaker: Breaker = field(init=False)
     _resume_at: float = field(default=0.0, init=False)
 
+    def __post_init__(self) -> None:
+        self.breaker = Breaker(self.model, self._probe, self.telemetry, self.clock)
+
     async def complete(self, prompt: Prompt) -> CallOutcome:
-        """Send `prompt` until it is answered, terminally refused, or the deadline passes."""
-        started = self.clock.monotonic()
-        tries = failures = 0
+        """Send `prompt` until it is answered, or it is clear that the reason is in itself."""
+        call = _Call(self.breaker)
         while True:
             await self._wait_for_permission()
             async with self.slots:
                 if self._is_held():  # told so while this call waited for its slot
                     continue
                 shape = self.shape
-                tries += 1
+                call.tries += 1
+                started = self.clock.monotonic()
                 result = await self._try(prompt, shape)
+                call.elapsed_s += self.clock.monotonic() - started
             if isinstance(result, Completion):
-                return CallOutcome(result, tries)
+                self.breaker.answered()
+                return CallOutcome(result, call.tries)
             if self._give_way(shape, result):
                 continue
-            failures += 1
-            decision = decide(
-                result,
-                failures=failures,
-                elapsed_s=self.clock.monotonic() - started,
-                policy=self.policy,
-                dice=self.clock.dice(),
-            )
+            attempts = call.failed(result)
+            decision = decide(result, attempts, self.policy, self.clock.dice())
             if isinstance(decision, GiveUp):
-                return CallOutcome(decision, tries)
+                return CallOutcome(decision, call.tries)
             self.telemetry.inc(metrics.LLM_RETRIES, reason=_failure_kind(result))
-            if decision.for_all:
-                until = self.clock.monotonic() + decision.seconds
-                self._resume_at = max(self._resume_at, until)
+            await self._wait(decision, call)
+
+    async def _wait(self, decision: Wait | Hold, call: _Call) -> None:
+        """Wait as decided; what all wait for is not counted against the patience of one."""
+        if isinstance(decision, Hold):
+            self.breaker.trip(decision)
+            call.elapsed_s = 0.0
+        elif decision.for_all:
+            until = self.clock.monotonic() + decision.seconds
+            self._resume_at = max(self._resume_at, until)
+        else:
+            call.elapsed_s += decision.seconds
             await self.clock.sleep(decision.seconds)
 
     async def _wait_for_permission(self) -> None:
-        while (hold_s := self._resume_at - self.clock.monotonic()) > 0:
-            await self.clock.sleep(hold_s)
+        while self._is_held():
+            await self.breaker.wait_closed()
+            if (hold_s := self._resume_at - self.clock.monotonic()) > 0:
+                await self.clock.sleep(hold_s)
 
     def _is_held(self) -> bool:
-        return self._resume_at > self.clock.monotonic()
+        return not self.breaker.is_closed or self._resume_at > self.clock.monotonic()
+
+    async def _probe(self) -> CallFailure | None:
+        """One small call, whatever holds the others back; None when it was answered."""
+        while True:
+            shape = self.shape
+            result = await self._try(SMALLEST, shape)
+            if isinstance(result, Completion):
+                return None
+            if not self._give_way(shape, result):
+                return result
 
     def _give_way(self, shape: RequestShape, failure: CallFailure) -> bool:
         """Whether another shape is worth a try at once. Remembered for all later calls."""
@@ -166,6 +180,29 @@ class ChatCaller:
         self.telemetry.inc(metrics.LLM_CALLS, model=self.model, outcome=kind)
         self.telemetry.observe(metrics.LLM_SECONDS, elapsed_s, model=self.model)
         return result
+
+
+@dataclass
+class _Call:
+    """What one call went through."""
+
+    breaker: Breaker
+    tries: int = 0
+    failures: int = 0
+    alone: int = 0
+    elapsed_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._answers_at_start = self._answers_seen = self.breaker.answers
+
+    def failed(self, failure: CallFailure) -> Attempts:
+        """Count a failure."""
+        answers = self.breaker.answers
+        self.failures += 1
+        if not failure.is_busy and answers > self._answers_seen:
+            self.alone += 1
+        self._answers_seen = answers
+        return Attempts(self.failures, self.alone, answers > self._answers_at_start, self.elapsed_s)
 
 
 def _read(
