@@ -62,7 +62,7 @@ def truncated(prompt: Prompt) -> Completion:
 
 
 def gone(prompt: Prompt) -> GiveUp:
-    return GiveUp("HTTP 404: no such model")
+    return GiveUp("HTTP 500: a bug of theirs")
 
 
 class ScriptedModel:
