@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ from aiohttp import web
 from ragwheel.schemas import identity
 from ragwheel.stack.llm.brains import Brain
 from ragwheel.stack.llm.faults import Fault, Faults, parse_fault
+from ragwheel.stack.llm.limits import StrictLimiter
 from ragwheel.stack.llm.reply import AskedPassages, completion, read_prompt
 
 #: Largest request, bytes.
@@ -65,7 +67,8 @@ class Tally:
 class LlmServer:
     """The application, and where it is reached.
 
-    Without `json_schema` a `response_format` of that type is answered with 400.
+    Without `json_schema` a `response_format` of that type is answered with 400. With `limits` calls
+    that come too fast are answered with 429, and every answer tells the limits.
     """
 
     def __init__(self, brain: Brain, models: tuple[str, ...], *, api_key: str = "") -> None:
@@ -77,6 +80,7 @@ class LlmServer:
         self._models = models
         self._api_key = api_key
         self.json_schema = True
+        self.limits: StrictLimiter | None = None
 
     @property
     def base_url(self) -> str:
@@ -99,6 +103,8 @@ class LlmServer:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         self.tally.requests += 1
         response = await self._respond(request)
+        if self.limits is not None:
+            response.headers.update(self.limits.headers())
         self.tally.statuses[str(response.status)] += 1
         return response
 
@@ -121,6 +127,10 @@ class LlmServer:
             asked = read_prompt(messages)
         except (ValueError, KeyError, TypeError) as error:
             return _error(400, str(error), _INVALID, "messages")
+        if self.limits is not None:
+            wait_s = self.limits.admit(len(raw) // 4, monotonic())
+            if wait_s is not None:
+                return _error(429, "Rate limit reached.", "rate_limit_exceeded")
         fault = self.faults.next()
         if fault is not None and (early := await _transport_fault(request, fault)) is not None:
             return early

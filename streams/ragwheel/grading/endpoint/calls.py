@@ -17,6 +17,7 @@ from openai.types.chat import ChatCompletion
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking.prompt import Prompt
 from ragwheel.grading.endpoint.breaker import Breaker
+from ragwheel.grading.endpoint.limiter import RateLimiter
 from ragwheel.grading.endpoint.request import RequestShape, adapt
 from ragwheel.grading.endpoint.retry import (
     Attempts,
@@ -32,7 +33,7 @@ from ragwheel.grading.endpoint.smallest import SMALLEST
 from ragwheel.grading.endpoint.timing import Clock
 from ragwheel.schemas import metrics
 
-#: Charged when a server reports no usage, characters per token.
+#: Charged when a server reports no usage, and expected until it has.
 _CHARS_PER_TOKEN = 4
 
 
@@ -77,8 +78,8 @@ class ChatCaller:
     """`Completer` over an OpenAI-compatible endpoint.
 
     At most `slots` requests are in flight over all tasks that share the semaphore; waits between
-    tries hold no slot. What concerns all calls holds all of them back: a Retry-After, and
-    whatever opens the breaker. While it is open no call ends.
+    tries hold no slot. The limiter says when a call may go. What concerns all calls holds all of
+    them back: a Retry-After, and whatever opens the breaker. While it is open no call ends.
 
     Attributes:
         client: has `max_retries=0` and an explicit timeout.
@@ -94,7 +95,7 @@ class ChatCaller:
     telemetry: Telemetry
     clock: Clock = field(default_factory=Clock)
     breaker: Breaker = field(init=False)
-    _resume_at: float = field(default=0.0, init=False)
+    limiter: RateLimiter = field(default_factory=RateLimiter, init=False)
 
     def __post_init__(self) -> None:
         self.breaker = Breaker(self.model, self._probe, self.telemetry, self.clock)
@@ -102,19 +103,25 @@ class ChatCaller:
     async def complete(self, prompt: Prompt) -> CallOutcome:
         """Send `prompt` until it is answered, or it is clear that the reason is in itself."""
         call = _Call(self.breaker)
+        estimate = _estimated_tokens(prompt)
         while True:
-            await self._wait_for_permission()
+            await self._wait_for_turn(estimate)
             async with self.slots:
                 if self._is_held():  # told so while this call waited for its slot
                     continue
                 shape = self.shape
                 call.tries += 1
                 started = self.clock.monotonic()
+                self.limiter.sent(started)
                 result = await self._try(prompt, shape)
-                call.elapsed_s += self.clock.monotonic() - started
+                now = self.clock.monotonic()
+                call.elapsed_s += now - started
             if isinstance(result, Completion):
                 self.breaker.answered()
+                self.limiter.answered(estimate, result.input_tokens)
                 return CallOutcome(result, call.tries)
+            if result.is_busy:
+                self.limiter.refused(started, now)
             if self._give_way(shape, result):
                 continue
             attempts = call.failed(result)
@@ -130,20 +137,23 @@ class ChatCaller:
             self.breaker.trip(decision)
             call.elapsed_s = 0.0
         elif decision.for_all:
-            until = self.clock.monotonic() + decision.seconds
-            self._resume_at = max(self._resume_at, until)
+            self.limiter.hold(decision.seconds, self.clock.monotonic())
         else:
             call.elapsed_s += decision.seconds
             await self.clock.sleep(decision.seconds)
 
-    async def _wait_for_permission(self) -> None:
-        while self._is_held():
+    async def _wait_for_turn(self, estimated_tokens: int) -> None:
+        """Until the breaker is closed and it is this call's turn. Costs no patience."""
+        while True:
             await self.breaker.wait_closed()
-            if (hold_s := self._resume_at - self.clock.monotonic()) > 0:
-                await self.clock.sleep(hold_s)
+            wait_s = self.limiter.reserve(estimated_tokens, self.clock.monotonic())
+            if wait_s > 0:
+                await self.clock.sleep(wait_s)
+            if not self._is_held():
+                return
 
     def _is_held(self) -> bool:
-        return not self.breaker.is_closed or self._resume_at > self.clock.monotonic()
+        return not self.breaker.is_closed or self.limiter.is_held(self.clock.monotonic())
 
     async def _probe(self) -> CallFailure | None:
         """One small call, whatever holds the others back; None when it was answered."""
@@ -168,10 +178,12 @@ class ChatCaller:
         body = shape.body(self.model, prompt.system, prompt.user, len(prompt.chunk_of_id))
         started = self.clock.monotonic()
         try:
-            result = _read(
-                await self.client.chat.completions.create(**body), prompt, started, self.clock
-            )
+            raw = await self.client.chat.completions.with_raw_response.create(**body)
+            self.limiter.told(raw.headers)
+            result = _read(raw.parse(), prompt, started, self.clock)
         except openai.OpenAIError as error:
+            if isinstance(error, openai.APIStatusError):
+                self.limiter.told(error.response.headers)
             result = _failure(error, self.clock.now())
         except ValueError as error:  # the SDK lets the JSON decoder's errors through
             result = CallFailure("protocol", f"the response is not JSON: {error}"[:300])
@@ -217,8 +229,8 @@ def _read(
         return CallFailure("protocol", "the response has no message")
     text = message.content or ""
     usage = response.usage
-    input_tokens = _count(usage and usage.prompt_tokens, prompt.system + prompt.user)
-    output_tokens = _count(usage and usage.completion_tokens, text)
+    input_tokens = _count(usage and usage.prompt_tokens, _estimated_tokens(prompt))
+    output_tokens = _count(usage and usage.completion_tokens, len(text) // _CHARS_PER_TOKEN)
     ending: Literal["complete", "truncated", "refused"] = "complete"
     if message.refusal or choice.finish_reason == "content_filter":
         ending = "refused"
@@ -227,10 +239,12 @@ def _read(
     return Completion(ending, text, input_tokens, output_tokens, clock.monotonic() - started)
 
 
-def _count(reported: object, text: str) -> int:
-    if isinstance(reported, int) and reported >= 0:
-        return reported
-    return len(text) // _CHARS_PER_TOKEN
+def _count(reported: object, estimated: int) -> int:
+    return reported if isinstance(reported, int) and reported >= 0 else estimated
+
+
+def _estimated_tokens(prompt: Prompt) -> int:
+    return (len(prompt.system) + len(prompt.user)) // _CHARS_PER_TOKEN
 
 
 def _failure(error: openai.OpenAIError, now: datetime) -> CallFailure:
