@@ -72,6 +72,7 @@ class ScriptedModel:
 
     def __init__(self, *script: Reaction, default: Reaction = right) -> None:
         self.prompts: list[Prompt] = []
+        self.form: dict[str, object] = {}
         self._script = deque(script)
         self._default = default
         self.gate = asyncio.Event()

@@ -7,7 +7,8 @@ a failure is `retry`, what an answer means is `answer`.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -69,6 +70,10 @@ class Completer(Protocol):
     def model(self) -> str:
         """Model name, part of the grader's identity."""
 
+    @property
+    def form(self) -> Mapping[str, object]:
+        """The form of request in force, part of the grader's identity; JSON values alone."""
+
     async def complete(self, prompt: Prompt) -> CallOutcome:
         """Answer one prompt."""
 
@@ -99,6 +104,11 @@ class ChatCaller:
 
     def __post_init__(self) -> None:
         self.breaker = Breaker(self.model, self._probe, self.telemetry, self.clock)
+
+    @property
+    def form(self) -> Mapping[str, object]:
+        """Which parts of a request this server takes."""
+        return asdict(self.shape)
 
     async def complete(self, prompt: Prompt) -> CallOutcome:
         """Send `prompt` until it is answered, or it is clear that the reason is in itself."""
