@@ -34,7 +34,7 @@ from ragwheel.grading.spending import Spending
 from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import GraderSettings
 from ragwheel.stack.llm import LlmServer, OverlapGrader
-from ragwheel.stack.llm.limits import StrictLimiter
+from ragwheel.stack.llm.strict_limiter import StrictLimiter
 from ragwheel.stack.serving import listening
 
 _CONCURRENCY = 16

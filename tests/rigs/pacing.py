@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ragwheel.grading.endpoint.limiter import RateLimiter
 from ragwheel.grading.endpoint.retry import Attempts, CallFailure, RetryPolicy, Wait, decide
-from ragwheel.stack.llm.limits import StrictLimiter
+from ragwheel.stack.llm.strict_limiter import StrictLimiter
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,6 +273,10 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
         0.0, ge=0, le=2, description='Sampling temperature; "none" sends no such parameter.'
     )
     llm_passages_per_call: int = Field(10, ge=1, le=50, description="Passages graded in one call.")
+    llm_cache_dir: Path = Field(
+        Path(".ragwheel/llm"),
+        description="Where is kept which parts of a request each endpoint takes.",
+    )
     grader_decoys: int = Field(
         1,
         ge=0,

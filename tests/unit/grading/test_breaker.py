@@ -16,10 +16,10 @@ from ragwheel.grading.endpoint.breaker import (
     after_refusal,
     probing,
 )
-from ragwheel.grading.endpoint.retry import CallFailure, Hold
+from ragwheel.grading.endpoint.retry import CallFailure, HoldAll
 from ragwheel.schemas import metrics
 
-_REVOKED = Hold("http_401", "HTTP 401: no such key")
+_REVOKED = HoldAll("http_401", "HTTP 401: no such key")
 _KEY = CallFailure("http", "no such key", status=401)
 
 
@@ -42,14 +42,14 @@ def test_half_of_a_pause_is_random_so_that_workers_do_not_probe_together() -> No
 
 
 def test_a_pause_that_the_server_asks_for_has_no_cap() -> None:
-    circuit = after_refusal(Circuit(), Hold("retry_after", "later", 86_400.0), now=0.0, dice=0.0)
+    circuit = after_refusal(Circuit(), HoldAll("retry_after", "later", 86_400.0), now=0.0, dice=0.0)
     assert circuit.probe_at == 86_400.0
 
 
 def test_a_refusal_from_before_changes_only_how_long_the_server_is_left_alone() -> None:
     circuit = after_refusal(Circuit(), _REVOKED, now=0.0, dice=0.5)
-    assert after_refusal(circuit, Hold("quota", "empty"), now=1.0, dice=0.5) == circuit
-    asked = after_refusal(circuit, Hold("retry_after", "later", 600.0), now=1.0, dice=0.0)
+    assert after_refusal(circuit, HoldAll("quota", "empty"), now=1.0, dice=0.5) == circuit
+    asked = after_refusal(circuit, HoldAll("retry_after", "later", 600.0), now=1.0, dice=0.0)
     assert (asked.reason, asked.probe_at) == ("http_401", 601.0)
 
 

@@ -3,8 +3,8 @@
 import pytest
 from tests.rigs.pacing import simulate
 
-from ragwheel.grading.endpoint.limiter import Bucket, Pace, RateLimiter, header_count
-from ragwheel.stack.llm.limits import StrictLimiter
+from ragwheel.grading.endpoint.limiter import Bucket, LearntPace, RateLimiter, header_count
+from ragwheel.stack.llm.strict_limiter import StrictLimiter
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_tokens_are_reserved_as_the_server_counts_them() -> None:
 
 
 def test_refusals_at_any_pace_do_not_push_it_below_one_call_a_second() -> None:
-    pace = Pace(rate=64.0)
+    pace = LearntPace(rate=64.0)
     for second in range(1_000):
         pace.refused(float(second), float(second), measured=64.0)
     assert pace.rate == 1.0
@@ -73,7 +73,7 @@ def test_refusals_at_any_pace_do_not_push_it_below_one_call_a_second() -> None:
 
 
 def test_a_burst_of_refusals_of_calls_sent_together_counts_once() -> None:
-    pace = Pace()
+    pace = LearntPace()
     for _ in range(30):
         pace.refused(sent_at=1.0, now=1.5, measured=20.0)
     assert pace.rate == pytest.approx(20.0 * 0.95)

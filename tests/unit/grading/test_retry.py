@@ -9,7 +9,7 @@ from ragwheel.grading.endpoint.retry import (
     Attempts,
     CallFailure,
     GiveUp,
-    Hold,
+    HoldAll,
     RetryPolicy,
     Wait,
     decide,
@@ -34,7 +34,7 @@ def _decide(
     others: bool = False,
     elapsed_s: float = 0.0,
     dice: float = 0.5,
-) -> Wait | GiveUp | Hold:
+) -> Wait | GiveUp | HoldAll:
     return decide(failure, Attempts(failures, alone, others, elapsed_s), _POLICY, dice)
 
 
@@ -65,7 +65,7 @@ def test_what_may_pass_is_tried_again(failure: CallFailure) -> None:
 )
 def test_what_concerns_the_account_holds_all_calls_back(failure: CallFailure, reason: str) -> None:
     held = _decide(failure)
-    assert isinstance(held, Hold)
+    assert isinstance(held, HoldAll)
     assert held.reason == reason
     assert held.retry_after_s == failure.retry_after_s
 
@@ -92,7 +92,7 @@ def test_what_is_wrong_with_the_texts_ends_this_call_alone(
 def test_an_unexplained_refusal_is_blamed_on_the_call_only_when_others_are_answered(
     status: int,
 ) -> None:
-    assert _decide(_http(status)) == Hold(f"http_{status}", f"HTTP {status}: told", 0.0)
+    assert _decide(_http(status)) == HoldAll(f"http_{status}", f"HTTP {status}: told", 0.0)
     assert _decide(_http(status), 2, alone=1) == GiveUp(f"HTTP {status}: told")
 
 
@@ -131,7 +131,7 @@ def test_after_the_deadline_the_call_ends_if_others_were_answered_and_waits_if_n
     assert isinstance(over, GiveUp)
     assert "within 1000 s, 4 tries" in over.reason
     held = _decide(_http(500), 4, elapsed_s=1_000.0)
-    assert isinstance(held, Hold)
+    assert isinstance(held, HoldAll)
     assert held.reason == "unanswered"
 
 

@@ -11,6 +11,8 @@ import orjson
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.kafka import missing_topics
 from ragwheel.backends.migrate import pending
+from ragwheel.grading.endpoint.memory import recall
+from ragwheel.grading.endpoint.request import RequestShape
 from ragwheel.operations.doctor.finding import Finding, fail, failed, ok, warn
 from ragwheel.schemas.errors import RagwheelError
 from ragwheel.schemas.identity import is_stand_in
@@ -81,14 +83,25 @@ def llm(settings: GraderSettings, *, configured: bool) -> Finding:
         return fail("llm", f"{url} answers {error.code} {error.reason}", fix)
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
         return fail("llm", f"{url}: {error}", "check RAGWHEEL_LLM_BASE_URL")
-    unknown = [name for name in (settings.llm_model, settings.judge_model) if name not in known]
+    names = (settings.llm_model, settings.judge_model)
+    unknown = [name for name in names if name not in known]
     if unknown:
         return warn(
             "llm",
             f"{settings.llm_base_url} does not list {', '.join(unknown)}",
             "set RAGWHEEL_LLM_MODEL and RAGWHEEL_JUDGE_MODEL to models it serves",
         )
-    return ok("llm", f"{settings.llm_base_url} serves {settings.llm_model}, {settings.judge_model}")
+    asked = (f"{name} ({asked_with(settings, name)})" for name in names)
+    return ok("llm", f"{settings.llm_base_url} serves {', '.join(asked)}")
+
+
+def asked_with(settings: GraderSettings, model: str) -> str:
+    """Which form of request the endpoint takes, as graders learnt it."""
+    wished = RequestShape(temperature=settings.llm_temperature)
+    learnt = recall(settings.llm_cache_dir, settings.llm_base_url, model, wished)
+    if learnt is None:
+        return f"nothing was refused yet: {wished}"
+    return f"{learnt.taken}; learnt {learnt.learnt_at:%Y-%m-%d}"
 
 
 def _nobody_asked(subject: str, fix: str) -> Finding:

@@ -20,8 +20,8 @@ from aiohttp import web
 from ragwheel.schemas import identity
 from ragwheel.stack.llm.brains import Brain
 from ragwheel.stack.llm.faults import Fault, Faults, parse_fault
-from ragwheel.stack.llm.limits import StrictLimiter
 from ragwheel.stack.llm.reply import AskedPassages, completion, read_prompt
+from ragwheel.stack.llm.strict_limiter import StrictLimiter
 
 #: Largest request, bytes.
 _MAX_BODY = 16 * 1024 * 1024

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ragwheel.backends.telemetry import Telemetry
-from ragwheel.grading.endpoint.retry import CallFailure, Hold, hold_of
+from ragwheel.grading.endpoint.retry import CallFailure, HoldAll, hold_of
 from ragwheel.grading.endpoint.timing import Clock
 from ragwheel.schemas import metrics
 
@@ -45,7 +45,7 @@ class Circuit:
     probe_at: float = 0.0
 
 
-def after_refusal(circuit: Circuit, hold: Hold, now: float, dice: float) -> Circuit:
+def after_refusal(circuit: Circuit, hold: HoldAll, now: float, dice: float) -> Circuit:
     """After a refusal that concerns everybody. `dice` is uniform in [0, 1).
 
     The pause is what the server asked for, however long, and up to 5 % more; otherwise it doubles
@@ -120,7 +120,7 @@ class Breaker:
         self.answers += 1
         self.circuit = after_answer(self.circuit)
 
-    def trip(self, hold: Hold) -> None:
+    def trip(self, hold: HoldAll) -> None:
         """Say that a call was refused in a way that concerns all calls."""
         was_closed = self.is_closed
         if self.circuit.state == "half_open":

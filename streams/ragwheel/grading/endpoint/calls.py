@@ -7,7 +7,7 @@ a failure is `retry`, what an answer means is `answer`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -24,7 +24,7 @@ from ragwheel.grading.endpoint.retry import (
     Attempts,
     CallFailure,
     GiveUp,
-    Hold,
+    HoldAll,
     RetryPolicy,
     Wait,
     decide,
@@ -90,6 +90,7 @@ class ChatCaller:
         client: has `max_retries=0` and an explicit timeout.
         model: its name as sent.
         shape: of the next request; gives way to a server that lacks a feature.
+        learnt: called with each shape other than the first when it was answered first.
     """
 
     client: openai.AsyncOpenAI
@@ -99,11 +100,13 @@ class ChatCaller:
     slots: asyncio.Semaphore
     telemetry: Telemetry
     clock: Clock = field(default_factory=Clock)
+    learnt: Callable[[RequestShape], None] = lambda _: None
     breaker: Breaker = field(init=False)
     limiter: RateLimiter = field(default_factory=RateLimiter, init=False)
 
     def __post_init__(self) -> None:
         self.breaker = Breaker(self.model, self._probe, self.telemetry, self.clock)
+        self._answered_shape = self.shape
 
     @property
     def form(self) -> Mapping[str, object]:
@@ -128,6 +131,9 @@ class ChatCaller:
                 call.elapsed_s += now - started
             if isinstance(result, Completion):
                 self.breaker.answered()
+                if shape != self._answered_shape:
+                    self._answered_shape = shape
+                    self.learnt(shape)
                 self.limiter.answered(estimate, result.input_tokens)
                 return CallOutcome(result, call.tries)
             if result.is_busy:
@@ -141,9 +147,9 @@ class ChatCaller:
             self.telemetry.inc(metrics.LLM_RETRIES, reason=_failure_kind(result))
             await self._wait(decision, call)
 
-    async def _wait(self, decision: Wait | Hold, call: _Call) -> None:
+    async def _wait(self, decision: Wait | HoldAll, call: _Call) -> None:
         """Wait as decided; what all wait for is not counted against the patience of one."""
-        if isinstance(decision, Hold):
+        if isinstance(decision, HoldAll):
             self.breaker.trip(decision)
             call.elapsed_s = 0.0
         elif decision.for_all:

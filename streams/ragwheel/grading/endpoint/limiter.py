@@ -55,7 +55,7 @@ class Bucket:
 
 
 @dataclass(slots=True)
-class Pace:
+class LearntPace:
     """Requests per second that one model gets: learnt from 429s, bounded by the headers.
 
     Attributes:
@@ -103,7 +103,7 @@ class RateLimiter:
 
     requests: Bucket = field(default_factory=Bucket)
     tokens: Bucket = field(default_factory=Bucket)
-    pace: Pace = field(default_factory=Pace)
+    pace: LearntPace = field(default_factory=LearntPace)
     #: What the server counted per token that was estimated.
     tokens_per_estimate: float = 1.0
     _held_until: float = -math.inf

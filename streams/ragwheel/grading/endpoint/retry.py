@@ -162,7 +162,7 @@ class GiveUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class HoldAll:
     """No call can be answered now, or nobody knows: all wait until a small one was.
 
     Attributes:
@@ -175,7 +175,7 @@ class Hold:
     retry_after_s: float | None = None
 
 
-def hold_of(failure: CallFailure) -> Hold:
+def hold_of(failure: CallFailure) -> HoldAll:
     """Why nothing can be asked, given what one call was told."""
     reason = "unanswered"
     if failure.out_of_quota:
@@ -184,12 +184,12 @@ def hold_of(failure: CallFailure) -> Hold:
         reason = "retry_after"
     elif failure.status is not None:
         reason = f"http_{failure.status}"
-    return Hold(reason, str(failure), failure.retry_after_s)
+    return HoldAll(reason, str(failure), failure.retry_after_s)
 
 
 def decide(
     failure: CallFailure, attempts: Attempts, policy: RetryPolicy, dice: float
-) -> Wait | GiveUp | Hold:
+) -> Wait | GiveUp | HoldAll:
     """What follows a failure.
 
     A failure that is about the texts, or that only this call meets, ends the call. One that
@@ -212,7 +212,7 @@ def decide(
         # Is it this request, or every one of ours? A small call, made at once, tells.
         if attempts.alone:
             return GiveUp(str(failure))
-        return Hold(f"http_{failure.status}", str(failure), retry_after_s=0.0)
+        return HoldAll(f"http_{failure.status}", str(failure), retry_after_s=0.0)
     if failure.retry_after_s is not None:
         # Up to 5 % later, so that the waiters do not arrive as one wave.
         return Wait(failure.retry_after_s * (1 + 0.05 * dice), for_all=True)
@@ -221,7 +221,7 @@ def decide(
     if attempts.elapsed_s + wait.seconds <= policy.deadline_s:
         return wait
     late = f"{failure} (no answer within {policy.deadline_s:.0f} s, {tries})"
-    return GiveUp(late) if attempts.others_answered else Hold("unanswered", late)
+    return GiveUp(late) if attempts.others_answered else HoldAll("unanswered", late)
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
