@@ -31,11 +31,12 @@ def _decide(
     failures: int = 1,
     *,
     alone: int = 0,
+    silent: int = 0,
     others: bool = False,
     elapsed_s: float = 0.0,
     dice: float = 0.5,
 ) -> Wait | GiveUp | HoldAll:
-    return decide(failure, Attempts(failures, alone, others, elapsed_s), _POLICY, dice)
+    return decide(failure, Attempts(failures, alone, silent, others, elapsed_s), _POLICY, dice)
 
 
 _PASSING = [
@@ -103,6 +104,17 @@ def test_a_call_that_fails_again_and_again_while_others_are_answered_is_given_up
     most = _POLICY.tries_alone
     assert not isinstance(_decide(failure, most, alone=most - 1), GiveUp)
     assert isinstance(_decide(failure, most + 1, alone=most), GiveUp)
+
+
+def test_when_nobody_is_answered_a_small_call_tells_soon_whether_it_is_an_outage() -> None:
+    most = _POLICY.tries_alone
+    assert isinstance(_decide(_http(500), most - 1, silent=most - 1), Wait)
+    held = _decide(_http(500), most, silent=most)
+    assert held == HoldAll("http_500", "HTTP 500: told", retry_after_s=0.0)
+    # Once suspected, a call in an otherwise quiet worker is not tried for long.
+    assert isinstance(_decide(_http(500), 7, alone=1, silent=0), Wait)
+    assert isinstance(_decide(_http(500), 7, alone=1, silent=1), HoldAll)
+    assert isinstance(_decide(_http(429), 50, silent=50), Wait)
 
 
 def test_waits_double_to_the_cap_and_spread_over_the_whole_interval() -> None:

@@ -218,6 +218,7 @@ class _Call:
     tries: int = 0
     failures: int = 0
     alone: int = 0
+    in_silence: int = 0
     elapsed_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -227,10 +228,14 @@ class _Call:
         """Count a failure."""
         answers = self.breaker.answers
         self.failures += 1
-        if not failure.is_busy and answers > self._answers_seen:
-            self.alone += 1
+        if answers > self._answers_seen:
+            self.alone += not failure.is_busy
+            self.in_silence = 0
+        else:
+            self.in_silence += 1
         self._answers_seen = answers
-        return Attempts(self.failures, self.alone, answers > self._answers_at_start, self.elapsed_s)
+        others_answered = answers > self._answers_at_start
+        return Attempts(self.failures, self.alone, self.in_silence, others_answered, self.elapsed_s)
 
 
 def _read(

@@ -119,7 +119,7 @@ class RetryPolicy:
         cap_s: upper bound of any wait that the server did not ask for.
         deadline_s: how long a call is tried while it is not held back with all others.
         tries_alone: failures of one call, each after an answer to another, that show that the
-            reason is in this call.
+            reason is in this call; and so many while nobody is answered show that one must ask.
     """
 
     base_s: float = 0.5
@@ -135,12 +135,14 @@ class Attempts:
     Attributes:
         failures: in a row, the one to decide about included.
         alone: those that came after other calls were answered; being too fast does not count.
+        in_silence: the last ones of them, since which nobody was answered.
         others_answered: whether any other call was answered since the first try.
         elapsed_s: since the first try, without what all calls waited for.
     """
 
     failures: int = 1
     alone: int = 0
+    in_silence: int = 0
     others_answered: bool = False
     elapsed_s: float = 0.0
 
@@ -213,6 +215,9 @@ def decide(
         if attempts.alone:
             return GiveUp(str(failure))
         return HoldAll(f"http_{failure.status}", str(failure), retry_after_s=0.0)
+    if not failure.is_busy and attempts.in_silence >= (1 if attempts.alone else policy.tries_alone):
+        # Nobody was answered, perhaps because nobody else asked: a small call tells.
+        return HoldAll(hold_of(failure).reason, str(failure), retry_after_s=0.0)
     if failure.retry_after_s is not None:
         # Up to 5 % later, so that the waiters do not arrive as one wave.
         return Wait(failure.retry_after_s * (1 + 0.05 * dice), for_all=True)
