@@ -192,6 +192,7 @@ class Rig:
             "RAGWHEEL_LLM_MODEL": LABELER,
             "RAGWHEEL_JUDGE_MODEL": JUDGE,
             "RAGWHEEL_LLM_TIMEOUT_S": "2",
+            "RAGWHEEL_LLM_CACHE_DIR": str(self.folder / "llm"),
             "RAGWHEEL_SESSION_TIMEOUT_S": str(SESSION_S),
             # Nothing listens there: the grader must do without, except where a test says otherwise.
             "RAGWHEEL_CLICKHOUSE_URL": "http://default:@127.0.0.1:1/ragwheel",

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from pydantic import computed_field
 
 from ragwheel.accounting.accounts import TopicAccount
+from ragwheel.accounting.ledger import Ledger, Unfinished
 from ragwheel.accounting.reader import Groups, read_accounts
 from ragwheel.backends.kafka import require_broker
 from ragwheel.backends.migrate import open_tables
 from ragwheel.backends.positions import Broker
+from ragwheel.operations.breakers import HeldModel, held_models
 from ragwheel.operations.running import ProcessState, StackState
 from ragwheel.schemas.identity import is_stand_in
 from ragwheel.schemas.settings import GraderSettings, IntakeSettings, KafkaSettings
@@ -95,6 +97,8 @@ class Overview:
         dead_letters: of the last day, the most frequent reason first.
         models: newest first; at most one is promoted.
         processes: of the local stack; empty if there is none.
+        held: models that the local stack's graders cannot ask now; their jobs wait.
+        unfinished: labels that landed without a grade and were not graded since.
     """
 
     home: str
@@ -105,6 +109,8 @@ class Overview:
     models: Sequence[ModelLine]
     groups: Sequence[GroupState]
     processes: Sequence[ProcessState]
+    held: Sequence[HeldModel] = ()
+    unfinished: Sequence[Unfinished] = ()
 
     @computed_field
     @property
@@ -163,6 +169,8 @@ def look(
             models=model_lines(client),
             groups=group_states(intake, {"intake": groups.intake, "grader": groups.grader}),
             processes=stack.processes if stack else (),
+            held=held_models(stack.processes) if stack else (),
+            unfinished=Ledger(client).unfinished(),
         )
 
 

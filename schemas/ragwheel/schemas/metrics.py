@@ -178,6 +178,13 @@ LLM_COST = _GRADER.counter(
 LLM_RETRIES = _GRADER.counter(
     "ragwheel_llm_retries_total", "Calls that were tried again, by reason.", "reason"
 )
+LLM_BREAKER = _GRADER.gauge(
+    "ragwheel_llm_breaker",
+    "1 for the state that the circuit to a model is in (closed, open, half_open), and why.",
+    "model",
+    "state",
+    "reason",
+)
 JOBS_IN_FLIGHT = _GRADER.gauge(
     "ragwheel_grader_jobs_in_flight", "Jobs read and not yet acknowledged."
 )

@@ -263,12 +263,20 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
     llm_concurrency: int = Field(16, ge=1, le=512, description="LLM calls in flight per worker.")
     llm_timeout_s: float = Field(30.0, gt=0, le=600, description="Limit of one LLM call.")
     llm_deadline_s: float = Field(
-        3_600.0, gt=0, le=86_400, description="Retries of one call end after this; then `failed`."
+        3_600.0,
+        gt=0,
+        le=86_400,
+        description="Retries of one call end after this; then it fails, or all calls wait if none "
+        "is answered.",
     )
     llm_temperature: float | None = Field(
         0.0, ge=0, le=2, description='Sampling temperature; "none" sends no such parameter.'
     )
     llm_passages_per_call: int = Field(10, ge=1, le=50, description="Passages graded in one call.")
+    llm_cache_dir: Path = Field(
+        Path(".ragwheel/llm"),
+        description="Where is kept which parts of a request each endpoint takes.",
+    )
     grader_decoys: int = Field(
         1,
         ge=0,

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import faust
+from faust.types import TP
 from faust.types.auth import CredentialsT
 
 from ragwheel.backends import kafka
@@ -80,6 +82,12 @@ def create_app(
     async def grade(stream: Any) -> None:
         await read(stream.noack().events(), handle, window)
 
+    window.source = _Partitions(app, topic.get_topic_name())
+
+    async def take(_: Any, assigned: Collection[TP], **__: Any) -> None:
+        """Each partition has a share of the window, so that a stuck job holds up its own alone."""
+        window.divide(len(assigned))
+
     async def let_go(*_: Any, **__: Any) -> None:
         """Before another worker takes over: finish what is quick, leave the rest to it."""
         await window.drain(_REBALANCE_GRACE_S)
@@ -94,11 +102,33 @@ def create_app(
         _LOG.info("stopped with %d jobs unfinished; they stay in Kafka", left)
 
     # Signals are typed for functions that return a coroutine or None, but not for `async def`.
+    assigned: Any = app.on_partitions_assigned
     revoked: Any = app.on_partitions_revoked
     before_shutdown: Any = app.on_before_shutdown
+    assigned.connect(take)
     revoked.connect(let_go)
     before_shutdown.connect(finish)
     return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Partitions:
+    """The window's source, by the way that Faust itself stops a partition when its buffer is full.
+
+    Never by `pause_partitions`: with it Faust 0.15.3 drops the records that it has fetched already,
+    and takes the hole for done (`Consumer.getmany`, `_add_gap`). What was fetched still comes.
+    When Faust's own buffer has emptied it takes a partition up again; then the window says `pause`
+    anew with the next message.
+    """
+
+    app: faust.App
+    topic: str
+
+    def pause(self, lane: int) -> None:
+        self.app.consumer.on_buffer_full(TP(self.topic, lane))
+
+    def resume(self, lane: int) -> None:
+        self.app.consumer.on_buffer_drop(TP(self.topic, lane))
 
 
 async def read(events: AsyncIterator[Any], handle: Handler, window: OrderedWindow) -> None:
@@ -113,7 +143,7 @@ async def read(events: AsyncIterator[Any], handle: Handler, window: OrderedWindo
             value=message.value,
             timestamp_ms=round((message.timestamp or 0.0) * 1000),
         )
-        await window.submit(message.partition, partial(handle, message), event.ack)
+        window.submit(message.partition, partial(handle, message), event.ack)
 
 
 def _credentials(settings: GraderSettings) -> CredentialsT | None:

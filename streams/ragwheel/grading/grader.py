@@ -13,7 +13,8 @@ from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking.prompt import PackLimits, Passage, pack, template_hash
 from ragwheel.grading.asking.rubric import Rubric, Rubrics
 from ragwheel.grading.decoys import Decoys
-from ragwheel.grading.endpoint.calls import Clock, Completer
+from ragwheel.grading.endpoint.calls import Completer
+from ragwheel.grading.endpoint.timing import Clock
 from ragwheel.grading.flight import SingleFlight
 from ragwheel.grading.result import PairResult, Signature, label_of
 from ragwheel.grading.rounds import Question, judge
@@ -51,12 +52,20 @@ class _Work:
     """A job on its way to labels.
 
     Attributes:
+        grader_id: of the request's form that was in force when the job began.
         decoys: label id → chunk and result of what was asked beside the job's own chunks.
     """
 
     job: GradingJob
     rubric: Rubric
+    grader_id: str
     decoys: dict[str, tuple[str, PairResult]] = field(default_factory=dict)
+
+    def label_id(self, chunk_hash: str, role: Role) -> str:
+        """Of a chunk of this job."""
+        return identity.label_id(
+            self.job.query_hash, chunk_hash, self.rubric.version, self.grader_id, role
+        )
 
 
 @dataclass(eq=False)
@@ -89,23 +98,41 @@ class LlmGrader:
         self._decoys_per_call = self.decoys.per_call if self.decoys else 0
         # What stands beside a passage may colour its grade.
         beside = {"packing": asdict(self.limits), "decoys": self._decoys_per_call}
-        parameters = {**self.parameters, **beside}
+        self._all_parameters = {**self.parameters, **beside}
         self.prompt_hash = template_hash()
-        self.grader_id = identity.grader_id(self.completer.model, parameters, self.prompt_hash)
+
+    @property
+    def grader_id(self) -> str:
+        """Who grades: model, parameters, prompt, and the form of request that the server takes."""
+        parameters = {**self._all_parameters, "form": self.completer.form}
+        return identity.grader_id(self.completer.model, parameters, self.prompt_hash)
 
     async def grade(self, job: GradingJob) -> list[Label]:
-        """One label per distinct chunk of `job`, in the job's order; then those of its decoys."""
+        """One label per distinct chunk of `job`, in the job's order; then those of its decoys.
+
+        If the form of the requests changes meanwhile, because the server refused a part of it, some
+        grades are of one grader and some of another: then the job is graded anew by the latter.
+        """
         rubric = self.rubrics.of(job.segment)
-        chunk_of_label = {
-            self._label_id(job, chunk_hash, rubric, job.role): chunk_hash
-            for chunk_hash in dict.fromkeys(each.chunk_hash for each in job.candidates)
-        }
-        work = _Work(job, rubric)
-        results = await self._results(work, chunk_of_label)
-        model = self.completer.model
+        while True:
+            work = _Work(job, rubric, self.grader_id)
+            chunk_of_label = {
+                work.label_id(chunk_hash, job.role): chunk_hash
+                for chunk_hash in dict.fromkeys(each.chunk_hash for each in job.candidates)
+            }
+            results = await self._results(work, chunk_of_label)
+            if work.grader_id == self.grader_id:
+                return self._labels(work, chunk_of_label, results)
+            _LOG.warning("job %s is graded anew by %s", job.job_id, self.grader_id)
+
+    def _labels(
+        self, work: _Work, chunk_of_label: dict[str, str], results: Mapping[str, PairResult]
+    ) -> list[Label]:
+        job, model = work.job, self.completer.model
         signature = Signature(
-            self.grader_id, model, rubric.version, self.prompt_hash, self.spending.price_of(model)
-        )
+            work.grader_id, model, work.rubric.version, self.prompt_hash,
+            self.spending.price_of(model),
+        )  # fmt: skip
         graded_at = self.clock.now()
         self._count(job, results)
         made = [
@@ -116,9 +143,6 @@ class LlmGrader:
             label_of(job, chunk_hash, label_id, result, signature, graded_at, "decoy")
             for label_id, (chunk_hash, result) in work.decoys.items()
         ]
-
-    def _label_id(self, job: GradingJob, chunk_hash: str, rubric: Rubric, role: Role) -> str:
-        return identity.label_id(job.query_hash, chunk_hash, rubric.version, self.grader_id, role)
 
     async def _results(self, work: _Work, chunk_of_label: dict[str, str]) -> dict[str, PairResult]:
         """Divide the pairs into remembered, somebody else's and ours; ours come first."""
@@ -187,7 +211,7 @@ class LlmGrader:
         # A second look must not show the same neighbours in the same order again.
         order = f"second {job.query_hash}" if job.role == "second" else job.query_hash
         drawn = await self._draw(work, passages, order)
-        by_label = {self._label_id(job, each.chunk_hash, rubric, "decoy"): each for each in drawn}
+        by_label = {work.label_id(each.chunk_hash, "decoy"): each for each in drawn}
         claim = self._flight.claim(by_label)
         results = {label_id: known.reused() for label_id, known in claim.known.items()}
         try:
@@ -225,7 +249,7 @@ class LlmGrader:
         calls = sum(1 for _ in pack(passages, self.limits, order, 1))
 
         def under_way(chunk_hash: str) -> bool:
-            return self._label_id(job, chunk_hash, work.rubric, job.role) in self._flight
+            return work.label_id(chunk_hash, job.role) in self._flight
 
         return await self.decoys.draw(job, calls * self._decoys_per_call, under_way)
 

@@ -6,13 +6,15 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import faust
+import openai
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped] # it ships no types
 from faust.exceptions import ConsumerNotStarted
 
@@ -25,7 +27,9 @@ from ragwheel.grading.app import create_app
 from ragwheel.grading.asking import rubric
 from ragwheel.grading.asking.prompt import PackLimits
 from ragwheel.grading.decoys import Decoys
+from ragwheel.grading.endpoint.breaker import Breaker
 from ragwheel.grading.endpoint.calls import ChatCaller
+from ragwheel.grading.endpoint.memory import LearntShape, first_shape, remember
 from ragwheel.grading.endpoint.probe import open_client, require_models
 from ragwheel.grading.endpoint.request import RequestShape
 from ragwheel.grading.endpoint.retry import RetryPolicy
@@ -97,11 +101,15 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         slots = asyncio.Semaphore(settings.llm_concurrency)
         decoys = Decoys(store, settings.grader_decoys, telemetry)
 
+        policy = RetryPolicy(deadline_s=settings.llm_deadline_s)
+        callers = {
+            model: _caller(settings, client, model, policy, slots, telemetry)
+            for model in (settings.llm_model, settings.judge_model)
+        }
+
         def grader(model: str) -> LlmGrader:
-            shape = RequestShape(temperature=settings.llm_temperature)
-            policy = RetryPolicy(deadline_s=settings.llm_deadline_s)
             return LlmGrader(
-                ChatCaller(client, model, shape, policy, slots, telemetry),
+                callers[model],
                 rubrics,
                 store,
                 spending,
@@ -119,13 +127,46 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         }
         worker = GradingWorker(graders, results, store.forgotten)
         window = OrderedWindow(settings.grader_window, time.monotonic)
+        breakers = [caller.breaker for caller in callers.values()]
+        for breaker in breakers:
+            breaker.changed = partial(_admit, window, breakers)
         app = create_app(settings, worker.handle, window, data_dir)
         gauges = asyncio.create_task(_show(window, spending, telemetry))
         try:
             await _serve(app, window, stop, partial(_watch_group, settings, app))
         finally:
             gauges.cancel()
+            for breaker in breakers:
+                await breaker.close()
             await client.close()
+
+
+def _caller(
+    settings: GraderSettings,
+    client: openai.AsyncOpenAI,
+    model: str,
+    policy: RetryPolicy,
+    slots: asyncio.Semaphore,
+    telemetry: Telemetry,
+) -> ChatCaller:
+    """A caller that begins with what the endpoint took before, and remembers what it takes."""
+    wished = RequestShape(temperature=settings.llm_temperature)
+    about = (settings.llm_base_url, model, wished)
+    caller = ChatCaller(
+        client, model, first_shape(settings.llm_cache_dir, *about), policy, slots, telemetry
+    )
+
+    def learnt(taken: RequestShape) -> None:
+        _LOG.warning("%s is asked with %s: it refused the rest", model, taken)
+        remember(settings.llm_cache_dir, LearntShape(*about, taken, datetime.now(UTC)))
+
+    caller.learnt = learnt
+    return caller
+
+
+def _admit(window: OrderedWindow, breakers: Sequence[Breaker]) -> None:
+    """No job starts while no model can be asked; while one can, its jobs are worth it."""
+    window.admit(any(breaker.is_closed for breaker in breakers))
 
 
 async def _wait_unconfigured(

@@ -2,8 +2,10 @@
 
 What a round leaves open decides how it is asked next: an id that the answer missed or muddled is
 asked again without those that are settled; a truncated batch is halved; a refused batch is asked
-passage by passage, so that one passage cannot take its neighbours with it. After the last round the
-last trouble is the status. A grade, once read, is never asked for again.
+passage by passage, so that one passage cannot take its neighbours with it. A batch that the
+endpoint itself turns away is halved until the passage that it is about stands alone, however many
+rounds that takes. After the last round the last trouble is the status. A grade, once read, is never
+asked for again.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import count, groupby
 from operator import attrgetter
 
 from ragwheel.grading.asking import answer
@@ -36,11 +38,17 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a pair has no grade yet. `final`: asking again cannot help."""
+    """Why a pair has no grade yet.
+
+    Attributes:
+        final: asking again cannot help.
+        shared: it may be about another passage of the batch, so it uses up none of the rounds.
+    """
 
     status: LabelStatus
     reason: str
     final: bool = False
+    shared: bool = False
 
 
 @dataclass(slots=True)
@@ -52,6 +60,8 @@ class _Pair:
     #: What it cost so far.
     result: PairResult
     trouble: Trouble | None = None
+    #: How often it was asked for and answered badly.
+    rounds: int = 0
 
 
 async def judge(
@@ -67,7 +77,7 @@ async def judge(
     """A result for every passage, by chunk hash.
 
     Args:
-        rounds: how often a pair is asked for at most, repeats of a failed request not counted.
+        rounds: how often a pair is asked for at most; requests that failed are not counted.
         decoys: asked for together with the passages, hence once: alone they are worth no call.
     """
     results: dict[str, PairResult] = {}
@@ -75,7 +85,9 @@ async def judge(
         each.chunk_hash: _Pair(each, limits.passages, PairResult("failed")) for each in passages
     }
     extra = {each.chunk_hash: _Pair(each, limits.passages, PairResult("failed")) for each in decoys}
-    for attempt in range(1, rounds + 1):
+    for attempt in count(1):
+        if not pending:
+            break
         async with asyncio.TaskGroup() as group:
             for batch in _batches(pending.values(), limits, question.order, attempt, extra):
                 group.create_task(
@@ -84,15 +96,13 @@ async def judge(
         for chunk_hash, pair in extra.items():
             if chunk_hash not in results and pair.trouble:
                 results[chunk_hash] = _ended(pair, pair.trouble)
-        extra, last = {}, attempt == rounds
+        extra = {}
         for chunk_hash, pair in list(pending.items()):
             if chunk_hash in results:
                 del pending[chunk_hash]
-            elif pair.trouble and (last or pair.trouble.final):
+            elif pair.trouble and (pair.trouble.final or pair.rounds >= rounds):
                 del pending[chunk_hash]
                 results[chunk_hash] = _ended(pair, pair.trouble)
-        if not pending:
-            break
     return results
 
 
@@ -145,7 +155,8 @@ async def _ask(
     for pair, found in zip(pairs, interpret(outcome, prompt).values(), strict=True):
         if isinstance(found, Trouble):
             pair.trouble = found
-            pair.batch_size = next_batch_size(found.status, len(pairs), limits.passages)
+            pair.rounds += not found.shared
+            pair.batch_size = next_batch_size(found, len(pairs), limits.passages)
         else:
             graded = replace(pair.result, status="graded", grade=found)
             results[pair.passage.chunk_hash] = graded
@@ -156,7 +167,9 @@ def interpret(outcome: CallOutcome, prompt: Prompt) -> Mapping[str, GradeValue |
     result = outcome.result
     chunks = prompt.chunk_of_id
     if isinstance(result, GiveUp):
-        return dict.fromkeys(chunks.values(), Trouble("failed", result.reason, final=True))
+        alone = len(chunks) == 1
+        turned_away = Trouble(result.status, result.reason, final=alone, shared=not alone)
+        return dict.fromkeys(chunks.values(), turned_away)
     if result.ending == "refused":
         # Asked alone and refused: no later round would ask differently.
         refusal = Trouble("refused", "the model refused", final=len(chunks) == 1)
@@ -174,13 +187,11 @@ def interpret(outcome: CallOutcome, prompt: Prompt) -> Mapping[str, GradeValue |
     }
 
 
-def next_batch_size(status: LabelStatus, asked_together: int, limit: int) -> int:
-    """How many passages share the next call of a pair that was left open with `status`."""
-    if status == "refused":
-        return 1
-    if status == "truncated":
+def next_batch_size(trouble: Trouble, asked_together: int, limit: int) -> int:
+    """How many passages share the next call of a pair that was left open with `trouble`."""
+    if trouble.shared or trouble.status == "truncated":
         return max(1, asked_together // 2)
-    return limit
+    return 1 if trouble.status == "refused" else limit
 
 
 def _charge(pairs: Sequence[_Pair], outcome: CallOutcome, limits: PackLimits) -> None:

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Callable
 
 import openai
 import pytest
+from aiohttp import web
 from tests.rigs.examples import retrieval
+from tests.unit.grading.scripted import StillClock
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking import rubric
@@ -17,6 +19,8 @@ from ragwheel.grading.endpoint.calls import CallOutcome, ChatCaller, Completion
 from ragwheel.grading.endpoint.probe import open_client, require_models
 from ragwheel.grading.endpoint.request import RequestShape
 from ragwheel.grading.endpoint.retry import GiveUp, RetryPolicy
+from ragwheel.grading.rounds import Question, judge
+from ragwheel.grading.spending import Spending
 from ragwheel.intake.sampling import SamplingPolicy, job_of
 from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.errors import ConfigError, UnavailableError
@@ -44,8 +48,8 @@ def _client(server: LlmServer, key: str = "right") -> openai.AsyncOpenAI:
     )
 
 
-def _prompt() -> Prompt:
-    passages = [Passage(identity.content_hash(text), text) for text in _TEXTS]
+def _prompt(*more: str) -> Prompt:
+    passages = [Passage(identity.content_hash(text), text) for text in (*_TEXTS, *more)]
     return build(rubric.load().of("x"), "green file", passages, PackLimits(), 1)
 
 
@@ -109,19 +113,59 @@ async def test_what_passes_is_tried_again_until_it_works(server: LlmServer, faul
     assert sum(telemetry.value(metrics.LLM_RETRIES, reason=each) for each in reasons) == 2
 
 
-async def test_patience_ends_at_the_deadline(server: LlmServer) -> None:
-    server.faults.at_rates([(1.0, Fault("server_error"))], seed=0)
-    (outcome,) = await _complete(server, policy=RetryPolicy(0.01, 0.05, deadline_s=0.3))
+class Breaking(OverlapGrader):
+    """A model on whose server one passage is a bug."""
+
+    def grade(self, model: str, query: str, passage: str) -> int:
+        if "poison" in passage:
+            raise web.HTTPInternalServerError
+        return super().grade(model, query, passage)
+
+
+@pytest.fixture
+async def breaking() -> AsyncIterator[LlmServer]:
+    made = LlmServer(Breaking(), ("m",))
+    async with listening(made.runner()) as made.port:
+        yield made
+
+
+async def test_a_call_that_alone_is_never_answered_is_given_up_after_few_tries(
+    breaking: LlmServer,
+) -> None:
+    """Others are answered meanwhile: the reason is in this call."""
+    async with _client(breaking) as client:
+        caller = ChatCaller(client, "m", RequestShape(), _QUICK, asyncio.Semaphore(8), Telemetry())
+        asked = asyncio.create_task(caller.complete(_prompt("poison")))
+        while not asked.done():
+            assert isinstance((await caller.complete(_prompt())).result, Completion)
+        await caller.breaker.close()
+    outcome = asked.result()
     assert isinstance(outcome.result, GiveUp)
     assert "HTTP 500" in outcome.result.reason
-    assert outcome.tries > 2
+    # Each failure after another answer is blamed on it; a few may come in between.
+    assert _QUICK.tries_alone <= outcome.tries <= 4 * _QUICK.tries_alone
 
 
-async def test_a_wrong_key_is_not_tried_again(server: LlmServer) -> None:
-    (outcome,) = await _complete(server, key="wrong")
-    assert isinstance(outcome.result, GiveUp)
-    assert outcome.result.reason.startswith("HTTP 401")
-    assert outcome.tries == 1
+async def test_a_passage_that_breaks_the_server_is_found_in_a_quiet_worker(
+    breaking: LlmServer,
+) -> None:
+    """Nobody else asks: small calls tell that the server is well, and halving finds the passage."""
+
+    clock = StillClock()
+    passages = [Passage(identity.content_hash(text), text) for text in (*_TEXTS, "poison")]
+    async with _client(breaking) as client:
+        caller = ChatCaller(
+            client, "m", RequestShape(), RetryPolicy(), asyncio.Semaphore(8), Telemetry(),
+            clock.clock(),
+        )  # fmt: skip
+        results = await judge(
+            caller, Question(rubric.load().of("x"), "green file", "order"), passages, PackLimits(),
+            rounds=3, spending=Spending({}, Telemetry()),
+        )  # fmt: skip
+        await caller.breaker.close()
+    assert results.pop(passages[-1].chunk_hash).status == "failed"
+    assert {result.status for result in results.values()} == {"graded"}
+    assert clock.elapsed_s < 900  # minutes, not an hour for each of the halvings
 
 
 async def test_retry_after_holds_back_every_call_of_the_model(server: LlmServer) -> None:

@@ -197,6 +197,30 @@ def test_a_retry_after_longer_than_the_session_costs_no_rebalance_and_no_label(r
 
 
 @pytest.mark.slow
+def test_a_key_that_is_refused_for_a_while_costs_no_label_and_the_paused_jobs_are_read(
+    rig: Rig,
+) -> None:
+    """Far more jobs than the window holds: partitions are paused, and taken up again."""
+    rig.llm.configure(rates=[{"kind": "unauthorized", "rate": 1.0}])
+    rig.send([job(number, 3) for number in range(60)])
+    grader = rig.grader(RAGWHEEL_GRADER_WINDOW="4")
+    grader.start()
+    with rig.reading("labels") as reader:
+        wait_until(lambda: "takes no calls (HTTP 401" in grader.log, "it says that calls are held")
+        refused = rig.llm.ledger()["requests"]
+        wait_until(lambda: rig.llm.ledger()["requests"] > refused, "a probe")
+        assert reader.message_count() == 0
+        assert rig.lag() == 60
+        rig.llm.configure()
+        wait_until(lambda: reader.label_count() == 180, "180 labels")
+        wait_until(lambda: rig.lag() == 0, "all jobs acknowledged")
+        assert grader.terminate() == 0
+        reader.poll()
+        assert {label.status for label in reader.labels()} == {"graded"}
+        assert len(reader.labels()) == 180
+
+
+@pytest.mark.slow
 def test_a_second_worker_takes_over_partitions_and_nothing_is_lost(rig: Rig) -> None:
     jobs = [job(number) for number in range(80)]
     rig.llm.stall_after(16)

@@ -14,12 +14,14 @@ import pytest
 from tests.unit.cli.json_schema import check
 
 from ragwheel.accounting.accounts import Gap, TopicAccount
+from ragwheel.accounting.ledger import Unfinished
 from ragwheel.cli.command import load
 from ragwheel.cli.commands import COMMANDS
 from ragwheel.cli.main import main
 from ragwheel.cli.reference import JSON_DIR, REPORTS
 from ragwheel.measuring.intervals import Interval
 from ragwheel.operations import forget, goals, overview, redeliver
+from ragwheel.operations.breakers import HeldModel
 from ragwheel.operations.doctor.finding import Finding, ok, warn
 from ragwheel.operations.explaining import (
     CanaryCosine,
@@ -153,6 +155,8 @@ def the_overview(*_settings: object) -> overview.Overview:
         models=[overview.ModelLine("m1", "promoted", True, "proven", NOW)],
         groups=[GroupState("intake", "ragwheel-intake", 1)],
         processes=[PROCESS, ProcessState("grader", None, "grader.log")],
+        held=[HeldModel("grader", "m", "open", "quota")],
+        unfinished=[Unfinished("failed", 3, NOW)],
     )
 
 

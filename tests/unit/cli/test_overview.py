@@ -11,8 +11,10 @@ import orjson
 import pytest
 
 from ragwheel.accounting.accounts import Gap, TopicAccount
+from ragwheel.accounting.ledger import Unfinished
 from ragwheel.cli.output import report
 from ragwheel.cli.views.overview import tables
+from ragwheel.operations.breakers import HeldModel
 from ragwheel.operations.overview import (
     DeadLetterCount,
     GroupState,
@@ -65,6 +67,19 @@ def text(capsys: pytest.CaptureFixture[str]) -> Shown:
 def test_a_healthy_wheel_says_so_last(text: Shown) -> None:
     assert FINE.healthy
     assert text(FINE).splitlines()[-1].startswith("ok")
+
+
+def test_a_model_that_takes_no_calls_is_told_last_with_its_reason(text: Shown) -> None:
+    overview = replace(FINE, held=[HeldModel("grader", "luna", "open", "http_401")])
+    assert overview.healthy
+    assert "luna takes no calls (http_401): grader keeps its jobs" in text(overview)
+
+
+def test_unfinished_work_is_shown_by_status_and_age(text: Shown) -> None:
+    overview = replace(FINE, unfinished=[Unfinished("truncated", 12, NOW)])
+    assert "truncated" in text(overview)
+    assert "2026-01-31 12:00" in text(overview)
+    assert "unfinished" not in text(FINE)
 
 
 def test_dead_letters_of_the_last_hour_are_told_last(text: Shown) -> None:

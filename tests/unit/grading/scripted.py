@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
 from ragwheel.grading.asking.prompt import Prompt
-from ragwheel.grading.endpoint.calls import CallOutcome, Clock, Completion
+from ragwheel.grading.endpoint.calls import CallOutcome, Completion
 from ragwheel.grading.endpoint.retry import GiveUp
+from ragwheel.grading.endpoint.timing import Clock
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import GradeValue, GradingJob, JobCandidate
 
@@ -61,7 +62,7 @@ def truncated(prompt: Prompt) -> Completion:
 
 
 def gone(prompt: Prompt) -> GiveUp:
-    return GiveUp("HTTP 404: no such model")
+    return GiveUp("HTTP 500: a bug of theirs")
 
 
 class ScriptedModel:
@@ -71,6 +72,7 @@ class ScriptedModel:
 
     def __init__(self, *script: Reaction, default: Reaction = right) -> None:
         self.prompts: list[Prompt] = []
+        self.form: dict[str, object] = {}
         self._script = deque(script)
         self._default = default
         self.gate = asyncio.Event()

@@ -13,6 +13,7 @@ from tests.unit.grading.scripted import (
     job,
     missing_first,
     prose,
+    right,
     text_of,
     true_grade,
 )
@@ -20,8 +21,9 @@ from tests.unit.grading.scripted import (
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading import grader as grading
 from ragwheel.grading.asking import rubric
-from ragwheel.grading.asking.prompt import PackLimits
+from ragwheel.grading.asking.prompt import PackLimits, Prompt
 from ragwheel.grading.cost import Price
+from ragwheel.grading.endpoint.calls import Completion
 from ragwheel.grading.grader import LabelStore, LlmGrader
 from ragwheel.grading.spending import Spending
 from ragwheel.schemas import identity, metrics
@@ -178,6 +180,30 @@ async def test_another_text_model_rubric_or_parameter_is_never_answered_from_the
         assert ids.isdisjoint(each.label_id for each in await grader.grade(asked)), name
     changed = await base.grade(job(chunks=range(100, 120)))
     assert ids.isdisjoint(each.label_id for each in changed)
+
+
+async def test_what_a_server_takes_of_a_request_is_part_of_who_graded() -> None:
+    """A fallback in the middle of a job opens a new epoch for the whole of it: nothing mixes."""
+
+    def fall_back(prompt: Prompt) -> Completion:
+        model.form = {"response_format": "json_object"}
+        return right(prompt)
+
+    model = ScriptedModel(right, fall_back)
+    grader = _grader(model)
+    before = grader.grader_id
+    labels = await grader.grade(job())
+    assert grader.grader_id != before
+    assert {label.grader_id for label in labels} == {grader.grader_id}
+    assert {label.status for label in labels} == {"graded"}
+    assert len(labels) == 20
+    assert model.sizes == [10] * 4
+    assert not {label.label_id for label in labels} & {
+        identity.label_id(label.query_hash, label.chunk_hash, label.rubric_version, before, "label")
+        for label in labels
+    }
+    await grader.grade(job())
+    assert model.sizes == [10] * 4  # remembered under the name that it has now
 
 
 async def test_failures_are_not_remembered_and_can_be_graded_later() -> None:

@@ -17,7 +17,9 @@ from tests.unit.grading.scripted import (
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking import rubric
-from ragwheel.grading.asking.prompt import PackLimits, Passage
+from ragwheel.grading.asking.prompt import PackLimits, Passage, Prompt
+from ragwheel.grading.endpoint.calls import Completion
+from ragwheel.grading.endpoint.retry import GiveUp
 from ragwheel.grading.result import PairResult
 from ragwheel.grading.rounds import Question, judge
 from ragwheel.grading.spending import Spending
@@ -103,13 +105,45 @@ async def test_after_the_last_round_the_trouble_is_the_status_and_never_a_grade(
     assert len(model.prompts) == calls
 
 
-async def test_a_terminal_failure_is_not_asked_again() -> None:
+async def test_what_is_turned_away_alone_is_not_asked_again() -> None:
     model = ScriptedModel(default=gone)
     results = await _judge(model)
     assert {(each.status, each.reason) for each in results.values()} == {
-        ("failed", "HTTP 404: no such model")
+        ("failed", "HTTP 500: a bug of theirs")
     }
-    assert len(model.prompts) == 1
+    assert model.sizes == [10, 5, 5, *[2] * 5, *[1] * 10]
+
+
+@pytest.mark.parametrize("status", ["truncated", "refused", "failed"])
+@pytest.mark.parametrize("poisons", [1, 2, 3])
+async def test_bad_passages_are_found_by_halving_and_take_no_neighbour_with_them(
+    status: str, poisons: int
+) -> None:
+    bad = {each.chunk_hash for each in _PASSAGES[:poisons]}
+
+    def turn_away(prompt: Prompt) -> Completion | GiveUp:
+        if bad.isdisjoint(prompt.chunk_of_id.values()):
+            return right(prompt)
+        return GiveUp("HTTP 400: told", status)  # type: ignore[arg-type] # parametrized text
+
+    model = ScriptedModel(default=turn_away)
+    results = await _judge(model)
+    for passage in _PASSAGES:
+        result = results[passage.chunk_hash]
+        if passage.chunk_hash in bad:
+            assert (result.status, result.grade, result.reason) == (status, None, "HTTP 400: told")
+        else:
+            assert result.grade == true_grade(passage.chunk_hash)
+    # Each bad passage costs at most the calls of its own halvings: 10, 5, 2 and alone, with the
+    # neighbours that were in its halves.
+    assert len(model.sizes) <= 1 + 7 * poisons
+    assert model.sizes.count(1) >= poisons
+
+
+async def test_halving_uses_up_none_of_the_rounds_in_which_a_bad_answer_is_asked_again() -> None:
+    """The batch is turned away thrice; then there are still three rounds of reading."""
+    model = ScriptedModel(gone, gone, gone, *[right] * 3, prose, prose)
+    _assert_all_right(await _judge(model))
 
 
 async def test_every_token_is_charged_to_some_pair_failed_calls_included() -> None:

@@ -15,11 +15,19 @@ class Bench:
     def __init__(self, capacity: int = 100) -> None:
         self.now = 0.0
         self.window = OrderedWindow(capacity, lambda: self.now)
+        self.window.source = self
+        self.paused: set[int] = set()
         self.acknowledged: list[tuple[int, int]] = []
         self.started: list[tuple[int, int]] = []
         self._gates: dict[tuple[int, int], asyncio.Future[None]] = {}
 
-    async def submit(self, lane: int, offset: int) -> bool:
+    def pause(self, lane: int) -> None:
+        self.paused.add(lane)
+
+    def resume(self, lane: int) -> None:
+        self.paused.discard(lane)
+
+    async def submit(self, lane: int, offset: int) -> None:
         message = (lane, offset)
         gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._gates[message] = gate
@@ -28,7 +36,7 @@ class Bench:
             self.started.append(message)
             await gate
 
-        return await self.window.submit(lane, work, lambda: self.acknowledged.append(message))
+        self.window.submit(lane, work, lambda: self.acknowledged.append(message))
 
     async def finish(self, lane: int, offset: int, error: Exception | None = None) -> None:
         gate = self._gates[lane, offset]
@@ -82,15 +90,80 @@ async def test_whatever_the_order_of_completion_every_prefix_is_contiguous() -> 
         assert await bench.window.drain(0.0)
 
 
-async def test_a_full_window_makes_the_reader_wait() -> None:
+async def test_a_full_lane_is_paused_and_what_still_comes_waits_for_room() -> None:
     bench = Bench(capacity=2)
     await bench.submit(0, 0)
+    assert bench.paused == set()
     await bench.submit(0, 1)
-    third = asyncio.create_task(bench.submit(0, 2))
+    assert bench.paused == {0}
+    await bench.submit(0, 2)
     await bench.finish(0, 1)  # done, but not acknowledged: still takes room
-    assert not third.done()
+    assert (0, 2) not in bench.started
     await bench.finish(0, 0)
-    assert await third
+    assert (0, 2) in bench.started
+    assert bench.paused == set()
+    await bench.finish(0, 2)
+    assert bench.acknowledged == [(0, 0), (0, 1), (0, 2)]
+
+
+async def test_a_stuck_job_delays_its_own_lane_and_no_other() -> None:
+    """Four lanes and messages without end; the first job of lane 0 never ends."""
+    bench = Bench(capacity=16)
+    bench.window.divide(4)
+    await bench.submit(0, 0)
+    for offset in range(500):
+        if 0 not in bench.paused:
+            await bench.submit(0, offset + 1)
+        for lane in (1, 2, 3):
+            assert lane not in bench.paused
+            await bench.submit(lane, offset)
+            await bench.finish(lane, offset)
+    assert len(bench.acknowledged) == 1_500
+    assert len(bench.window) == 4  # the share of lane 0: the total never grows beyond the capacity
+
+
+async def test_shares_follow_the_partitions_that_are_assigned() -> None:
+    bench = Bench(capacity=4)
+    bench.window.divide(2)
+    for offset in range(4):
+        await bench.submit(0, offset)
+    await _settle()
+    assert len(bench.started) == 2
+    bench.window.divide(1)
+    await _settle()
+    assert len(bench.started) == 4
+    bench.window.divide(1_000)  # fewer places than lanes: each lane has one
+    await bench.submit(7, 0)
+    await _settle()
+    assert (7, 0) in bench.started
+
+
+async def test_while_nothing_is_admitted_nothing_starts_and_what_runs_is_acknowledged() -> None:
+    bench = Bench()
+    await bench.submit(0, 0)
+    bench.window.admit(False)
+    await bench.submit(0, 1)
+    await bench.submit(1, 0)
+    await bench.finish(0, 0)
+    assert (bench.started, bench.acknowledged) == ([(0, 0)], [(0, 0)])
+    assert bench.paused == {0, 1}
+    bench.window.admit(True)
+    await bench.finish(0, 1)
+    await bench.finish(1, 0)
+    assert bench.paused == set()
+    assert await bench.window.drain(0.0)
+
+
+async def test_what_was_paused_is_read_again_although_a_rebalance_came_between() -> None:
+    bench = Bench(capacity=1)
+    bench.window.admit(False)
+    await bench.submit(0, 0)
+    await bench.window.abandon()
+    await bench.submit(0, 0)
+    bench.window.admit(True)
+    await bench.finish(0, 0)
+    assert bench.acknowledged == [(0, 0)]
+    assert bench.paused == set()
 
 
 async def test_work_that_raises_is_not_acknowledged_and_nothing_after_it(
@@ -126,7 +199,7 @@ async def test_after_an_abandonment_there_is_room_and_order_again() -> None:
         await bench.submit(0, offset)
     await bench.window.abandon()
     for offset in range(3):
-        assert await bench.submit(0, offset)
+        await bench.submit(0, offset)
     for offset in (2, 1, 0):
         await bench.finish(0, offset)
     assert bench.acknowledged == [(0, 0), (0, 1), (0, 2)]
@@ -136,12 +209,12 @@ async def test_a_message_that_waited_for_room_is_not_taken_after_an_abandonment(
     """Older messages of its partition come again; acknowledging it first would skip them."""
     bench = Bench(capacity=1)
     await bench.submit(0, 0)
-    waiting = asyncio.create_task(bench.submit(0, 1))
+    await bench.submit(0, 1)
     await _settle()
     await bench.window.abandon()
-    assert await waiting is False
+    await _settle()
     assert (0, 1) not in bench.started
-    assert await bench.submit(0, 0)
+    await bench.submit(0, 0)
     await bench.finish(0, 0)
     assert bench.acknowledged == [(0, 0)]
 
@@ -175,6 +248,6 @@ async def test_acknowledgement_sees_the_last_message_before_the_window_is_idle()
     async def work() -> None:
         return None
 
-    await window.submit(0, work, check)
+    window.submit(0, work, check)
     assert await window.drain(1.0)
     assert idle_at_ack == [False]

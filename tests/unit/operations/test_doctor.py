@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from ragwheel.grading.endpoint.memory import LearntShape, remember
+from ragwheel.grading.endpoint.request import RequestShape
 from ragwheel.operations import extras
 from ragwheel.operations.doctor import checks, machine, runtimes, services
 from ragwheel.schemas.errors import DependencyError
@@ -134,6 +137,21 @@ def test_a_judge_of_the_labeler_s_family_is_a_warning(judge: str, level: str) ->
 def test_models_that_tell_no_family_are_not_called_siblings() -> None:
     settings = load(GraderSettings, llm_model="7b", judge_model="70b")
     assert services.labeler_and_judge(settings, {"7b", "70b"}).level == "ok"
+
+
+def test_what_an_endpoint_was_seen_to_take_is_told_with_its_date(tmp_path: Path) -> None:
+    settings = load(GraderSettings, llm_cache_dir=tmp_path)
+    assert services.asked_with(settings, "m") == (
+        "nothing was refused yet: json_schema, temperature 0, max_completion_tokens"
+    )
+    learnt = LearntShape(
+        settings.llm_base_url, "m", RequestShape(), RequestShape("none", None, "max_tokens"),
+        datetime(2026, 11, 23, tzinfo=UTC),
+    )  # fmt: skip
+    remember(tmp_path, learnt)
+    assert services.asked_with(settings, "m") == (
+        "without format, temperature no, max_tokens; learnt 2026-11-23"
+    )
 
 
 def test_a_stand_in_is_never_ok() -> None:

@@ -13,11 +13,12 @@ from ragwheel.operations.overview import Overview
 
 
 def tables(overview: Overview) -> Group:
-    """Topics, tables, labels, models, workers, and the verdict."""
+    """Topics, tables, labels, unfinished work, models, workers, and the verdict."""
     bodies = {
         "topics": _topics(overview),
         "tables": _tables(overview),
         "labels": _labels(overview),
+        **({"unfinished": _unfinished(overview)} if overview.unfinished else {}),
         **({"dead letters": _dead_letters(overview)} if overview.dead_letters else {}),
         "models": _models(overview),
         "workers": _workers(overview),
@@ -80,6 +81,13 @@ def _labels(overview: Overview) -> RenderableType:
     cost = sum(each.cost_usd for each in overview.labels)
     rows.append(("all", "", "", None, total, right(f"{cost:.4f}")))
     return table(("role", "model", "status", "grade", "labels", "cost USD"), rows)
+
+
+def _unfinished(overview: Overview) -> RenderableType:
+    rows = [
+        (each.status, each.labels, f"{each.oldest:%Y-%m-%d %H:%M}") for each in overview.unfinished
+    ]
+    return table(("status", "labels without a grade", "oldest (UTC)"), rows)
 
 
 def _dead_letters(overview: Overview) -> RenderableType:
@@ -148,6 +156,11 @@ def _notes(overview: Overview) -> list[str]:
             f"{sum(dead.values()):,} dead letters in the last {'hour' if hour else 'day'} "
             f"({', '.join(dead)}): `ragwheel replay --dry-run` tells what can be sent again"
         )
+    notes += [
+        f"{each.model} takes no calls ({each.reason}): {each.process} keeps its jobs in Kafka and "
+        "goes on by itself"
+        for each in overview.held
+    ]
     if overview.stand_in_labels:
         notes.append(f"{overview.stand_in_labels:,} labels are a stand-in's, not an LLM's")
     elif overview.stand_in:

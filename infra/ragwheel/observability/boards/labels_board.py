@@ -204,6 +204,19 @@ _LLM = PanelRow(
         colors={"complete": "green", "http_429": "yellow", "http_5xx": "red"},
     ),
     series(
+        "Calls held back",
+        "1 while the endpoint of a model refuses every call and its jobs wait, with the reason: "
+        "what RagwheelLlmHeld evaluates.",
+        zeroed(
+            f'max by (model, reason) ({m.LLM_BREAKER.name}{{state!="closed"}})',
+            "grader",
+            model="all",
+            reason="none",
+        ),
+        maximum=1,
+        thresholds=((1, "red"),),
+    ),
+    series(
         "Time of a call",
         "By model, failed calls included.",
         quantiles(m.LLM_SECONDS, "model", of=(0.5, 0.95)),

@@ -28,7 +28,7 @@ class RateLimits:
     burst_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
 
 
-class Bucket:
+class RefilledBucket:
     """One limit. Times are seconds of any monotonic clock."""
 
     def __init__(self, per_minute: int, burst_s: float, now: float) -> None:
@@ -70,7 +70,7 @@ class Allowance:
         """Everything allowed at `now`."""
         named = {"requests": limits.requests_per_minute, "tokens": limits.tokens_per_minute}
         self._buckets = {
-            what: Bucket(most, limits.burst_s, now) for what, most in named.items() if most
+            what: RefilledBucket(most, limits.burst_s, now) for what, most in named.items() if most
         }
 
     def take(self, tokens: int, now: float) -> float:

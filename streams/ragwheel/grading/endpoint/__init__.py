@@ -1,1 +1,1 @@
-"""The LLM endpoint: whether it works, one request, one call, when to try again."""
+"""The LLM endpoint: one request, one call, how fast, when to try again, and when nobody may."""

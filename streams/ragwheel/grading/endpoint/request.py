@@ -32,6 +32,11 @@ class RequestShape:
     temperature: float | None = 0.0
     limit_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
 
+    def __str__(self) -> str:
+        form = "without format" if self.response_format == "none" else self.response_format
+        temperature = "no" if self.temperature is None else f"{self.temperature:g}"
+        return f"{form}, temperature {temperature}, {self.limit_field}"
+
     def body(self, model: str, system: str, user: str, passages: int) -> dict[str, Any]:
         """Arguments of `chat.completions.create`."""
         body: dict[str, Any] = {

@@ -17,8 +17,32 @@ FailureKind = Literal["http", "timeout", "connection", "protocol"]
 
 #: Statuses that a later try may turn into an answer, besides every 5xx.
 _TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
-#: A 429 with this code means an empty account, not a busy one: waiting does not fill it.
-_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+#: What refuses the key, the account or the model, hence every call.
+_ACCOUNT_STATUSES = frozenset({401, 402, 403, 404})
+#: An empty account, not a busy one: waiting alone does not fill it. Any status can say so.
+_QUOTA_CODES = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active",
+     "account_deactivated", "insufficient_balance"}
+)  # fmt: skip
+_QUOTA_WORDS = ("credit balance", "insufficient balance", "exceeded your current quota")
+#: Gemini says so with 400.
+_KEY_WORDS = ("api key",)
+_TOO_LONG_CODES = frozenset(
+    {"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"}
+)
+_TOO_LONG_WORDS = (
+    "context length", "context window", "context size", "too many tokens", "prompt is too long",
+    "input is too long", "request too large", "input token count",
+)  # fmt: skip
+_FILTER_CODES = frozenset(
+    {"content_filter", "content_policy_violation", "invalid_prompt", "data_inspection_failed"}
+)
+_FILTER_WORDS = (
+    "content filter", "content management policy", "content exists risk", "input was flagged",
+    "prompt was flagged", "requires moderation",
+)  # fmt: skip
+#: A server that wants to be left alone for longer is not busy but away, seconds.
+LONG_RETRY_AFTER_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +68,43 @@ class CallFailure:
         """Whether the same request can succeed later."""
         if self.kind != "http" or self.status is None:
             return True
-        if self.code in _QUOTA_CODES:
-            return False
         return self.status in _TRANSIENT_STATUSES or self.status >= 500
+
+    @property
+    def out_of_quota(self) -> bool:
+        """Whether the account is empty."""
+        return self.code in _QUOTA_CODES or self._says(_QUOTA_WORDS)
+
+    @property
+    def about_prompt(self) -> Literal["truncated", "refused"] | None:
+        """What is wrong with the texts that were sent: too long, or filtered. None: nothing."""
+        if self.status is None or not 400 <= self.status < 500 or self.out_of_quota:
+            return None
+        if self.code in _FILTER_CODES or self._says(_FILTER_WORDS):
+            return "refused"
+        too_long = self.status == 413 or self.code in _TOO_LONG_CODES
+        return "truncated" if too_long or self._says(_TOO_LONG_WORDS) else None
+
+    @property
+    def about_account(self) -> bool:
+        """Whether key, account or model are refused, and with them every call."""
+        if self.status in _ACCOUNT_STATUSES or self.out_of_quota:
+            return True
+        return self.status == 400 and self._says(_KEY_WORDS)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it says no more than "too fast": key and model are good."""
+        return self.status == 429 and not self.out_of_quota and not self.wants_long_rest
+
+    @property
+    def wants_long_rest(self) -> bool:
+        """Whether the server asks for a pause in which no job should be started."""
+        return (self.retry_after_s or 0.0) > LONG_RETRY_AFTER_S
+
+    def _says(self, words: tuple[str, ...]) -> bool:
+        message = self.message.lower()
+        return self.kind == "http" and any(word in message for word in words)
 
     def __str__(self) -> str:
         return f"HTTP {self.status}: {self.message}" if self.status else self.message
@@ -59,12 +117,34 @@ class RetryPolicy:
     Attributes:
         base_s: upper bound of the first wait; doubles with every failure.
         cap_s: upper bound of any wait that the server did not ask for.
-        deadline_s: no new try is started later than this after the first one.
+        deadline_s: how long a call is tried while it is not held back with all others.
+        tries_alone: failures of one call, each after an answer to another, that show that the
+            reason is in this call; and so many while nobody is answered show that one must ask.
     """
 
     base_s: float = 0.5
     cap_s: float = 30.0
     deadline_s: float = 1_800.0
+    tries_alone: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What one call went through so far.
+
+    Attributes:
+        failures: in a row, the one to decide about included.
+        alone: those that came after other calls were answered; being too fast does not count.
+        in_silence: the last ones of them, since which nobody was answered.
+        others_answered: whether any other call was answered since the first try.
+        elapsed_s: since the first try, without what all calls waited for.
+    """
+
+    failures: int = 1
+    alone: int = 0
+    in_silence: int = 0
+    others_answered: bool = False
+    elapsed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,35 +157,76 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Do not try again."""
+    """Do not try this prompt again. `status` is what a pair ends with that is refused alone."""
 
     reason: str
+    status: Literal["failed", "truncated", "refused"] = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAll:
+    """No call can be answered now, or nobody knows: all wait until a small one was.
+
+    Attributes:
+        reason: one of few words, for a metric.
+        retry_after_s: when to look; None leaves it to the breaker.
+    """
+
+    reason: str
+    detail: str
+    retry_after_s: float | None = None
+
+
+def hold_of(failure: CallFailure) -> HoldAll:
+    """Why nothing can be asked, given what one call was told."""
+    reason = "unanswered"
+    if failure.out_of_quota:
+        reason = "quota"
+    elif failure.wants_long_rest:
+        reason = "retry_after"
+    elif failure.status is not None:
+        reason = f"http_{failure.status}"
+    return HoldAll(reason, str(failure), failure.retry_after_s)
 
 
 def decide(
-    failure: CallFailure, *, failures: int, elapsed_s: float, policy: RetryPolicy, dice: float
-) -> Wait | GiveUp:
-    """What follows the `failures`-th failure (1 is the first) in a row of one call.
+    failure: CallFailure, attempts: Attempts, policy: RetryPolicy, dice: float
+) -> Wait | GiveUp | HoldAll:
+    """What follows a failure.
 
-    Retry-After is obeyed without a cap of its own; only the deadline limits it. Otherwise the wait
-    is uniform in [0, min(cap, base·2^(failures-1))] ("full jitter"), so that callers who failed
-    together do not return together.
+    A failure that is about the texts, or that only this call meets, ends the call. One that
+    concerns all calls, or that may, holds all back. Otherwise the call is tried again: when the
+    server says, without a cap, or after a time that is uniform in
+    [0, min(cap, base·2^(failures-1))] ("full jitter"), so that callers who failed together do not
+    return together.
 
     Args:
-        elapsed_s: since the first try.
         dice: uniform in [0, 1).
     """
+    if failure.about_prompt is not None:
+        return GiveUp(str(failure), failure.about_prompt)
+    tries = f"{attempts.failures} tries"
+    if attempts.alone >= policy.tries_alone:
+        return GiveUp(f"{failure} (while other calls are answered; {tries})")
+    if failure.about_account or failure.wants_long_rest:
+        return hold_of(failure)
     if not failure.transient:
-        return GiveUp(str(failure))
+        # Is it this request, or every one of ours? A small call, made at once, tells.
+        if attempts.alone:
+            return GiveUp(str(failure))
+        return HoldAll(f"http_{failure.status}", str(failure), retry_after_s=0.0)
+    if not failure.is_busy and attempts.in_silence >= (1 if attempts.alone else policy.tries_alone):
+        # Nobody was answered, perhaps because nobody else asked: a small call tells.
+        return HoldAll(hold_of(failure).reason, str(failure), retry_after_s=0.0)
     if failure.retry_after_s is not None:
         # Up to 5 % later, so that the waiters do not arrive as one wave.
-        wait = Wait(failure.retry_after_s * (1 + 0.05 * dice), for_all=True)
-    else:
-        ceiling = min(policy.cap_s, policy.base_s * 2.0 ** min(failures - 1, 32))
-        wait = Wait(ceiling * dice)
-    if elapsed_s + wait.seconds > policy.deadline_s:
-        return GiveUp(f"{failure} (no answer within {policy.deadline_s:.0f} s, {failures} tries)")
-    return wait
+        return Wait(failure.retry_after_s * (1 + 0.05 * dice), for_all=True)
+    ceiling = min(policy.cap_s, policy.base_s * 2.0 ** min(attempts.failures - 1, 32))
+    wait = Wait(ceiling * dice)
+    if attempts.elapsed_s + wait.seconds <= policy.deadline_s:
+        return wait
+    late = f"{failure} (no answer within {policy.deadline_s:.0f} s, {tries})"
+    return GiveUp(late) if attempts.others_answered else HoldAll("unanswered", late)
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
