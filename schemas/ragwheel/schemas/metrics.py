@@ -107,6 +107,15 @@ SAMPLED = _INTAKE.counter(
     "ragwheel_sampled_queries_total", "Grading jobs created by the sampler.", "segment"
 )
 
+SAMPLING_PACE = _INTAKE.gauge(
+    "ragwheel_sampling_pace",
+    "What sampling rates are multiplied with so that the day's money lasts; 1 is not paced.",
+)
+PACE_READABLE = _INTAKE.gauge(
+    "ragwheel_sampling_pace_readable",
+    "0 while the log of claims cannot be read and the last known pace stays in force.",
+)
+
 _ACCOUNTS = _Exporter("accounts")
 PRODUCED = _ACCOUNTS.gauge(
     "ragwheel_topic_produced_messages",

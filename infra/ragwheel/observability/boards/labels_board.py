@@ -263,6 +263,14 @@ _LLM = PanelRow(
         colors={"limit": "red"},
     ),
     series(
+        "Pace of sampling",
+        "What sampling rates are multiplied with so that the day's money lasts; 1 is not paced. "
+        "Known: 0 while the claims cannot be read and the last pace stays in force.",
+        query(or_zero(f"min({m.SAMPLING_PACE.name})", "intake"), "pace")
+        + query(or_zero(f"min({m.PACE_READABLE.name})", "intake"), "known"),
+        height=7,
+    ),
+    series(
         "No money",
         "1 while calls of a grader wait because the day's money is gone.",
         query(
