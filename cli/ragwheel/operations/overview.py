@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from pydantic import computed_field
@@ -15,8 +16,11 @@ from ragwheel.accounting.reader import Groups, read_accounts
 from ragwheel.backends.kafka import require_broker
 from ragwheel.backends.migrate import open_tables
 from ragwheel.backends.positions import Broker
+from ragwheel.backends.spending_log import SpendingLog
 from ragwheel.operations.running import ProcessState, StackState
+from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.identity import is_stand_in
+from ragwheel.schemas.pace import DayPace
 from ragwheel.schemas.settings import GraderSettings, IntakeSettings, KafkaSettings
 from ragwheel.schemas.tables import ALL_TABLES, LABELS
 
@@ -85,6 +89,23 @@ class GroupState:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetState:
+    """The day's money of all graders, as the log of claims has it.
+
+    Attributes:
+        claimed_usd: spent, or set aside for calls under way.
+        limit_usd: 0 is none; so in tokens.
+        pace: what sampling rates are multiplied with now.
+    """
+
+    claimed_usd: float
+    limit_usd: float
+    claimed_tokens: int
+    limit_tokens: int
+    pace: float
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """Everything `ragwheel status` shows.
 
@@ -95,6 +116,7 @@ class Overview:
         dead_letters: of the last day, the most frequent reason first.
         models: newest first; at most one is promoted.
         processes: of the local stack; empty if there is none.
+        budget: None where nothing was claimed today, or the claims cannot be read.
     """
 
     home: str
@@ -105,6 +127,7 @@ class Overview:
     models: Sequence[ModelLine]
     groups: Sequence[GroupState]
     processes: Sequence[ProcessState]
+    budget: BudgetState | None = None
 
     @computed_field
     @property
@@ -163,6 +186,27 @@ def look(
             models=model_lines(client),
             groups=group_states(intake, {"intake": groups.intake, "grader": groups.grader}),
             processes=stack.processes if stack else (),
+            budget=budget_state(intake, datetime.now(UTC)),
+        )
+
+
+def budget_state(settings: KafkaSettings, now: datetime) -> BudgetState | None:
+    """What was claimed of the money of the day of `now`; None if nothing, or nobody knows."""
+    with closing(SpendingLog(settings)) as log:
+        try:
+            log.catch_up()
+        except UnavailableError:
+            return None
+        day = log.claims.days.get(now.date())
+        if day is None:
+            return None
+        usd, tokens = (each if isfinite(each) else 0 for each in astuple(day.limit))
+        return BudgetState(
+            day.claimed.usd,
+            usd,
+            int(day.claimed.tokens),
+            int(tokens),
+            DayPace(log.claims).factor(now, now),
         )
 
 

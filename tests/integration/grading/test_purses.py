@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ragwheel.backends import kafka
 from ragwheel.backends.spending_log import SpendingLog
 from ragwheel.grading.purse import Purse
+from ragwheel.operations.overview import budget_state
 from ragwheel.schemas.budget import NOTHING, Amount
 from ragwheel.schemas.settings import KafkaSettings
 from ragwheel.schemas.topics import TOPICS
@@ -54,3 +55,7 @@ async def test_two_purses_one_killed_and_a_third_stay_within_one_limit(
         # Little is left unspent: less than a call.
         assert not (granted + CALL).fits(LIMIT)
         assert logs[3].claims.entries > 9
+    told = budget_state(kafka_settings, NOON)
+    assert told is not None
+    assert (told.claimed_usd, told.limit_usd) == (granted.usd, LIMIT.usd)
+    assert budget_state(kafka_settings, NOON + timedelta(days=1)) is None

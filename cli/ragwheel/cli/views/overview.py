@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ragwheel.accounting.accounts import Gap
 from ragwheel.cli.output import right, table
-from ragwheel.operations.overview import Overview
+from ragwheel.operations.overview import BudgetState, Overview
 
 
 def tables(overview: Overview) -> Group:
@@ -19,6 +19,7 @@ def tables(overview: Overview) -> Group:
         "tables": _tables(overview),
         "labels": _labels(overview),
         **({"dead letters": _dead_letters(overview)} if overview.dead_letters else {}),
+        **({"budget": _budget(overview.budget)} if overview.budget else {}),
         "models": _models(overview),
         "workers": _workers(overview),
     }
@@ -80,6 +81,18 @@ def _labels(overview: Overview) -> RenderableType:
     cost = sum(each.cost_usd for each in overview.labels)
     rows.append(("all", "", "", None, total, right(f"{cost:.4f}")))
     return table(("role", "model", "status", "grade", "labels", "cost USD"), rows)
+
+
+def _budget(budget: BudgetState) -> RenderableType:
+    usd = f"/ {budget.limit_usd:g}" if budget.limit_usd else "no limit"
+    tokens = f"/ {budget.limit_tokens:,}" if budget.limit_tokens else "no limit"
+    header = ("claimed today", "", "limit")
+    rows = [
+        ("USD", right(f"{budget.claimed_usd:.4f}"), usd),
+        ("tokens", budget.claimed_tokens, tokens),
+        ("pace of sampling", right(f"{budget.pace:.2f}"), ""),
+    ]
+    return table(header, rows)
 
 
 def _dead_letters(overview: Overview) -> RenderableType:
