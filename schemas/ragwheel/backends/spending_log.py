@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import cast
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from ragwheel.backends import kafka
 from ragwheel.backends.publish import Outgoing, Publisher
@@ -43,6 +43,9 @@ class SpendingLog:
         try:
             for message in self._reader().consume(_MESSAGES, timeout_s):
                 if error := message.error():
+                    # librdkafka looks for the group's coordinator although nobody joins the group.
+                    if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                        continue
                     raise self._unavailable(error.str())
                 self._next = cast(int, message.offset()) + 1
                 self._apply(message.key(), message.value(), message.timestamp()[1])
