@@ -19,6 +19,7 @@ from ragwheel.schemas.events import (
     QueryEvent,
     Record,
     RetrievalEvent,
+    SpendingEntry,
 )
 from ragwheel.schemas.topics import TOPICS, TopicName
 from ragwheel.schemas.wire import Received
@@ -105,6 +106,10 @@ def examples() -> dict[TopicName, Record]:
             expected_grade=1.75, grader_id="m@1", model="m", rubric_version="1", prompt_hash="p",
             stratum="code", inclusion_probability=0.5, input_tokens=900, output_tokens=20,
             cost_usd=0.001, latency_ms=800.5, attempts=2, ts=NOW, graded_at=NOW,
+        ),
+        "spending": SpendingEntry(
+            entry_id="e" * 32, kind="claim", worker="grader-1", day=NOW.date(), usd=0.25,
+            tokens=9_000, limit_usd=5.0, limit_tokens=1_000_000, ts=NOW,
         ),
         "models": ModelEvent(
             event_id="d" * 32, model_id="m-2", incumbent_id="m-1", base_model="mini",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from pydantic import computed_field
@@ -16,9 +17,12 @@ from ragwheel.accounting.reader import Groups, read_accounts
 from ragwheel.backends.kafka import require_broker
 from ragwheel.backends.migrate import open_tables
 from ragwheel.backends.positions import Broker
+from ragwheel.backends.spending_log import SpendingLog
 from ragwheel.operations.breakers import HeldModel, held_models
 from ragwheel.operations.running import ProcessState, StackState
+from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.identity import is_stand_in
+from ragwheel.schemas.pace import DayPace
 from ragwheel.schemas.settings import GraderSettings, IntakeSettings, KafkaSettings
 from ragwheel.schemas.tables import ALL_TABLES, LABELS
 
@@ -87,6 +91,23 @@ class GroupState:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetState:
+    """The day's money of all graders, as the log of claims has it.
+
+    Attributes:
+        claimed_usd: spent, or set aside for calls under way.
+        limit_usd: 0 is none; so in tokens.
+        pace: what sampling rates are multiplied with now.
+    """
+
+    claimed_usd: float
+    limit_usd: float
+    claimed_tokens: int
+    limit_tokens: int
+    pace: float
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """Everything `ragwheel status` shows.
 
@@ -99,6 +120,7 @@ class Overview:
         processes: of the local stack; empty if there is none.
         held: models that the local stack's graders cannot ask now; their jobs wait.
         unfinished: labels that landed without a grade and were not graded since.
+        budget: None where nothing was claimed today, or the claims cannot be read.
     """
 
     home: str
@@ -111,6 +133,7 @@ class Overview:
     processes: Sequence[ProcessState]
     held: Sequence[HeldModel] = ()
     unfinished: Sequence[Unfinished] = ()
+    budget: BudgetState | None = None
 
     @computed_field
     @property
@@ -171,6 +194,27 @@ def look(
             processes=stack.processes if stack else (),
             held=held_models(stack.processes) if stack else (),
             unfinished=Ledger(client).unfinished(),
+            budget=budget_state(intake, datetime.now(UTC)),
+        )
+
+
+def budget_state(settings: KafkaSettings, now: datetime) -> BudgetState | None:
+    """What was claimed of the money of the day of `now`; None if nothing, or nobody knows."""
+    with closing(SpendingLog(settings)) as log:
+        try:
+            log.catch_up()
+        except UnavailableError:
+            return None
+        day = log.claims.days.get(now.date())
+        if day is None:
+            return None
+        usd, tokens = (each if isfinite(each) else 0 for each in astuple(day.limit))
+        return BudgetState(
+            day.claimed.usd,
+            usd,
+            int(day.claimed.tokens),
+            int(tokens),
+            DayPace(log.claims).factor(now, now),
         )
 
 

@@ -8,7 +8,7 @@ spans, OpenInference and OpenSearch UBI; docs/event-mapping.md holds the table.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -356,6 +356,28 @@ class Label(Record):
         if self.grade is None and self.expected_grade is not None:
             raise ValueError(f"status {self.status!r} cannot have an expected grade")
         return self
+
+
+class SpendingEntry(Record):
+    """A grader asks for a part of a day's money, or gives back what it did not need of it.
+
+    Whether a claim is granted is in no record: who folds the log knows (`ragwheel.schemas.budget`).
+    """
+
+    event: Literal["spending"] = "spending"
+    entry_id: Hash
+    """Equal for a copy of the same entry, which counts once."""
+    kind: Literal["claim", "return"]
+    worker: Id
+    """One run of one process."""
+    day: date
+    """UTC day whose money it is."""
+    usd: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    tokens: Annotated[int, Field(ge=0)]
+    limit_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """What all workers together may spend that day; 0 is no limit."""
+    limit_tokens: Annotated[int, Field(ge=0)] = 0
+    ts: Time
 
 
 class MetricValue(BaseModel):

@@ -107,6 +107,15 @@ SAMPLED = _INTAKE.counter(
     "ragwheel_sampled_queries_total", "Grading jobs created by the sampler.", "segment"
 )
 
+SAMPLING_PACE = _INTAKE.gauge(
+    "ragwheel_sampling_pace",
+    "What sampling rates are multiplied with so that the day's money lasts; 1 is not paced.",
+)
+PACE_READABLE = _INTAKE.gauge(
+    "ragwheel_sampling_pace_readable",
+    "0 while the log of claims cannot be read and the last known pace stays in force.",
+)
+
 _ACCOUNTS = _Exporter("accounts")
 PRODUCED = _ACCOUNTS.gauge(
     "ragwheel_topic_produced_messages",
@@ -202,7 +211,20 @@ GRADER_CONFIGURED = _GRADER.gauge(
     "ragwheel_grader_configured",
     "1 while this worker has an endpoint to ask, 0 while it waits for a key.",
 )
-BUDGET_USD = _GRADER.gauge("ragwheel_llm_daily_budget_usd", "Daily spending limit; 0 is none.")
+BUDGET_USD = _GRADER.gauge(
+    "ragwheel_llm_daily_budget_usd", "Daily spending limit of all graders; 0 is none."
+)
+BUDGET_TOKENS = _GRADER.gauge(
+    "ragwheel_llm_daily_budget_tokens", "Daily limit of all graders in tokens; 0 is none."
+)
+CLAIMED_TODAY_USD = _GRADER.gauge(
+    "ragwheel_llm_claimed_today_usd",
+    "What all graders claimed of the day's money: spent, or set aside for calls under way.",
+)
+CLAIMED_TODAY_TOKENS = _GRADER.gauge("ragwheel_llm_claimed_today_tokens", "The same in tokens.")
+PURSE_EMPTY = _GRADER.gauge(
+    "ragwheel_llm_purse_empty", "1 while calls wait because the day's money is gone."
+)
 SPENT_TODAY_USD = _GRADER.gauge(
     "ragwheel_llm_spent_today_usd", "Spent by this worker since midnight UTC."
 )

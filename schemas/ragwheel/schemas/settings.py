@@ -287,7 +287,10 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
         None, description="Folder of rubric files; empty: the rubrics shipped with ragwheel."
     )
     daily_budget_usd: float = Field(
-        0.0, ge=0, description="Spending limit per UTC day; 0 is no limit."
+        0.0, ge=0, description="Spending limit of all graders per UTC day; 0 is no limit."
+    )
+    daily_budget_tokens: int = Field(
+        0, ge=0, description="Tokens, in and out, of all graders per UTC day; 0 is no limit."
     )
     prices_file: Path | None = Field(
         None,

@@ -24,6 +24,7 @@ from ragwheel.schemas.events import (
     QueryEvent,
     Record,
     RetrievalEvent,
+    SpendingEntry,
 )
 from ragwheel.schemas.topics import Position, TopicName
 
@@ -104,6 +105,11 @@ UNFINISHED_LABELS = Table(
     ("query_hash", "label_id", "role", "status", "graded_at"),
     ("query_hash", "label_id"),
 )
+SPENDING = Table(
+    "spending",
+    ("entry_id", "kind", "worker", "day", "usd", "tokens", "limit_usd", "limit_tokens", "ts"),
+    ("entry_id",),
+)
 MODELS = Table(
     "models",
     ("event_id", "model_id", "incumbent_id", "base_model", "kind", "action", "reason",
@@ -147,8 +153,8 @@ FORGOTTEN = Table("forgotten", ("kind", "hash", "at"), ("kind", "hash"))
 
 ALL_TABLES: tuple[Table, ...] = (
     QUERIES, RETRIEVALS, FEEDBACK, CHUNKS, INDEX_ENTRIES, INDEXES, GRADING_JOBS, JOB_POSITIONS,
-    LABELS, UNFINISHED_LABELS, MODELS, MODEL_METRICS, GATE_QUERIES, DEAD_LETTERS, INGEST_LEDGER,
-    ACCOUNTS_STATE, REEMBEDS, REEMBED_SHARDS, FORGOTTEN,
+    LABELS, UNFINISHED_LABELS, SPENDING, MODELS, MODEL_METRICS, GATE_QUERIES, DEAD_LETTERS,
+    INGEST_LEDGER, ACCOUNTS_STATE, REEMBEDS, REEMBED_SHARDS, FORGOTTEN,
 )  # fmt: skip
 
 Rows = Iterator[tuple[Table, Row]]
@@ -258,6 +264,14 @@ def _label(record: Record, _: Position) -> Rows:
         yield UNFINISHED_LABELS, (query_hash, label_id, e.role, e.status, e.graded_at)
 
 
+def _spending(record: Record, _: Position) -> Rows:
+    e = cast(SpendingEntry, record)
+    yield SPENDING, (
+        _raw(e.entry_id), e.kind, e.worker, e.day, e.usd, e.tokens, e.limit_usd, e.limit_tokens,
+        e.ts,
+    )  # fmt: skip
+
+
 def _model(record: Record, _: Position) -> Rows:
     e = cast(ModelEvent, record)
     yield MODELS, (
@@ -295,6 +309,7 @@ _MAKERS: dict[type[Record], Callable[[Record, Position], Rows]] = {
     IndexEvent: _index,
     GradingJob: _job,
     Label: _label,
+    SpendingEntry: _spending,
     ModelEvent: _model,
     DeadLetter: _dead_letter,
 }
@@ -307,6 +322,7 @@ TABLES_OF_TOPIC: dict[TopicName, tuple[Table, ...]] = {
     "chunks": (CHUNKS, INDEX_ENTRIES, INDEXES),
     "grading": (GRADING_JOBS, JOB_POSITIONS),
     "labels": (LABELS, UNFINISHED_LABELS),
+    "spending": (SPENDING,),
     "models": (MODELS, MODEL_METRICS, GATE_QUERIES),
     "deadletters": (DEAD_LETTERS,),
 }

@@ -13,7 +13,15 @@ from typing import Literal, NamedTuple
 from ragwheel.schemas import events
 
 TopicName = Literal[
-    "queries", "retrievals", "feedback", "chunks", "grading", "labels", "models", "deadletters"
+    "queries",
+    "retrievals",
+    "feedback",
+    "chunks",
+    "grading",
+    "labels",
+    "spending",
+    "models",
+    "deadletters",
 ]
 
 
@@ -91,6 +99,8 @@ _ALL = (
           "sampled work for the grader; equal queries share a partition"),
     Topic("labels", events.Label, "query_hash", 4, 30 * DAY_S, "labels", 730,
           "graded pairs; paid for, so kept longest"),
+    Topic("spending", events.SpendingEntry, "worker", 1, 7 * DAY_S, "spending", 730,
+          "who may spend how much of a day's money; the log decides, hence one partition"),
     Topic("models", events.ModelEvent, "model_id", 1, 90 * DAY_S, "models", 0,
           "trained, promoted, refused, rolled back"),
     Topic("deadletters", events.DeadLetter, "dead_letter_id", 1, 30 * DAY_S, "dead_letters", 30,

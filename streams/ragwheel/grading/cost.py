@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -18,10 +19,17 @@ _Usd = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 
 @dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class Price:
-    """USD per 1,000,000 tokens."""
+    """USD per 1,000,000 tokens.
+
+    Attributes:
+        source: where it was read; each price that is shipped says so.
+        as_of: when.
+    """
 
     input: _Usd
     output: _Usd
+    source: str = ""
+    as_of: date | None = None
 
     def cost_usd(self, input_tokens: int, output_tokens: int) -> float:
         """Price of that many tokens, USD."""

@@ -7,7 +7,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from faust.exceptions import ConsumerNotStarted
 from ragwheel.backends import kafka, process
 from ragwheel.backends.positions import Broker
 from ragwheel.backends.publish import AsyncPublisher, Publisher
+from ragwheel.backends.spending_log import SpendingLog
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading import cost
 from ragwheel.grading.app import create_app
@@ -35,11 +36,13 @@ from ragwheel.grading.endpoint.request import RequestShape
 from ragwheel.grading.endpoint.retry import RetryPolicy
 from ragwheel.grading.grader import LlmGrader
 from ragwheel.grading.handling import GradingWorker
+from ragwheel.grading.purse import Purse
 from ragwheel.grading.quiet import quiet_libraries
 from ragwheel.grading.spending import Spending
 from ragwheel.grading.store import LabelReader
 from ragwheel.grading.window import OrderedWindow
 from ragwheel.schemas import identity, metrics
+from ragwheel.schemas.budget import UNLIMITED, limit_of
 from ragwheel.schemas.errors import ConfigError, TransientError, UnavailableError
 from ragwheel.schemas.events import JobRole
 from ragwheel.schemas.settings import GraderSettings
@@ -79,25 +82,29 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
             "labels; choose another model, or promotions are judged by their own teacher"
         )
     rubrics = rubric.load(settings.rubric_dir)
-    limit_usd = settings.daily_budget_usd or None
+    limit = limit_of(settings.daily_budget_usd, settings.daily_budget_tokens)
     prices = cost.load_prices(settings.prices_file)
     for model in (settings.llm_model, settings.judge_model):
-        if cost.price_of(model, prices, limit_usd) is None:
+        if cost.price_of(model, prices, settings.daily_budget_usd or None) is None:
             _LOG.warning("model %r has no price: its cost counts as 0", model)
     client = open_client(settings)
-    kafka.require_topics(settings, ("grading", "labels", "deadletters"))
+    kafka.require_topics(settings, ("grading", "labels", "spending", "deadletters"))
     await require_models(client, settings.llm_base_url, settings.llm_model, settings.judge_model)
 
     telemetry.set(metrics.GRADER_CONFIGURED, 1)
     telemetry.set(metrics.BUDGET_USD, settings.daily_budget_usd)
+    telemetry.set(metrics.BUDGET_TOKENS, settings.daily_budget_tokens)
     _tell_who_grades({"label": settings.llm_model, "judge": settings.judge_model}, telemetry)
     telemetry.serve(settings)
     with ExitStack() as stack:
         store = stack.enter_context(LabelReader(settings))
         results = stack.enter_context(AsyncPublisher(Publisher(settings, timeout_s=_DELIVERY_S)))
         data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ragwheel-grader-")))
-        spent_today_usd = await store.spent_today_usd()
-        spending = Spending(prices, telemetry, limit_usd=limit_usd, spent_today_usd=spent_today_usd)
+        await store.check()
+        purse = None
+        if limit != UNLIMITED:
+            purse = Purse(limit, stack.enter_context(closing(SpendingLog(settings))))
+        spending = Spending(prices, telemetry, purse)
         slots = asyncio.Semaphore(settings.llm_concurrency)
         decoys = Decoys(store, settings.grader_decoys, telemetry)
 
@@ -138,6 +145,8 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
             gauges.cancel()
             for breaker in breakers:
                 await breaker.close()
+            if purse is not None:
+                await purse.close()
             await client.close()
 
 
@@ -257,4 +266,9 @@ async def _show(window: OrderedWindow, spending: Spending, telemetry: Telemetry)
         telemetry.set(metrics.OLDEST_UNACKED, window.oldest_age_s())
         # Here and not only when money is spent: after midnight an idle grader has spent nothing.
         telemetry.set(metrics.SPENT_TODAY_USD, spending.today_usd())
+        if spending.purse is not None:
+            claimed = spending.purse.claimed_today()
+            telemetry.set(metrics.CLAIMED_TODAY_USD, claimed.usd)
+            telemetry.set(metrics.CLAIMED_TODAY_TOKENS, claimed.tokens)
+            telemetry.set(metrics.PURSE_EMPTY, spending.purse.empty)
         await asyncio.sleep(_GAUGE_INTERVAL_S)

@@ -20,7 +20,7 @@ from ragwheel.grading.asking import answer
 from ragwheel.grading.asking.prompt import PackLimits, Passage, Prompt, build, pack
 from ragwheel.grading.asking.rubric import Rubric
 from ragwheel.grading.cost import share
-from ragwheel.grading.endpoint.calls import CallOutcome, Completer, Completion
+from ragwheel.grading.endpoint.calls import CallOutcome, Completer
 from ragwheel.grading.endpoint.retry import GiveUp
 from ragwheel.grading.result import PairResult
 from ragwheel.grading.spending import Spending
@@ -141,16 +141,16 @@ async def _ask(
     spending: Spending,
     results: dict[str, PairResult],
 ) -> None:
-    if stop := spending.refusal():
-        for pair in pairs:
-            pair.trouble = Trouble("over_budget", stop, final=True)
-        return
     prompt = build(
         question.rubric, question.query, [pair.passage for pair in pairs], limits, attempt
     )
+    money = await spending.reserve(completer.model, prompt)
+    if isinstance(money, str):
+        for pair in pairs:
+            pair.trouble = Trouble("over_budget", money, final=True)
+        return
     outcome = await completer.complete(prompt)
-    if isinstance(outcome.result, Completion):
-        spending.pay(completer.model, outcome.result)
+    spending.settle(completer.model, money, outcome.result)
     _charge(pairs, outcome, limits)
     for pair, found in zip(pairs, interpret(outcome, prompt).values(), strict=True):
         if isinstance(found, Trouble):

@@ -69,11 +69,6 @@ FROM labels
 WHERE query_hash IN (SELECT toFixedString(unhex(arrayJoin(%(keys)s)), 16)) AND role != 'decoy'
 GROUP BY query_hash
 """
-_SPENT_SQL = """
-SELECT sum(cost_usd)
-FROM v_labels
-WHERE graded_at >= toStartOfDay(now(), 'UTC')
-"""
 
 
 class Gatherer(Generic[T]):
@@ -210,16 +205,15 @@ class LabelReader:
         found = await self._graded_chunks.get([query_hash])
         return found.get(query_hash, []) if self._reachable() else None
 
-    async def spent_today_usd(self) -> float:
-        """What all workers spent since midnight UTC, as far as it has landed; 0 if unknown.
+    async def check(self) -> None:
+        """Look once whether ClickHouse takes us. One that is away is no fault.
 
         Raises:
-            ConfigError: ClickHouse refuses us; asked at the start, that is a wrong setting.
+            ConfigError: it refuses us; at the start that is a wrong setting.
         """
         loop = asyncio.get_running_loop()
-        ask = partial(self._rows, _SPENT_SQL, [], at_start=True)
-        rows = await loop.run_in_executor(self._executor, ask)
-        return float(rows[0][0]) if rows else 0.0
+        ask = partial(self._trying, lambda client: client.ping(), False, at_start=True)
+        await loop.run_in_executor(self._executor, ask)
 
     async def forgotten(self) -> Tombstones:
         """What is forgotten, at most some seconds old; while ClickHouse is away, older.
@@ -244,13 +238,9 @@ class LabelReader:
     def _pairs(self, sql: str, keys: list[str]) -> Mapping[str, Any]:
         return dict(map(tuple, self._rows(sql, keys)))
 
-    def _rows(
-        self, sql: str, keys: list[str], *, at_start: bool = False
-    ) -> Sequence[Sequence[Any]]:
+    def _rows(self, sql: str, keys: list[str]) -> Sequence[Sequence[Any]]:
         # Bound on the client's side (%(keys)s): thousands of keys do not fit into a URL.
-        return self._trying(
-            lambda c: c.query(sql, parameters={"keys": keys}).result_rows, [], at_start=at_start
-        )
+        return self._trying(lambda c: c.query(sql, parameters={"keys": keys}).result_rows, [])
 
     def _trying(self, ask: Callable[[Client], T], otherwise: T, *, at_start: bool = False) -> T:
         """Ask on the store's thread; `otherwise` when ClickHouse cannot answer."""

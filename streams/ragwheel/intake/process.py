@@ -12,6 +12,7 @@ from ragwheel.backends.migrate import open_tables
 from ragwheel.backends.positions import Broker
 from ragwheel.backends.publish import Publisher
 from ragwheel.backends.redaction import load_redactor
+from ragwheel.backends.spending_log import SpendingLog
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.intake.backoff import Persistence
 from ragwheel.intake.consumer import GroupMember
@@ -19,6 +20,7 @@ from ragwheel.intake.following import Following
 from ragwheel.intake.gauges import Freshness, declare
 from ragwheel.intake.inserts import ClickHouseInserts
 from ragwheel.intake.outlet import KafkaOutlet
+from ragwheel.intake.pacing import Pacing
 from ragwheel.intake.prepare import Acceptance
 from ragwheel.intake.processor import Processor
 from ragwheel.intake.readers import READERS
@@ -60,8 +62,13 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
     broker = Broker(settings)
     freshness = Freshness(telemetry, _now)
 
+    spending = SpendingLog(settings)
+    pacing = Pacing(spending, telemetry, _now)
+    pacing.start()
+
     def turn() -> None:
         telemetry.turned(_TURN_S)
+        pacing.refresh()
         freshness.show()
 
     member = GroupMember(
@@ -84,7 +91,12 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
     outlet = KafkaOutlet(publisher)
     forgotten = ForgottenReader(client)
     processor = Processor(
-        Acceptance(SamplingPolicy.of(settings), Times.of(settings), forgotten.tombstones, redactor),
+        Acceptance(
+            SamplingPolicy.of(settings, pacing.factor),
+            Times.of(settings),
+            forgotten.tombstones,
+            redactor,
+        ),
         ClickHouseInserts(client, persistence, telemetry),
         outlet,
         persistence,
@@ -100,6 +112,7 @@ def run(settings: IntakeSettings, telemetry: Telemetry) -> None:
         member.run(processor)
     finally:
         outlet.close()
+        spending.close()
         broker.close()
         client.close()
     _LOG.info("intake ended")

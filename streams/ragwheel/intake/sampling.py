@@ -11,8 +11,9 @@ Pure: no I/O, no clock, no random source.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ragwheel.schemas import identity
 from ragwheel.schemas.events import Candidate, GradingJob, JobCandidate, RetrievalEvent
@@ -29,20 +30,25 @@ class SamplingPolicy:
         rate: share of queries of segments without a rate of their own, in [0, 1].
         segment_rates: share by segment, in [0, 1].
         depth: candidates graded per retrieval, from the top.
+        pace: what the rates are multiplied with at the time of a search, in (0, 1], so that the
+            day's money lasts.
     """
 
     rate: float
     segment_rates: Mapping[str, float] = field(default_factory=dict)
     depth: int = 20
+    pace: Callable[[datetime], float] = lambda _: 1.0
 
     @classmethod
-    def of(cls, settings: SamplingSettings) -> SamplingPolicy:
-        """The policy that the settings describe."""
-        return cls(settings.sample_rate, dict(settings.sample_rates), settings.grade_depth)
+    def of(
+        cls, settings: SamplingSettings, pace: Callable[[datetime], float] = lambda _: 1.0
+    ) -> SamplingPolicy:
+        """The policy that the settings describe, at that pace."""
+        return cls(settings.sample_rate, dict(settings.sample_rates), settings.grade_depth, pace)
 
-    def rate_of(self, segment: str) -> float:
-        """Inclusion probability of a query of this segment."""
-        return self.segment_rates.get(segment, self.rate)
+    def probability(self, segment: str, at: datetime) -> float:
+        """Inclusion probability of a query of this segment that was asked at that time."""
+        return self.segment_rates.get(segment, self.rate) * self.pace(at)
 
 
 def threshold(probability: float) -> int:
@@ -64,11 +70,11 @@ def is_sampled(query_id: str, probability: float) -> bool:
 def job_of(retrieval: RetrievalEvent, policy: SamplingPolicy) -> GradingJob | None:
     """The grading job of a retrieval, or None when it is not sampled.
 
-    Equal retrievals make equal jobs, `job_id` included, so a replay adds none. The job carries the
-    probability and stratum (now: the segment) that every estimate from its labels needs. Chunks
-    appear once each, best rank first; their text travels along when the event had it.
+    Equal retrievals make equal jobs at one pace, `job_id` included, so a replay adds none. The job
+    carries the probability and stratum (now: the segment) that every estimate from its labels
+    needs. Chunks appear once each, best rank first; their text travels along when the event had it.
     """
-    probability = policy.rate_of(retrieval.segment)
+    probability = policy.probability(retrieval.segment, retrieval.ts)
     if not retrieval.candidates or retrieval.service.startswith(identity.GRADER_SERVICE):
         return None
     if not is_sampled(retrieval.query_id, probability):

@@ -371,6 +371,24 @@ ENGINE = MergeTree
 ORDER BY (version, run_id, at)
 SETTINGS index_granularity = 8192
 
+CREATE TABLE spending
+(
+    `entry_id` FixedString(16),
+    `kind` LowCardinality(String),
+    `worker` String,
+    `day` Date,
+    `usd` Float64,
+    `tokens` UInt64,
+    `limit_usd` Float64,
+    `limit_tokens` UInt64,
+    `ts` DateTime64(3, 'UTC'),
+    `landed_at` DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta(4), ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+ORDER BY entry_id
+TTL landed_at + toIntervalDay(730)
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
+
 CREATE TABLE unfinished_labels
 (
     `query_hash` FixedString(16),
@@ -714,6 +732,22 @@ AS SELECT * REPLACE (lower(hex(query_hash)) AS query_hash, arrayMap(hash -> lowe
 FROM retrievals
 FINAL
 SETTINGS do_not_merge_across_partitions_select_final = 0
+
+CREATE VIEW v_spending
+(
+    `entry_id` String,
+    `kind` LowCardinality(String),
+    `worker` String,
+    `day` Date,
+    `usd` Float64,
+    `tokens` UInt64,
+    `limit_usd` Float64,
+    `limit_tokens` UInt64,
+    `ts` DateTime64(3, 'UTC')
+)
+AS SELECT * REPLACE (lower(hex(entry_id)) AS entry_id)
+FROM spending
+FINAL
 
 CREATE VIEW v_unfinished_labels
 (

@@ -10,7 +10,7 @@ import random
 import re
 import types
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -126,7 +126,7 @@ DERIVED: dict[str, dict[str, str]] = {
 #: Columns that the server fills.
 COMPUTED = {"precedence", "landed_at"}
 #: Hashes, 16 bytes each.
-HASHES = {"label_id", "job_id", "dead_letter_id", "query_hash", "chunk_hash"}
+HASHES = {"entry_id", "label_id", "job_id", "dead_letter_id", "query_hash", "chunk_hash"}
 #: Fields that a topic's tables hold under other names or not at all, and why.
 ELSEWHERE: dict[str, dict[str, str]] = {
     "retrieval": {"candidates": "parallel arrays; texts in chunks"},
@@ -188,7 +188,7 @@ def fits(annotation: Any, column: str) -> bool:
         return fits(type(arguments[0]), column)
     kinds: dict[Any, str] = {
         str: r"String", bytes: r"String", int: r"UInt(8|16|32|64)", float: r"Float(32|64)",
-        bool: r"Bool", datetime: r"DateTime64\(3, 'UTC'\)",
+        bool: r"Bool", datetime: r"DateTime64\(3, 'UTC'\)", date: r"Date",
     }  # fmt: skip
     # pydantic's AwareDatetime is a marker class, not datetime itself.
     key = datetime if getattr(annotation, "__name__", "") == "AwareDatetime" else annotation
@@ -340,6 +340,8 @@ def varied(table: Table, kinds: dict[str, str], row: Row, dice: random.Random) -
             return [other(array[1]) for _ in range(dice.randrange(1, 4))]
         if inner := re.fullmatch(r"Nullable\((.*)\)", kind):
             return other(inner[1])
+        if kind == "Date":
+            return date(2026, 1, 1) + timedelta(days=dice.randrange(300))
         if kind.startswith("DateTime"):
             return datetime.now(UTC) - timedelta(days=dice.randrange(1, 140))
         if kind.startswith("FixedString"):

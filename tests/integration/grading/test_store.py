@@ -139,13 +139,12 @@ def test_a_grader_puts_decoys_of_the_index_among_what_it_grades(rig: Rig, client
     assert rig.llm.ledger()["pairs_asked_again"] == 20  # the second look, and no decoy
 
 
-async def test_spending_of_the_day_is_read_back(
+async def test_a_grade_that_landed_is_known_and_one_that_did_not_is_not(
     client: Client, clickhouse_settings: ClickHouseSettings
 ) -> None:
     label = _label_of_now()
-    _land_labels(client, [label, label])  # a copy is not spent twice
+    _land_labels(client, [label, label])
     with LabelReader(clickhouse_settings) as store:
-        assert await store.spent_today_usd() == pytest.approx(0.25)
         assert await store.graded(label.query_hash, [label.label_id, "f" * 32]) == {
             label.label_id: 3
         }
@@ -230,7 +229,6 @@ async def test_what_was_graded_for_a_query_is_known_decoys_apart(
     with LabelReader(clickhouse_settings) as store:
         assert await store.graded_chunks(label.query_hash) == [label.chunk_hash]
         assert await store.graded_chunks("0" * 32) == []
-        assert await store.spent_today_usd() == pytest.approx(0.5)  # a decoy costs as well
     away = load(ClickHouseSettings, clickhouse_url="http://default:@127.0.0.1:1/ragwheel")
     with LabelReader(away) as store:
         assert await store.graded_chunks(label.query_hash) is None

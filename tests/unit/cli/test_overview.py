@@ -16,6 +16,7 @@ from ragwheel.cli.output import report
 from ragwheel.cli.views.overview import tables
 from ragwheel.operations.breakers import HeldModel
 from ragwheel.operations.overview import (
+    BudgetState,
     DeadLetterCount,
     GroupState,
     LabelCount,
@@ -186,3 +187,13 @@ def test_json_has_every_figure_and_the_verdict(capsys: pytest.CaptureFixture[str
         "role": "label", "model": "m", "status": "graded", "grade": 3, "labels": 100,
         "cost_usd": 0.5,
     }  # fmt: skip
+
+
+def test_the_money_of_the_day_is_shown_where_some_was_claimed(text: Shown) -> None:
+    assert "claimed today" not in text(FINE)
+    shown = text(replace(FINE, budget=BudgetState(1.25, 5.0, 90_000, 0, 0.4)))
+    assert "1.2500" in shown
+    assert "/ 5" in shown
+    assert "90,000" in shown
+    assert "no limit" in shown
+    assert "0.40" in shown

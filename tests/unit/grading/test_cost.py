@@ -60,3 +60,9 @@ def test_an_unpriced_model_is_fine_until_there_is_a_budget() -> None:
     assert price_of("unknown", {}, None) is None
     with pytest.raises(ConfigError, match="RAGWHEEL_PRICES_FILE"):
         price_of("unknown", {}, 5.0)
+
+
+def test_each_shipped_price_says_where_and_when_it_was_read() -> None:
+    for model, price in load_prices().items():
+        assert price.source.startswith("https://"), model
+        assert price.as_of is not None, model

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from tests.unit.grading.paying import purse
 from tests.unit.grading.scripted import (
     NOW,
     MemoryStore,
@@ -24,6 +25,7 @@ from ragwheel.grading.asking.prompt import PackLimits
 from ragwheel.grading.cost import Price
 from ragwheel.grading.decoys import Decoys
 from ragwheel.grading.grader import LlmGrader
+from ragwheel.grading.purse import Purse
 from ragwheel.grading.spending import Spending
 from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.events import GradingJob, Label
@@ -36,15 +38,13 @@ PRICE = Price(10.0, 100.0)
 class World:
     """A grader, an index of fifty chunks of which a job asks for the first, and what is counted."""
 
-    def __init__(
-        self, *script: Reaction, per_call: int = 1, limit_usd: float | None = None
-    ) -> None:
+    def __init__(self, *script: Reaction, per_call: int = 1, money: Purse | None = None) -> None:
         self.store = MemoryStore()
         self.store.indexes[""] = {
             identity.content_hash(text_of(number)): text_of(number) for number in range(50)
         }
         self.telemetry = Telemetry()
-        self.limit_usd = limit_usd
+        self.money = money
         self.per_call = per_call
         self.start(*script)
 
@@ -56,7 +56,7 @@ class World:
             self.model,
             rubric.load(),
             self.store,
-            Spending(prices, self.telemetry, limit_usd=self.limit_usd, now=lambda: NOW),
+            Spending(prices, self.telemetry, self.money, now=lambda: NOW),
             self.telemetry,
             limits=PackLimits(),
             parameters={},
@@ -119,8 +119,7 @@ async def test_decoys_are_paid_for_under_the_budget_and_each_pays_its_share() ->
     paid = 2 * PRICE.cost_usd(100, 20)
     assert abs(sum(each.cost_usd for each in (*labels, *decoys)) - paid) < 1e-12
     assert all(each.cost_usd > 0 for each in decoys)
-    late = World(limit_usd=0.001)
-    await late.grade(job("one", range(10)))
+    late = World(money=purse(0.001))
     labels, decoys = await late.grade(job("two", range(10)))
     assert {each.status for each in labels} == {"over_budget"}
     assert decoys == []  # no request held them

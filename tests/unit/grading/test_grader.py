@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
+from tests.unit.grading.paying import DayClock, SharedLog, purse
 from tests.unit.grading.scripted import (
     NOW,
     MemoryStore,
@@ -25,6 +26,7 @@ from ragwheel.grading.asking.prompt import PackLimits, Prompt
 from ragwheel.grading.cost import Price
 from ragwheel.grading.endpoint.calls import Completion
 from ragwheel.grading.grader import LabelStore, LlmGrader
+from ragwheel.grading.purse import Purse
 from ragwheel.grading.spending import Spending
 from ragwheel.schemas import identity, metrics
 from ragwheel.schemas.events import GradingJob
@@ -34,7 +36,7 @@ def _grader(
     model: ScriptedModel,
     store: LabelStore | None = None,
     *,
-    limit_usd: float | None = None,
+    money: Purse | None = None,
     telemetry: Telemetry | None = None,
     time: StillClock | None = None,
     **options: Any,
@@ -45,7 +47,7 @@ def _grader(
         model,
         rubric.load(),
         store or MemoryStore(),
-        Spending(prices, telemetry, limit_usd=limit_usd, now=lambda: NOW),
+        Spending(prices, telemetry, money, now=lambda: NOW),
         telemetry,
         limits=options.pop("limits", PackLimits()),
         parameters=options.pop("parameters", {"temperature": 0}),
@@ -250,15 +252,23 @@ async def test_a_chunk_without_text_ends_as_failed_and_the_others_are_graded() -
     assert "no text" in labels[0].reason
 
 
-async def test_over_budget_is_a_status_and_a_call_under_way_is_paid() -> None:
+async def test_a_pair_that_no_day_can_pay_has_a_status_and_costs_nothing() -> None:
     model = ScriptedModel()
-    # One call costs 0.003: the budget is open for the first and closed for the second.
-    grader = _grader(model, limit_usd=0.001)
+    labels = await _grader(model, money=purse(0.001)).grade(job())
+    assert {(each.status, each.grade) for each in labels} == {("over_budget", None)}
+    assert sum(each.cost_usd for each in labels) == 0
+    assert model.prompts == []
+
+
+async def test_what_cannot_be_paid_today_is_graded_after_midnight() -> None:
+    log, clock, model = SharedLog(), DayClock(), ScriptedModel()
+    await _grader(ScriptedModel(), money=purse(10.0, log=log)).grade(job("one", range(10)))
+    most_usd = log.granted().usd  # that one call may cost; it does cost 0.003
+    grader = _grader(model, money=purse(most_usd + 0.001, clock=clock))
     assert {each.status for each in await grader.grade(job("one", range(10)))} == {"graded"}
-    late = await grader.grade(job("two"))
-    assert {each.status for each in late} == {"over_budget"}
-    assert {each.grade for each in late} == {None}
-    assert sum(each.cost_usd for each in late) == 0
+    assert clock.now() == NOW
+    assert {each.status for each in await grader.grade(job("two", range(10)))} == {"graded"}
+    assert clock.now().date() > NOW.date()
 
 
 async def test_a_bug_becomes_a_failed_label_and_not_an_exception(caplog: Any) -> None:

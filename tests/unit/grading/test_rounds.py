@@ -1,6 +1,7 @@
 """Rounds of asking: what is open is asked again, what is settled never."""
 
 import pytest
+from tests.unit.grading.paying import purse
 from tests.unit.grading.scripted import (
     Reaction,
     ScriptedModel,
@@ -30,7 +31,7 @@ _PASSAGES = [Passage(identity.content_hash(text_of(n)), text_of(n)) for n in ran
 
 
 async def _judge(
-    model: ScriptedModel, passages: list[Passage] | None = None, limit_usd: float | None = None
+    model: ScriptedModel, passages: list[Passage] | None = None, limit_tokens: int = 0
 ) -> dict[str, PairResult]:
     return await judge(
         model,
@@ -38,7 +39,7 @@ async def _judge(
         _PASSAGES if passages is None else passages,
         PackLimits(),
         rounds=3,
-        spending=Spending({}, Telemetry(), limit_usd=limit_usd),
+        spending=Spending({}, Telemetry(), purse(tokens=limit_tokens)),
     )
 
 
@@ -154,13 +155,12 @@ async def test_every_token_is_charged_to_some_pair_failed_calls_included() -> No
     assert sum(each.output_tokens for each in results.values()) == 60
 
 
-async def test_no_call_starts_when_the_budget_is_spent() -> None:
+async def test_no_call_starts_that_no_day_can_pay() -> None:
     model = ScriptedModel()
-    results = await _judge(model, limit_usd=0.0)
+    results = await _judge(model, limit_tokens=1_000)
     assert model.prompts == []
-    assert {(each.status, each.reason) for each in results.values()} == {
-        ("over_budget", "the daily budget of 0.0 USD is spent")
-    }
+    assert {each.status for each in results.values()} == {"over_budget"}
+    assert "whole day" in results[_PASSAGES[0].chunk_hash].reason
 
 
 async def test_nothing_to_judge_asks_nothing() -> None:

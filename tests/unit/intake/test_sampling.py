@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import datetime
 
 import pytest
 from tests.rigs.examples import NOW, TEXT, retrieval
@@ -117,3 +118,20 @@ def test_nothing_retrieved_makes_no_job() -> None:
 
 def test_a_graders_own_retrievals_are_never_graded() -> None:
     assert job_of(retrieval(service="ragwheel-grader-7"), EVERYTHING) is None
+
+
+def test_a_slower_pace_keeps_part_of_what_a_faster_one_keeps_and_the_job_says_so() -> None:
+    kept: list[set[str]] = []
+    for pace in (0.25, 0.5, 1.0):
+        policy = SamplingPolicy(0.8, pace=lambda _, pace=pace: pace)  # type: ignore[misc]
+        jobs = [job for i in IDS[:1000] if (job := job_of(retrieval(i), policy))]
+        assert {job.inclusion_probability for job in jobs} == {0.8 * pace}
+        kept.append({job.query_id for job in jobs})
+    assert kept[0] < kept[1] < kept[2]
+
+
+def test_the_pace_is_that_of_the_time_of_the_search() -> None:
+    asked: list[datetime] = []
+    policy = SamplingPolicy(1.0, pace=lambda at: asked.append(at) or 1.0)  # type: ignore[func-returns-value]
+    job_of(retrieval(), policy)
+    assert asked == [NOW]

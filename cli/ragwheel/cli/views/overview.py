@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ragwheel.accounting.accounts import Gap
 from ragwheel.cli.output import right, table
-from ragwheel.operations.overview import Overview
+from ragwheel.operations.overview import BudgetState, Overview
 
 
 def tables(overview: Overview) -> Group:
@@ -20,6 +20,7 @@ def tables(overview: Overview) -> Group:
         "labels": _labels(overview),
         **({"unfinished": _unfinished(overview)} if overview.unfinished else {}),
         **({"dead letters": _dead_letters(overview)} if overview.dead_letters else {}),
+        **({"budget": _budget(overview.budget)} if overview.budget else {}),
         "models": _models(overview),
         "workers": _workers(overview),
     }
@@ -88,6 +89,18 @@ def _unfinished(overview: Overview) -> RenderableType:
         (each.status, each.labels, f"{each.oldest:%Y-%m-%d %H:%M}") for each in overview.unfinished
     ]
     return table(("status", "labels without a grade", "oldest (UTC)"), rows)
+
+
+def _budget(budget: BudgetState) -> RenderableType:
+    usd = f"/ {budget.limit_usd:g}" if budget.limit_usd else "no limit"
+    tokens = f"/ {budget.limit_tokens:,}" if budget.limit_tokens else "no limit"
+    header = ("claimed today", "", "limit")
+    rows = [
+        ("USD", right(f"{budget.claimed_usd:.4f}"), usd),
+        ("tokens", budget.claimed_tokens, tokens),
+        ("pace of sampling", right(f"{budget.pace:.2f}"), ""),
+    ]
+    return table(header, rows)
 
 
 def _dead_letters(overview: Overview) -> RenderableType:

@@ -96,7 +96,7 @@ _AT_A_GLANCE = PanelRow(
     ),
     gauge(
         "Today's budget used",
-        "By the worker that is nearest to its limit; the day is UTC. 0 when no limit is set.",
+        "Money or tokens of all graders; the day is UTC. 0 when no limit is set.",
         query(or_zero("ragwheel:llm_budget_used:max_ratio", "grader")),
         unit="percentunit",
         maximum=1,
@@ -255,16 +255,42 @@ _LLM = PanelRow(
     ),
     series(
         "Spent today and the limit",
-        "By grader process since midnight UTC. The limit holds per process; 0 is none.",
+        "By grader process since midnight UTC, and what all claimed of the day's money. The "
+        "limit is theirs together, 0 is none.",
         query(
             or_zero(f"max by (instance) ({m.SPENT_TODAY_USD.name})", "grader", instance="any"),
             "{{instance}} spent",
         )
+        + query(or_zero(f"max({m.CLAIMED_TODAY_USD.name})", "grader"), "claimed by all")
         + query(f"max({m.BUDGET_USD.name})", "limit"),
         unit="currencyUSD",
-        width=24,
         height=7,
         colors={"limit": "red"},
+    ),
+    series(
+        "Tokens today and the limit",
+        "Claimed by all graders since midnight UTC; a limit of 0 is none.",
+        query(or_zero(f"max({m.CLAIMED_TODAY_TOKENS.name})", "grader"), "claimed by all")
+        + query(f"max({m.BUDGET_TOKENS.name})", "limit"),
+        height=7,
+        colors={"limit": "red"},
+    ),
+    series(
+        "Pace of sampling",
+        "What sampling rates are multiplied with so that the day's money lasts; 1 is not paced. "
+        "Known: 0 while the claims cannot be read and the last pace stays in force.",
+        query(or_zero(f"min({m.SAMPLING_PACE.name})", "intake"), "pace")
+        + query(or_zero(f"min({m.PACE_READABLE.name})", "intake"), "known"),
+        height=7,
+    ),
+    series(
+        "No money",
+        "1 while calls of a grader wait because the day's money is gone.",
+        query(
+            or_zero(f"max by (instance) ({m.PURSE_EMPTY.name})", "grader", instance="any"),
+            "{{instance}}",
+        ),
+        height=7,
     ),
 )
 

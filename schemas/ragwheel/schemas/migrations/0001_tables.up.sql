@@ -240,6 +240,25 @@ ORDER BY (query_hash, label_id)
 TTL landed_at + INTERVAL 180 DAY
 SETTINGS non_replicated_deduplication_window = 1000;
 
+-- No text: who might spend how much of which day, for bills and for looking back.
+CREATE TABLE IF NOT EXISTS spending
+(
+    entry_id FixedString(16),
+    kind LowCardinality(String),
+    worker String,
+    day Date,
+    usd Float64,
+    tokens UInt64,
+    limit_usd Float64,
+    limit_tokens UInt64,
+    ts DateTime64(3, 'UTC'),
+    landed_at DateTime('UTC') MATERIALIZED now('UTC') CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+ORDER BY entry_id
+TTL landed_at + INTERVAL 730 DAY
+SETTINGS non_replicated_deduplication_window = 1000;
+
 CREATE TABLE IF NOT EXISTS models
 (
     event_id String,
@@ -486,6 +505,10 @@ SETTINGS do_not_merge_across_partitions_select_final = 0;
 CREATE VIEW IF NOT EXISTS v_unfinished_labels AS
 SELECT * REPLACE (lower(hex(query_hash)) AS query_hash, lower(hex(label_id)) AS label_id)
 FROM unfinished_labels FINAL;
+
+CREATE VIEW IF NOT EXISTS v_spending AS
+SELECT * REPLACE (lower(hex(entry_id)) AS entry_id)
+FROM spending FINAL;
 
 CREATE VIEW IF NOT EXISTS v_models AS SELECT * FROM models FINAL;
 

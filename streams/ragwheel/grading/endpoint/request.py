@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import orjson
+
 from ragwheel.grading.asking.answer import ANSWER_SCHEMA
 from ragwheel.grading.endpoint.retry import CallFailure
 
@@ -22,6 +24,23 @@ _JSON_SCHEMA = {
     "type": "json_schema",
     "json_schema": {"name": "grades", "strict": True, "schema": ANSWER_SCHEMA},
 }
+
+
+#: Tokens that a chat template puts around two messages, generously.
+_FRAME_TOKENS = 64
+
+
+def most_tokens(system: str, user: str, passages: int) -> tuple[int, int]:
+    """(input, output) tokens that a call can be billed for at most, before it is sent.
+
+    No tokenizer makes more tokens than a text has bytes; the schema is counted as a text as well.
+    """
+    texts = (system.encode(), user.encode(), orjson.dumps(_JSON_SCHEMA))
+    return sum(map(len, texts)) + _FRAME_TOKENS, _output_tokens(passages)
+
+
+def _output_tokens(passages: int) -> int:
+    return _BASE_TOKENS + _TOKENS_PER_PASSAGE * passages
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +64,7 @@ class RequestShape:
                 {"role": "system", "content": system},
                 {"role": "user", "content": user},
             ],
-            self.limit_field: _BASE_TOKENS + _TOKENS_PER_PASSAGE * passages,
+            self.limit_field: _output_tokens(passages),
         }
         if self.temperature is not None:
             body["temperature"] = self.temperature
