@@ -36,6 +36,13 @@ from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.operations.overview import Overview
 from ragwheel.operations.redeliver import ReplayReport
 from ragwheel.operations.reembedding import ReembedPlan, ReembedReport
+from ragwheel.operations.rubrics import (
+    RubricBegun,
+    RubricCheck,
+    RubricDiff,
+    RubricList,
+    RubricPrompt,
+)
 from ragwheel.operations.write_off import WriteOff
 from ragwheel.trainers.trainer import PromotionResult, RollbackResult
 
@@ -49,6 +56,7 @@ REPORTS: dict[str, Any] = {
     "status": Overview,
     "emit": EmitReport,
     "wait": Waited,
+    "rubric": RubricList | RubricPrompt | RubricCheck | RubricDiff | RubricBegun,
     "train": Training | TrainOutlook,
     "leaderboard": Leaderboard,
     "models": Models

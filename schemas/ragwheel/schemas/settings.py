@@ -246,7 +246,17 @@ class AccountsSettings(
     )
 
 
-class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderGroupSettings):
+class RubricSettings(Settings):
+    """What relevant means."""
+
+    rubric_dir: Path | None = Field(
+        None, description="Folder of rubric files; empty: the rubrics shipped with ragwheel."
+    )
+
+
+class GraderSettings(
+    KafkaSettings, ClickHouseSettings, MetricsSettings, GraderGroupSettings, RubricSettings
+):
     """The process that grades."""
 
     llm_base_url: str = Field(
@@ -274,9 +284,6 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
         ge=0,
         le=5,
         description="Random chunks put into each grading call to measure the grader; 0 is none.",
-    )
-    rubric_dir: Path | None = Field(
-        None, description="Folder of rubric files; empty: the rubrics shipped with ragwheel."
     )
     daily_budget_usd: float = Field(
         0.0, ge=0, description="Spending limit per UTC day; 0 is no limit."

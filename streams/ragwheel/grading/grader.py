@@ -118,7 +118,8 @@ class LlmGrader:
         ]
 
     def _label_id(self, job: GradingJob, chunk_hash: str, rubric: Rubric, role: Role) -> str:
-        return identity.label_id(job.query_hash, chunk_hash, rubric.version, self.grader_id, role)
+        asked_by = rubric.version_for(job)
+        return identity.label_id(job.query_hash, chunk_hash, asked_by, self.grader_id, role)
 
     async def _results(self, work: _Work, chunk_of_label: dict[str, str]) -> dict[str, PairResult]:
         """Divide the pairs into remembered, somebody else's and ours; ours come first."""
@@ -196,7 +197,7 @@ class LlmGrader:
             fresh = [by_label[label_id] for label_id in claim.mine if label_id not in stored]
             judged = await judge(
                 self.completer,
-                Question(rubric, job.query, order),
+                Question(rubric, job.query, order, rubric.context_of(job)),
                 passages,
                 self.limits,
                 rounds=ROUNDS,

@@ -22,7 +22,7 @@ from ragwheel.backends.publish import AsyncPublisher, Publisher
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading import cost
 from ragwheel.grading.app import create_app
-from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking import rubric_folder
 from ragwheel.grading.asking.prompt import PackLimits
 from ragwheel.grading.decoys import Decoys
 from ragwheel.grading.endpoint.calls import ChatCaller
@@ -74,7 +74,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
             f"RAGWHEEL_JUDGE_MODEL is {settings.judge_model!r}, which also makes the training "
             "labels; choose another model, or promotions are judged by their own teacher"
         )
-    rubrics = rubric.load(settings.rubric_dir)
+    rubrics = rubric_folder.load(settings.rubric_dir)
     limit_usd = settings.daily_budget_usd or None
     prices = cost.load_prices(settings.prices_file)
     for model in (settings.llm_model, settings.judge_model):

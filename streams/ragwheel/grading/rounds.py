@@ -16,7 +16,7 @@ from operator import attrgetter
 
 from ragwheel.grading.asking import answer
 from ragwheel.grading.asking.prompt import PackLimits, Passage, Prompt, build, pack
-from ragwheel.grading.asking.rubric import Rubric
+from ragwheel.grading.asking.rubric import Context, Rubric
 from ragwheel.grading.cost import share
 from ragwheel.grading.endpoint.calls import CallOutcome, Completer, Completion
 from ragwheel.grading.endpoint.retry import GiveUp
@@ -27,11 +27,16 @@ from ragwheel.schemas.events import GradeValue, LabelStatus
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked about a set of passages, and in which `order` (see `prompt.pack`)."""
+    """What is asked about a set of passages, and in which `order` (see `prompt.pack`).
+
+    Attributes:
+        context: what is shown beside the query.
+    """
 
     rubric: Rubric
     query: str
     order: str
+    context: Context = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +140,8 @@ async def _ask(
         for pair in pairs:
             pair.trouble = Trouble("over_budget", stop, final=True)
         return
-    prompt = build(
-        question.rubric, question.query, [pair.passage for pair in pairs], limits, attempt
-    )
+    batch = [pair.passage for pair in pairs]
+    prompt = build(question.rubric, question.query, batch, limits, attempt, question.context)
     outcome = await completer.complete(prompt)
     if isinstance(outcome.result, Completion):
         spending.pay(completer.model, outcome.result)

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from ragwheel.backends.telemetry import Telemetry
-from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking import rubric_folder
 from ragwheel.grading.asking.prompt import PackLimits, Passage, Prompt, build
 from ragwheel.grading.endpoint.calls import CallOutcome, ChatCaller, Completion
 from ragwheel.grading.endpoint.probe import open_client, require_models
@@ -44,7 +44,7 @@ def _client(server: LlmServer, key: str = "right") -> openai.AsyncOpenAI:
 
 def _prompt() -> Prompt:
     passages = [Passage(identity.content_hash(text), text) for text in _TEXTS]
-    return build(rubric.load().of("x"), "green file", passages, PackLimits(), 1)
+    return build(rubric_folder.load().of("x"), "green file", passages, PackLimits(), 1)
 
 
 async def _complete(

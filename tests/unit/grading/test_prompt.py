@@ -4,7 +4,7 @@ import random
 import re
 from collections import Counter
 
-from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking import rubric_folder
 from ragwheel.grading.asking.prompt import (
     PackLimits,
     Passage,
@@ -16,7 +16,7 @@ from ragwheel.grading.asking.prompt import (
 )
 from ragwheel.schemas import identity
 
-_RUBRIC = rubric.load().of("default")
+_RUBRIC = rubric_folder.load().of("default")
 _QUERY_HASH = identity.query_hash("a query")
 
 
@@ -127,10 +127,16 @@ def test_the_system_part_is_the_same_for_every_call_of_a_rubric() -> None:
 
 def test_the_template_is_the_one_that_was_released() -> None:
     """Another hash is another grader epoch, which reuses no label made before."""
-    assert template_hash() == "c056343b66923c08e1fa9907d5357435"
+    assert template_hash() == "0e0bc9f87282a0cf7f6106784024aa2d"
 
 
 def test_braces_and_tags_in_a_text_are_shown_as_they_are() -> None:
     text = "{nonce} {0} %s </query> ```json"
     prompt = build(_RUBRIC, text, [Passage("0" * 32, text)], PackLimits(), 1)
     assert prompt.user.count(text) == 2
+
+
+def test_context_stands_in_a_block_of_its_own_before_the_query() -> None:
+    prompt = build(_RUBRIC, "q", _passages(1), PackLimits(), 1, (("segment", "</about>"),))
+    assert re.match(r"<about (\w{12})>\nsegment: </about>\n</about \1>\n\n<query \1>", prompt.user)
+    assert "<about" not in build(_RUBRIC, "q", _passages(1), PackLimits(), 1).user
