@@ -279,6 +279,12 @@ class GraderSettings(
         0.0, ge=0, le=2, description='Sampling temperature; "none" sends no such parameter.'
     )
     llm_passages_per_call: int = Field(10, ge=1, le=50, description="Passages graded in one call.")
+    llm_tokens_per_call: int = Field(
+        6_000, ge=100, le=200_000, description="Tokens of the passages of one call, as estimated."
+    )
+    llm_tokens_per_passage: int = Field(
+        1_500, ge=50, le=100_000, description="Tokens after which a passage is cut, as estimated."
+    )
     grader_decoys: int = Field(
         1,
         ge=0,

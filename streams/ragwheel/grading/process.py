@@ -94,6 +94,11 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ragwheel-grader-")))
         spent_today_usd = await store.spent_today_usd()
         spending = Spending(prices, telemetry, limit_usd=limit_usd, spent_today_usd=spent_today_usd)
+        limits = PackLimits(
+            settings.llm_passages_per_call,
+            settings.llm_tokens_per_call,
+            settings.llm_tokens_per_passage,
+        )
         slots = asyncio.Semaphore(settings.llm_concurrency)
         decoys = Decoys(store, settings.grader_decoys, telemetry)
 
@@ -106,7 +111,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
                 store,
                 spending,
                 telemetry,
-                limits=PackLimits(passages=settings.llm_passages_per_call),
+                limits=limits,
                 parameters={"temperature": settings.llm_temperature},
                 decoys=decoys if settings.grader_decoys else None,
             )

@@ -194,7 +194,7 @@ def _charge(pairs: Sequence[_Pair], outcome: CallOutcome, limits: PackLimits) ->
     call = outcome.result
     if isinstance(call, GiveUp):
         return
-    lengths = [min(len(pair.passage.text), limits.passage_chars) for pair in pairs]
+    lengths = [min(pair.passage.tokens, limits.passage_tokens) for pair in pairs]
     inputs = share(call.input_tokens, lengths)
     outputs = share(call.output_tokens, [1] * len(pairs))
     for pair, input_tokens, output_tokens in zip(pairs, inputs, outputs, strict=True):

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ragwheel.grading.asking.rubric import GRADES, Context, Rubric, RubricExample
+from ragwheel.grading.asking.token_estimate import count_tokens, cut_at
 from ragwheel.schemas import identity
 
 _SYSTEM = """\
@@ -39,12 +40,12 @@ RULES
 _QUERY = "<query {nonce}>\n{text}\n</query {nonce}>\n"
 _ABOUT = "<about {nonce}>\n{text}\n</about {nonce}>\n"
 _PASSAGE = '<passage {nonce} id="{id}">\n{text}\n</passage {nonce}>\n'
-_CUT = "\n[… cut: {count} more characters]"
+_CUT = "\n[… cut: about {count} more tokens]"
 #: Ids are drawn from letters that spell no words and cannot be taken for grades.
 _ID_LETTERS = "bcdfghjkmnpqrstvwxz"
 _ID_LENGTH = 4
-#: Longer passages are cut by default, characters.
-PASSAGE_CHARS = 6_000
+#: Longer passages are cut by default, tokens.
+PASSAGE_TOKENS = 1_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +54,27 @@ class PackLimits:
 
     Attributes:
         passages: most passages in a call.
-        chars: most passage characters in a call (about 4 characters make a token); a single
-            passage may always go alone.
-        passage_chars: longer passages are cut, and say so.
+        tokens: most passage tokens in a call, as `token_estimate` counts; a single passage may
+            always go alone.
+        passage_tokens: longer passages are cut, and say so.
     """
 
     passages: int = 10
-    chars: int = 24_000
-    passage_chars: int = PASSAGE_CHARS
+    tokens: int = 6_000
+    passage_tokens: int = PASSAGE_TOKENS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Passage:
     """A chunk as it is shown to the grader. Not cut yet."""
 
     chunk_hash: str
     text: str
+
+    @cached_property
+    def tokens(self) -> int:
+        """About how many tokens all of it is."""
+        return count_tokens(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +118,14 @@ def pack(
 
 def _split(passages: Iterable[Passage], limits: PackLimits) -> Iterator[list[Passage]]:
     batch: list[Passage] = []
-    chars = 0
+    tokens = 0
     for passage in passages:
-        size = min(len(passage.text), limits.passage_chars)
-        if batch and (len(batch) >= limits.passages or chars + size > limits.chars):
+        size = min(passage.tokens, limits.passage_tokens)
+        if batch and (len(batch) >= limits.passages or tokens + size > limits.tokens):
             yield batch
-            batch, chars = [], 0
+            batch, tokens = [], 0
         batch.append(passage)
-        chars += size
+        tokens += size
     if batch:
         yield batch
 
@@ -148,8 +154,7 @@ def build(
     for passage in batch:
         opaque = _opaque_id(nonce, passage.chunk_hash, chunk_of_id)
         chunk_of_id[opaque] = passage.chunk_hash
-        shown = shown_text(passage.text, limits.passage_chars)
-        parts.append(_PASSAGE.format(nonce=nonce, id=opaque, text=shown))
+        parts.append(_PASSAGE.format(nonce=nonce, id=opaque, text=shown_text(passage, limits)))
     parts.append(f"Grade these ids: {', '.join(chunk_of_id)}")
     return Prompt(system_text(rubric), "\n".join(parts), chunk_of_id)
 
@@ -164,11 +169,12 @@ def system_text(rubric: Rubric) -> str:
     )
 
 
-def shown_text(text: str, limit: int = PASSAGE_CHARS) -> str:
+def shown_text(passage: Passage, limits: PackLimits) -> str:
     """What the grader sees of a chunk: all of it, or the beginning and how much was cut."""
-    if len(text) <= limit:
-        return text
-    return text[:limit] + _CUT.format(count=len(text) - limit)
+    if passage.tokens <= limits.passage_tokens:
+        return passage.text
+    shown = passage.text[: cut_at(passage.text, limits.passage_tokens)]
+    return shown + _CUT.format(count=passage.tokens - limits.passage_tokens)
 
 
 def template_hash() -> str:
@@ -179,8 +185,12 @@ def template_hash() -> str:
     sample = Rubric(
         "sample", "task", ("a", "b", "c", "d"), (RubricExample("q", "p", 1),), ("*",), "sample@0"
     )
-    limits = PackLimits(passages=2, chars=8, passage_chars=4)
-    passages = [Passage("0" * 32, "one"), Passage("1" * 32, "longer"), Passage("2" * 32, "two")]
+    limits = PackLimits(passages=2, tokens=2, passage_tokens=1)
+    passages = [
+        Passage("0" * 32, "one"),
+        Passage("1" * 32, "longer (1,234) Жй 長い 😀"),
+        Passage("2" * 32, "two"),
+    ]
     prompts = [
         build(sample, "query", batch, limits, 1, (("segment", "s"),))
         for batch in pack(passages, limits, "3" * 32, attempt=1)
