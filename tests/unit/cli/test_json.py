@@ -239,6 +239,7 @@ EVENTS = '{"event": "query", "query_id": "q", "ts": "2026-01-31T12:00:00Z", "tex
 #: Command line → exit status, and what is replaced by a fake: (name of the seam, fake).
 CASES: dict[str, tuple[int, list[tuple[str, object]]]] = {
     "version --json": (0, []),
+    "grade --file searches.jsonl --dry-run --json": (0, []),
     "rubric --json": (0, []),
     "rubric show tool-does-request --json": (0, []),
     "rubric init own-answers --json": (0, []),
@@ -322,6 +323,7 @@ def test_a_report_is_one_object_of_the_committed_shape(
         monkeypatch.setattr(name, fake)
     monkeypatch.chdir(tmp_path)
     Path("events.jsonl").write_text(EVENTS, encoding="utf-8")
+    Path("searches.jsonl").write_text('{"query": "q", "chunks": ["a"]}', encoding="utf-8")
     Path("rubric.toml").write_text('name = "half"', encoding="utf-8")
     assert main(line.split()) == status
     out = capsys.readouterr().out

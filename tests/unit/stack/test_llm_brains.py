@@ -39,12 +39,8 @@ def test_a_passage_that_was_cut_is_still_known(tmp_path: Path) -> None:
     long = "x " * (PASSAGE_TOKENS + 100)
     path = tmp_path / "gold.json"
     path.write_bytes(gold_json({"q": [long]}, {}))
-    assert (
-        GoldGrader(load_gold(path), 0.0).grade(
-            "m", "q", shown_text(Passage("", long), PackLimits())
-        )
-        == 3
-    )
+    shown = shown_text(Passage("", long), PackLimits())
+    assert GoldGrader(load_gold(path), 0.0).grade("m", "q", shown) == 3
 
 
 def test_errors_come_at_their_rate_and_mostly_land_next_to_the_truth() -> None:
