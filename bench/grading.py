@@ -23,7 +23,7 @@ from tests.rigs.pacing import simulate
 from tests.unit.grading.scripted import MemoryStore
 
 from ragwheel.backends.telemetry import Telemetry
-from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking import rubric_folder
 from ragwheel.grading.asking.prompt import PackLimits
 from ragwheel.grading.endpoint.calls import ChatCaller
 from ragwheel.grading.endpoint.probe import open_client
@@ -63,7 +63,7 @@ async def grade_all(jobs: int, passages: int, per_call: int) -> Cost:
             slots = asyncio.Semaphore(_CONCURRENCY)
             caller = ChatCaller(client, LABELER, RequestShape(), RetryPolicy(), slots, telemetry)
             grader = LlmGrader(
-                caller, rubric.load(), MemoryStore(), Spending({}, telemetry), telemetry,
+                caller, rubric_folder.load(), MemoryStore(), Spending({}, telemetry), telemetry,
                 limits=PackLimits(passages=per_call), parameters={},
             )  # fmt: skip
             at_once = asyncio.Semaphore(4)

@@ -23,6 +23,7 @@ from ragwheel.cli.views.findings import Examination
 from ragwheel.cli.views.models import Models
 from ragwheel.cli.views.snapshots import Snapshots
 from ragwheel.cli.views.verdict import Training
+from ragwheel.grading.offline.file_grading import GradePlan, GradeReport
 from ragwheel.operations.down import Stopped
 from ragwheel.operations.emit import EmitReport
 from ragwheel.operations.explaining import Explanation, ModelDiff
@@ -36,6 +37,13 @@ from ragwheel.operations.outlook import TrainOutlook
 from ragwheel.operations.overview import Overview
 from ragwheel.operations.redeliver import ReplayReport
 from ragwheel.operations.reembedding import ReembedPlan, ReembedReport
+from ragwheel.operations.rubrics import (
+    RubricBegun,
+    RubricCheck,
+    RubricDiff,
+    RubricList,
+    RubricPrompt,
+)
 from ragwheel.operations.write_off import WriteOff
 from ragwheel.trainers.trainer import PromotionResult, RollbackResult
 
@@ -49,6 +57,8 @@ REPORTS: dict[str, Any] = {
     "status": Overview,
     "emit": EmitReport,
     "wait": Waited,
+    "grade": GradePlan | GradeReport,
+    "rubric": RubricList | RubricPrompt | RubricCheck | RubricDiff | RubricBegun,
     "train": Training | TrainOutlook,
     "leaderboard": Leaderboard,
     "models": Models

@@ -246,7 +246,17 @@ class AccountsSettings(
     )
 
 
-class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderGroupSettings):
+class RubricSettings(Settings):
+    """What relevant means."""
+
+    rubric_dir: Path | None = Field(
+        None, description="Folder of rubric files; empty: the rubrics shipped with ragwheel."
+    )
+
+
+class GraderSettings(
+    KafkaSettings, ClickHouseSettings, MetricsSettings, GraderGroupSettings, RubricSettings
+):
     """The process that grades."""
 
     llm_base_url: str = Field(
@@ -277,14 +287,17 @@ class GraderSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, GraderG
         Path(".ragwheel/llm"),
         description="Where is kept which parts of a request each endpoint takes.",
     )
+    llm_tokens_per_call: int = Field(
+        6_000, ge=100, le=200_000, description="Tokens of the passages of one call, as estimated."
+    )
+    llm_tokens_per_passage: int = Field(
+        1_500, ge=50, le=100_000, description="Tokens after which a passage is cut, as estimated."
+    )
     grader_decoys: int = Field(
         1,
         ge=0,
         le=5,
         description="Random chunks put into each grading call to measure the grader; 0 is none.",
-    )
-    rubric_dir: Path | None = Field(
-        None, description="Folder of rubric files; empty: the rubrics shipped with ragwheel."
     )
     daily_budget_usd: float = Field(
         0.0, ge=0, description="Spending limit of all graders per UTC day; 0 is no limit."

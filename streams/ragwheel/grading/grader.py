@@ -63,9 +63,8 @@ class _Work:
 
     def label_id(self, chunk_hash: str, role: Role) -> str:
         """Of a chunk of this job."""
-        return identity.label_id(
-            self.job.query_hash, chunk_hash, self.rubric.version, self.grader_id, role
-        )
+        asked_by = self.rubric.version_for(self.job)
+        return identity.label_id(self.job.query_hash, chunk_hash, asked_by, self.grader_id, role)
 
 
 @dataclass(eq=False)
@@ -220,7 +219,7 @@ class LlmGrader:
             fresh = [by_label[label_id] for label_id in claim.mine if label_id not in stored]
             judged = await judge(
                 self.completer,
-                Question(rubric, job.query, order),
+                Question(rubric, job.query, order, rubric.context_of(job)),
                 passages,
                 self.limits,
                 rounds=ROUNDS,

@@ -8,13 +8,11 @@ import tempfile
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import faust
-import openai
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped] # it ships no types
 from faust.exceptions import ConsumerNotStarted
 
@@ -25,15 +23,12 @@ from ragwheel.backends.spending_log import SpendingLog
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading import cost
 from ragwheel.grading.app import create_app
-from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking import rubric_folder
 from ragwheel.grading.asking.prompt import PackLimits
 from ragwheel.grading.decoys import Decoys
 from ragwheel.grading.endpoint.breaker import Breaker
-from ragwheel.grading.endpoint.calls import ChatCaller
-from ragwheel.grading.endpoint.memory import LearntShape, first_shape, remember
+from ragwheel.grading.endpoint.callers import open_caller
 from ragwheel.grading.endpoint.probe import open_client, require_models
-from ragwheel.grading.endpoint.request import RequestShape
-from ragwheel.grading.endpoint.retry import RetryPolicy
 from ragwheel.grading.grader import LlmGrader
 from ragwheel.grading.handling import GradingWorker
 from ragwheel.grading.purse import Purse
@@ -81,7 +76,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
             f"RAGWHEEL_JUDGE_MODEL is {settings.judge_model!r}, which also makes the training "
             "labels; choose another model, or promotions are judged by their own teacher"
         )
-    rubrics = rubric.load(settings.rubric_dir)
+    rubrics = rubric_folder.load(settings.rubric_dir)
     limit = limit_of(settings.daily_budget_usd, settings.daily_budget_tokens)
     prices = cost.load_prices(settings.prices_file)
     for model in (settings.llm_model, settings.judge_model):
@@ -105,12 +100,16 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         if limit != UNLIMITED:
             purse = Purse(limit, stack.enter_context(closing(SpendingLog(settings))))
         spending = Spending(prices, telemetry, purse)
+        limits = PackLimits(
+            settings.llm_passages_per_call,
+            settings.llm_tokens_per_call,
+            settings.llm_tokens_per_passage,
+        )
         slots = asyncio.Semaphore(settings.llm_concurrency)
         decoys = Decoys(store, settings.grader_decoys, telemetry)
 
-        policy = RetryPolicy(deadline_s=settings.llm_deadline_s)
         callers = {
-            model: _caller(settings, client, model, policy, slots, telemetry)
+            model: open_caller(settings, client, model, slots, telemetry)
             for model in (settings.llm_model, settings.judge_model)
         }
 
@@ -121,7 +120,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
                 store,
                 spending,
                 telemetry,
-                limits=PackLimits(passages=settings.llm_passages_per_call),
+                limits=limits,
                 parameters={"temperature": settings.llm_temperature},
                 decoys=decoys if settings.grader_decoys else None,
             )
@@ -138,7 +137,7 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
         for breaker in breakers:
             breaker.changed = partial(_admit, window, breakers)
         app = create_app(settings, worker.handle, window, data_dir)
-        gauges = asyncio.create_task(_show(window, spending, telemetry))
+        gauges = asyncio.create_task(_show(window, spending, purse, telemetry))
         try:
             await _serve(app, window, stop, partial(_watch_group, settings, app))
         finally:
@@ -148,29 +147,6 @@ async def run(settings: GraderSettings, telemetry: Telemetry) -> None:
             if purse is not None:
                 await purse.close()
             await client.close()
-
-
-def _caller(
-    settings: GraderSettings,
-    client: openai.AsyncOpenAI,
-    model: str,
-    policy: RetryPolicy,
-    slots: asyncio.Semaphore,
-    telemetry: Telemetry,
-) -> ChatCaller:
-    """A caller that begins with what the endpoint took before, and remembers what it takes."""
-    wished = RequestShape(temperature=settings.llm_temperature)
-    about = (settings.llm_base_url, model, wished)
-    caller = ChatCaller(
-        client, model, first_shape(settings.llm_cache_dir, *about), policy, slots, telemetry
-    )
-
-    def learnt(taken: RequestShape) -> None:
-        _LOG.warning("%s is asked with %s: it refused the rest", model, taken)
-        remember(settings.llm_cache_dir, LearntShape(*about, taken, datetime.now(UTC)))
-
-    caller.learnt = learnt
-    return caller
 
 
 def _admit(window: OrderedWindow, breakers: Sequence[Breaker]) -> None:
@@ -259,16 +235,18 @@ async def _serve(
         raise TransientError(f"the stream stopped ({reason!r}); start the grader again")
 
 
-async def _show(window: OrderedWindow, spending: Spending, telemetry: Telemetry) -> None:
+async def _show(
+    window: OrderedWindow, spending: Spending, purse: Purse | None, telemetry: Telemetry
+) -> None:
     while True:
         telemetry.turned(_TURN_S)
         telemetry.set(metrics.JOBS_IN_FLIGHT, len(window))
         telemetry.set(metrics.OLDEST_UNACKED, window.oldest_age_s())
         # Here and not only when money is spent: after midnight an idle grader has spent nothing.
         telemetry.set(metrics.SPENT_TODAY_USD, spending.today_usd())
-        if spending.purse is not None:
-            claimed = spending.purse.claimed_today()
+        if purse is not None:
+            claimed = purse.claimed_today()
             telemetry.set(metrics.CLAIMED_TODAY_USD, claimed.usd)
             telemetry.set(metrics.CLAIMED_TODAY_TOKENS, claimed.tokens)
-            telemetry.set(metrics.PURSE_EMPTY, spending.purse.empty)
+            telemetry.set(metrics.PURSE_EMPTY, purse.empty)
         await asyncio.sleep(_GAUGE_INTERVAL_S)

@@ -18,7 +18,7 @@ from operator import attrgetter
 
 from ragwheel.grading.asking import answer
 from ragwheel.grading.asking.prompt import PackLimits, Passage, Prompt, build, pack
-from ragwheel.grading.asking.rubric import Rubric
+from ragwheel.grading.asking.rubric import Context, Rubric
 from ragwheel.grading.cost import share
 from ragwheel.grading.endpoint.calls import CallOutcome, Completer
 from ragwheel.grading.endpoint.retry import GiveUp
@@ -29,11 +29,16 @@ from ragwheel.schemas.events import GradeValue, LabelStatus
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked about a set of passages, and in which `order` (see `prompt.pack`)."""
+    """What is asked about a set of passages, and in which `order` (see `prompt.pack`).
+
+    Attributes:
+        context: what is shown beside the query.
+    """
 
     rubric: Rubric
     query: str
     order: str
+    context: Context = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +146,8 @@ async def _ask(
     spending: Spending,
     results: dict[str, PairResult],
 ) -> None:
-    prompt = build(
-        question.rubric, question.query, [pair.passage for pair in pairs], limits, attempt
-    )
+    batch = [pair.passage for pair in pairs]
+    prompt = build(question.rubric, question.query, batch, limits, attempt, question.context)
     money = await spending.reserve(completer.model, prompt)
     if isinstance(money, str):
         for pair in pairs:
@@ -201,7 +205,7 @@ def _charge(pairs: Sequence[_Pair], outcome: CallOutcome, limits: PackLimits) ->
     call = outcome.result
     if isinstance(call, GiveUp):
         return
-    lengths = [min(len(pair.passage.text), limits.passage_chars) for pair in pairs]
+    lengths = [min(pair.passage.tokens, limits.passage_tokens) for pair in pairs]
     inputs = share(call.input_tokens, lengths)
     outputs = share(call.output_tokens, [1] * len(pairs))
     for pair, input_tokens, output_tokens in zip(pairs, inputs, outputs, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Protocol
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading.asking.prompt import Prompt
@@ -12,9 +13,21 @@ from ragwheel.grading.cost import Price
 from ragwheel.grading.endpoint.calls import Completion
 from ragwheel.grading.endpoint.request import most_tokens
 from ragwheel.grading.endpoint.retry import GiveUp
-from ragwheel.grading.purse import Purse, Reservation
+from ragwheel.grading.purse import Reservation
 from ragwheel.schemas import metrics
 from ragwheel.schemas.budget import NOTHING, Amount
+
+
+class Money(Protocol):
+    """Where a call's price comes from."""
+
+    limit: Amount
+
+    async def reserve(self, amount: Amount) -> Reservation | str:
+        """Set `amount` aside, perhaps after a wait; or why it cannot be. Who got it settles."""
+
+    def settle(self, reservation: Reservation, spent: Amount) -> None:
+        """What the call did cost."""
 
 
 @dataclass
@@ -29,7 +42,7 @@ class Spending:
 
     prices: Mapping[str, Price]
     telemetry: Telemetry
-    purse: Purse | None = None
+    purse: Money | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __post_init__(self) -> None:
@@ -40,7 +53,7 @@ class Spending:
         return self.prices.get(model)
 
     async def reserve(self, model: str, prompt: Prompt) -> Reservation | str:
-        """The most that asking `prompt` can cost, set aside; or why no day will ever pay it.
+        """The most that asking `prompt` can cost, set aside; or why it will not be paid.
 
         Waits while there is no money. Whoever got a reservation settles it after the call.
         """

@@ -13,7 +13,7 @@ from tests.rigs.examples import retrieval
 from tests.unit.grading.scripted import StillClock
 
 from ragwheel.backends.telemetry import Telemetry
-from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking import rubric_folder
 from ragwheel.grading.asking.prompt import PackLimits, Passage, Prompt, build
 from ragwheel.grading.endpoint.calls import CallOutcome, ChatCaller, Completion
 from ragwheel.grading.endpoint.probe import open_client, require_models
@@ -50,7 +50,7 @@ def _client(server: LlmServer, key: str = "right") -> openai.AsyncOpenAI:
 
 def _prompt(*more: str) -> Prompt:
     passages = [Passage(identity.content_hash(text), text) for text in (*_TEXTS, *more)]
-    return build(rubric.load().of("x"), "green file", passages, PackLimits(), 1)
+    return build(rubric_folder.load().of("x"), "green file", passages, PackLimits(), 1)
 
 
 async def _complete(
@@ -159,8 +159,8 @@ async def test_a_passage_that_breaks_the_server_is_found_in_a_quiet_worker(
             clock.clock(),
         )  # fmt: skip
         results = await judge(
-            caller, Question(rubric.load().of("x"), "green file", "order"), passages, PackLimits(),
-            rounds=3, spending=Spending({}, Telemetry()),
+            caller, Question(rubric_folder.load().of("x"), "green file", "order"), passages,
+            PackLimits(), rounds=3, spending=Spending({}, Telemetry()),
         )  # fmt: skip
         await caller.breaker.close()
     assert results.pop(passages[-1].chunk_hash).status == "failed"

@@ -11,7 +11,7 @@ from tests.unit.grading.scripted import MemoryStore, StillClock, job
 
 from ragwheel.backends.publish import Outgoing
 from ragwheel.backends.telemetry import Telemetry
-from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking import rubric_folder
 from ragwheel.grading.asking.prompt import PackLimits
 from ragwheel.grading.endpoint.calls import ChatCaller
 from ragwheel.grading.endpoint.probe import open_client
@@ -78,7 +78,7 @@ async def test_a_refused_account_costs_no_label_and_grading_goes_on_by_itself(
             client, "m", RequestShape(), RetryPolicy(), asyncio.Semaphore(4), telemetry, clock
         )
         grader = LlmGrader(
-            caller, rubric.load(), MemoryStore(), Spending({}, telemetry), telemetry,
+            caller, rubric_folder.load(), MemoryStore(), Spending({}, telemetry), telemetry,
             limits=PackLimits(), parameters={}, clock=clock,
         )  # fmt: skip
         worker = GradingWorker({"label": grader}, durable)

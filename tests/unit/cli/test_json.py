@@ -243,6 +243,12 @@ EVENTS = '{"event": "query", "query_id": "q", "ts": "2026-01-31T12:00:00Z", "tex
 #: Command line → exit status, and what is replaced by a fake: (name of the seam, fake).
 CASES: dict[str, tuple[int, list[tuple[str, object]]]] = {
     "version --json": (0, []),
+    "grade --file searches.jsonl --dry-run --json": (0, []),
+    "rubric --json": (0, []),
+    "rubric show tool-does-request --json": (0, []),
+    "rubric init own-answers --json": (0, []),
+    "rubric check rubric.toml --json": (65, []),
+    "rubric diff tool-does-request chunk-answers-query --json": (0, []),
     "down --json": (0, []),
     "emit --dry-run --json --file events.jsonl": (65, []),
     "status --json": (1, [("ragwheel.operations.overview.look", the_overview)]),
@@ -321,6 +327,8 @@ def test_a_report_is_one_object_of_the_committed_shape(
         monkeypatch.setattr(name, fake)
     monkeypatch.chdir(tmp_path)
     Path("events.jsonl").write_text(EVENTS, encoding="utf-8")
+    Path("searches.jsonl").write_text('{"query": "q", "chunks": ["a"]}', encoding="utf-8")
+    Path("rubric.toml").write_text('name = "half"', encoding="utf-8")
     assert main(line.split()) == status
     out = capsys.readouterr().out
     schema = orjson.loads((JSON_DIR / f"{line.split()[0]}.schema.json").read_bytes())

@@ -20,7 +20,7 @@ from tests.unit.grading.scripted import (
 )
 
 from ragwheel.backends.telemetry import Telemetry
-from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking import rubric_folder
 from ragwheel.grading.asking.prompt import PackLimits
 from ragwheel.grading.cost import Price
 from ragwheel.grading.decoys import Decoys
@@ -54,7 +54,7 @@ class World:
         prices = {self.model.model: PRICE}
         self.grader = LlmGrader(
             self.model,
-            rubric.load(),
+            rubric_folder.load(),
             self.store,
             Spending(prices, self.telemetry, self.money, now=lambda: NOW),
             self.telemetry,

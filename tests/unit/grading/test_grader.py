@@ -21,7 +21,7 @@ from tests.unit.grading.scripted import (
 
 from ragwheel.backends.telemetry import Telemetry
 from ragwheel.grading import grader as grading
-from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking import rubric_folder
 from ragwheel.grading.asking.prompt import PackLimits, Prompt
 from ragwheel.grading.cost import Price
 from ragwheel.grading.endpoint.calls import Completion
@@ -45,7 +45,7 @@ def _grader(
     prices = {model.model: Price(10.0, 100.0)}
     return LlmGrader(
         model,
-        rubric.load(),
+        rubric_folder.load(),
         store or MemoryStore(),
         Spending(prices, telemetry, money, now=lambda: NOW),
         telemetry,
@@ -74,7 +74,7 @@ async def test_a_label_says_who_judged_what_for_which_job() -> None:
     asked = job()
     grader = _grader(ScriptedModel())
     label = (await grader.grade(asked))[0]
-    version = rubric.load().of("default").version
+    version = rubric_folder.load().of("default").version
     assert label.label_id == identity.label_id(
         asked.query_hash, label.chunk_hash, version, grader.grader_id, asked.role
     )
@@ -296,8 +296,8 @@ async def test_labels_are_counted_by_status_and_grade() -> None:
 
 async def test_an_unpriced_model_costs_nothing_and_still_grades() -> None:
     grader = LlmGrader(
-        ScriptedModel(), rubric.load(), MemoryStore(), Spending({}, Telemetry()), Telemetry(),
-        limits=PackLimits(), parameters={},
+        ScriptedModel(), rubric_folder.load(), MemoryStore(),
+        Spending({}, Telemetry()), Telemetry(), limits=PackLimits(), parameters={},
     )  # fmt: skip
     labels = await grader.grade(job())
     assert {(each.status, each.cost_usd) for each in labels} == {("graded", 0.0)}

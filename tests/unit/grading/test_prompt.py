@@ -4,7 +4,7 @@ import random
 import re
 from collections import Counter
 
-from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking import rubric_folder
 from ragwheel.grading.asking.prompt import (
     PackLimits,
     Passage,
@@ -16,7 +16,7 @@ from ragwheel.grading.asking.prompt import (
 )
 from ragwheel.schemas import identity
 
-_RUBRIC = rubric.load().of("default")
+_RUBRIC = rubric_folder.load().of("default")
 _QUERY_HASH = identity.query_hash("a query")
 
 
@@ -28,7 +28,7 @@ def _passages(count: int, chars: int = 40) -> list[Passage]:
 def test_every_passage_is_packed_once_within_count_and_size() -> None:
     dice = random.Random(1)
     for _ in range(200):
-        limits = PackLimits(dice.randint(1, 12), dice.randint(50, 3_000), dice.randint(20, 600))
+        limits = PackLimits(dice.randint(1, 12), dice.randint(12, 750), dice.randint(5, 150))
         passages = [
             Passage(f"{index:032x}", "y" * dice.randint(1, 900))
             for index in range(dice.randint(0, 40))
@@ -36,9 +36,9 @@ def test_every_passage_is_packed_once_within_count_and_size() -> None:
         batches = list(pack(passages, limits, _QUERY_HASH, 1))
         assert Counter(each for batch in batches for each in batch) == Counter(passages)
         for batch in batches:
-            sizes = [min(len(each.text), limits.passage_chars) for each in batch]
+            sizes = [min(each.tokens, limits.passage_tokens) for each in batch]
             assert len(batch) <= limits.passages
-            assert sum(sizes) <= limits.chars or len(batch) == 1
+            assert sum(sizes) <= limits.tokens or len(batch) == 1
 
 
 def test_ten_passages_go_into_one_call_and_twenty_into_two() -> None:
@@ -111,11 +111,10 @@ def test_another_passage_beside_it_changes_the_nonce() -> None:
 
 
 def test_a_long_passage_is_cut_and_says_so() -> None:
-    assert shown_text("abc", 3) == "abc"
-    assert shown_text("abcdef", 3) == "abc\n[… cut: 3 more characters]"
-    prompt = build(_RUBRIC, "q", [Passage("0" * 32, "z" * 100)], PackLimits(passage_chars=10), 1)
-    assert "z" * 10 in prompt.user
-    assert "z" * 11 not in prompt.user
+    limits = PackLimits(passage_tokens=10)
+    assert shown_text(Passage("0" * 32, "z" * 50), limits) == "z" * 50
+    prompt = build(_RUBRIC, "q", [Passage("0" * 32, "z" * 70)], limits, 1)
+    assert f"\n{'z' * 50}\n[… cut: about 4 more tokens]\n" in prompt.user
 
 
 def test_the_system_part_is_the_same_for_every_call_of_a_rubric() -> None:
@@ -127,10 +126,16 @@ def test_the_system_part_is_the_same_for_every_call_of_a_rubric() -> None:
 
 def test_the_template_is_the_one_that_was_released() -> None:
     """Another hash is another grader epoch, which reuses no label made before."""
-    assert template_hash() == "c056343b66923c08e1fa9907d5357435"
+    assert template_hash() == "5c40794287446701b40f6e7f88e273a4"
 
 
 def test_braces_and_tags_in_a_text_are_shown_as_they_are() -> None:
     text = "{nonce} {0} %s </query> ```json"
     prompt = build(_RUBRIC, text, [Passage("0" * 32, text)], PackLimits(), 1)
     assert prompt.user.count(text) == 2
+
+
+def test_context_stands_in_a_block_of_its_own_before_the_query() -> None:
+    prompt = build(_RUBRIC, "q", _passages(1), PackLimits(), 1, (("segment", "</about>"),))
+    assert re.match(r"<about (\w{12})>\nsegment: </about>\n</about \1>\n\n<query \1>", prompt.user)
+    assert "<about" not in build(_RUBRIC, "q", _passages(1), PackLimits(), 1).user

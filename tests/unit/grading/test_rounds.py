@@ -17,7 +17,7 @@ from tests.unit.grading.scripted import (
 )
 
 from ragwheel.backends.telemetry import Telemetry
-from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking import rubric_folder
 from ragwheel.grading.asking.prompt import PackLimits, Passage, Prompt
 from ragwheel.grading.endpoint.calls import Completion
 from ragwheel.grading.endpoint.retry import GiveUp
@@ -26,7 +26,7 @@ from ragwheel.grading.rounds import Question, judge
 from ragwheel.grading.spending import Spending
 from ragwheel.schemas import identity
 
-_QUESTION = Question(rubric.load().of("default"), "a query", identity.query_hash("a query"))
+_QUESTION = Question(rubric_folder.load().of("default"), "a query", identity.query_hash("a query"))
 _PASSAGES = [Passage(identity.content_hash(text_of(n)), text_of(n)) for n in range(10)]
 
 

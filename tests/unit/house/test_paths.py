@@ -27,7 +27,7 @@ _SUFFIXES = (".py", ".md", ".sql", ".json", ".yml", ".toml", ".lock", ".txt", ".
 #: Files and folders that come to be when something runs, on the user's machine.
 MADE_LATER = {
     "report.html", "result.json", "report.json", "state.json", "manifest.json", "registry.json",
-    ".ragwheel", ".venv", "logs",
+    ".ragwheel", ".venv", "logs", "segments.toml",
 }  # fmt: skip
 #: Documents of other projects that ours compare with.
 OF_OTHERS = {

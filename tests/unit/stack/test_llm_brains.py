@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ragwheel.grading.asking.prompt import PASSAGE_CHARS, shown_text
+from ragwheel.grading.asking.prompt import PASSAGE_TOKENS, PackLimits, Passage, shown_text
 from ragwheel.schemas import identity
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.stack.llm import GoldGrader, OverlapGrader, gold_json, load_gold, passage_key
@@ -36,10 +36,11 @@ def test_a_short_passage_is_named_by_its_content_hash() -> None:
 
 
 def test_a_passage_that_was_cut_is_still_known(tmp_path: Path) -> None:
-    long = "x" * (PASSAGE_CHARS + 100)
+    long = "x " * (PASSAGE_TOKENS + 100)
     path = tmp_path / "gold.json"
     path.write_bytes(gold_json({"q": [long]}, {}))
-    assert GoldGrader(load_gold(path), 0.0).grade("m", "q", shown_text(long)) == 3
+    shown = shown_text(Passage("", long), PackLimits())
+    assert GoldGrader(load_gold(path), 0.0).grade("m", "q", shown) == 3
 
 
 def test_errors_come_at_their_rate_and_mostly_land_next_to_the_truth() -> None:

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from ragwheel.grading.asking import rubric
+from ragwheel.grading.asking import rubric_folder
 from ragwheel.grading.asking.answer import parse
 from ragwheel.grading.asking.prompt import PackLimits, Passage, build
 from ragwheel.schemas import identity
@@ -18,7 +18,7 @@ _GRADES = {"bcdf": 3, "ghjk": 0, "mnpq": 1}
 
 def _messages(texts: list[str]) -> list[dict[str, str]]:
     passages = [Passage(identity.content_hash(text), text) for text in texts]
-    prompt = build(rubric.load().of("x"), "what\nis it?", passages, PackLimits(), 1)
+    prompt = build(rubric_folder.load().of("x"), "what\nis it?", passages, PackLimits(), 1)
     return [
         {"role": "system", "content": prompt.system},
         {"role": "user", "content": prompt.user},

@@ -13,6 +13,8 @@ COMMANDS: dict[str, str] = {
     "logs": "show what the processes of the local loop wrote",
     "emit": "send events from a file to Kafka",
     "wait": "wait until what was sent is landed or graded, or a verdict is in",
+    "grade": "grade a file of queries and chunks, without Kafka",
+    "rubric": "list, show, check, compare and begin what relevant means",
     "train": "run one training cycle now and print the verdict",
     "leaderboard": "show what the last gate measured of every system",
     "models": "list trained models with their verdicts, roll back, prune",

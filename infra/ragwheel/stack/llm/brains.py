@@ -15,7 +15,7 @@ from typing import Protocol
 
 import orjson
 
-from ragwheel.grading.asking.prompt import shown_text
+from ragwheel.grading.asking.prompt import PackLimits, Passage, shown_text
 from ragwheel.schemas import identity
 from ragwheel.schemas.errors import ConfigError
 
@@ -34,7 +34,7 @@ class Brain(Protocol):
 
 def passage_key(text: str) -> str:
     """How a gold file names a passage: the hash of what the grader is shown of it."""
-    return identity.content_hash(shown_text(text))
+    return identity.content_hash(shown_text(Passage("", text), PackLimits()))
 
 
 @dataclass(frozen=True, slots=True)
