@@ -28,8 +28,9 @@ class Rung:
 #: Each step with the reason for its height: 20 queries carry a report and no gate (a true gain of
 #: 5 points would be proven in one case of ten); a few hundred let a query-side lane learn without a
 #: loss on most tasks, but hold out too few queries to prove it; 1,000 hold out the 200 of a gate.
+EVALUATION = Rung(20, "an evaluation report of what is in service")
 LADDER = (
-    Rung(20, "an evaluation report of what is in service"),
+    EVALUATION,
     Rung(30, "worked examples for the grader's rubric"),
     Rung(300, "candidates of the query side, held in shadow"),
     Rung(1_000, "the gate: promotion by proof"),
@@ -71,6 +72,17 @@ def standing(answered: int) -> tuple[Rung | None, Rung | None]:
     reached = [rung for rung in LADDER if rung.queries <= answered]
     ahead = [rung for rung in LADDER if rung.queries > answered]
     return (reached[-1] if reached else None), (ahead[0] if ahead else None)
+
+
+def evaluation_is_due(answered: int, evaluated: int) -> bool:
+    """Whether a report of what is in service says more than the last one: at its step, then at
+    each doubling.
+
+    Args:
+        answered: queries with a relevant label, now.
+        evaluated: how many the last report was about; 0 when there was none.
+    """
+    return answered >= max(EVALUATION.queries, 2 * evaluated)
 
 
 def next_training(
