@@ -157,6 +157,25 @@ def test_what_is_old_is_trained_again_when_anything_is_new(tmp_path: Path) -> No
     assert not replace(rig.scheduler, settings=never).progress().due
 
 
+def test_an_alert_that_fires_is_asked_for_where_the_settings_name_a_prometheus(
+    tmp_path: Path,
+) -> None:
+    rig, asked = Rig(tmp_path, answered=101), list[str]()
+
+    def alert(url: str) -> str:
+        asked.append(url)
+        return "ClicksFell"
+
+    rig.scheduler = replace(rig.scheduler, alert=alert)
+    rig.scheduler.parts.settlement.remember(Memory(answered=100, at=NOON - timedelta(days=2)))
+    assert not rig.scheduler.progress().due
+    assert asked == []
+    told = rig.settings.model_copy(update={"train_alerts_url": "http://prometheus:9090"})
+    rig.scheduler = replace(rig.scheduler, settings=told)
+    assert rig.scheduler.check() is RESULT
+    assert asked[0] == "http://prometheus:9090"
+
+
 def test_a_restart_does_not_train_on_the_same_data_again(tmp_path: Path) -> None:
     Rig(tmp_path, answered=150).scheduler.check()
     assert Rig(tmp_path, answered=150).scheduler.check() is None

@@ -45,11 +45,14 @@ class Pace:
         first: answered queries of the first training.
         growth: the next one at this multiple of what the last one had; over 1.
         every: at the latest after this time, if anything is new; None: never for its age alone.
+        alarmed: the same while an alert about quality fires. An alert that a training does not end
+            goes on firing, so it must not train again and again.
     """
 
     first: int
     growth: float = 2.0
     every: timedelta | None = None
+    alarmed: timedelta = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,12 @@ def evaluation_is_due(answered: int, evaluated: int) -> bool:
 
 
 def next_training(
-    answered: int, trained_on: int, trained_at: datetime | None, now: datetime, pace: Pace
+    answered: int,
+    trained_on: int,
+    trained_at: datetime | None,
+    now: datetime,
+    pace: Pace,
+    alert: str = "",
 ) -> Due:
     """Whether a training is due.
 
@@ -94,16 +102,16 @@ def next_training(
         answered: queries with a relevant label, now.
         trained_on: how many there were at the last training; 0 when there was none.
         trained_at: when that was, UTC.
+        alert: name of an alert about quality that fires; empty: none does.
     """
     target = pace.first if trained_on == 0 else max(pace.first, math.ceil(trained_on * pace.growth))
     if answered >= target:
         return Due(True, target, f"{answered:,} answered queries are {target:,} or more")
-    if (
-        pace.every is not None
-        and trained_at is not None
-        and answered > trained_on
-        and now - trained_at >= pace.every
-    ):
-        days = (now - trained_at) / timedelta(days=1)
-        return Due(True, target, f"the last training was {days:.1f} days ago and more is known")
+    if trained_at is not None and answered > trained_on:
+        age = now - trained_at
+        if pace.every is not None and age >= pace.every:
+            days = age / timedelta(days=1)
+            return Due(True, target, f"the last training was {days:.1f} days ago and more is known")
+        if alert and age >= pace.alarmed:
+            return Due(True, target, f"the alert {alert} fires and more is known")
     return Due(False, target, f"{target - answered:,} more answered queries are needed")

@@ -14,6 +14,7 @@ from ragwheel.models.serving_seen import unseen_s
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import RagwheelError, TransientError
 from ragwheel.schemas.settings import TrainerSettings
+from ragwheel.trainers.alarms import firing_alert
 from ragwheel.trainers.cycle import CycleResult, run_again, run_cycle
 from ragwheel.trainers.evaluating import LabelReport, evaluate_labels, read_evaluation
 from ragwheel.trainers.gauges import (
@@ -62,7 +63,8 @@ def pace_of(settings: TrainerSettings) -> Pace:
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
-    """Runs a cycle at a first number of answered queries, and at each doubling (`ladder`).
+    """Runs a cycle at a first number of answered queries and at each doubling, on a schedule and
+    on an alert (`ladder`).
 
     Before the first training it reports what is in service; between cycles it judges shadows again.
     Its memory is in the model directory, so that a restart
@@ -75,14 +77,17 @@ class Scheduler:
     run: Callable[[Parts, TrainerSettings], CycleResult] = run_cycle
     again: Callable[[Parts, TrainerSettings, Shadow], CycleResult] = run_again
     evaluate: Callable[[Parts, TrainerSettings], LabelReport] = evaluate_labels
+    alert: Callable[[str], str] = firing_alert
     keeper: SnapshotKeeper = field(default_factory=SnapshotKeeper)
 
     def progress(self) -> TrainingProgress:
         """Count what is new, and show it."""
         answered, memory = self.parts.store.count_answered(), self.parts.settlement.memory()
+        url = self.settings.train_alerts_url
         due = next_training(
-            answered, memory.answered, memory.at, self.parts.now(), pace_of(self.settings)
-        )
+            answered, memory.answered, memory.at, self.parts.now(), pace_of(self.settings),
+            self.alert(url) if url else "",
+        )  # fmt: skip
         available, threshold = max(0, answered - memory.answered), due.target - memory.answered
         show_progress(self.telemetry, available, threshold)
         return TrainingProgress(available, threshold, due.due, due.reason)
