@@ -377,6 +377,11 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, Embedd
     train_interval_s: float = Field(
         300.0, gt=0, description="Seconds between looks at the threshold."
     )
+    embed_on: Literal["local", "ray"] = Field(
+        "local",
+        description="Where RAGWHEEL_EMBED_WORKERS embed what a training needs: processes here, or "
+        "actors of the Ray cluster of RAY_ADDRESS.",
+    )
     train_epochs: int = Field(3, ge=1, le=100, description="Passes over the triplets.")
     train_seed: int = Field(17, ge=0, description="Seed of everything random in training.")
     gate_share: float = Field(
