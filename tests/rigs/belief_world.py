@@ -129,6 +129,21 @@ def make_belief_world(
     )  # fmt: skip
 
 
+def judged(
+    world: BeliefWorld, rng: np.random.Generator, grader: Grader, pools: list[list[int]]
+) -> Judged:
+    """What the judge says of the pooled rows of each query."""
+    flags = [grader.says(rng, world.relevant[at, rows]) for at, rows in enumerate(pools)]
+    return Judged(
+        JUDGE,
+        tuple(
+            Judgment(query.query_hash, world.corpus.chunk_hashes[row], "graded", 3 * flag, JUDGE)
+            for query, rows, of in zip(world.queries, pools, flags, strict=True)
+            for row, flag in zip(rows, of.tolist(), strict=True)
+        ),
+    )
+
+
 def judge_gate(
     world: BeliefWorld,
     rng: np.random.Generator,
@@ -143,29 +158,20 @@ def judge_gate(
         believing: whether its flags are believed as `believing` says, or taken at their word.
         vectors: of the queries, where not the middle between both systems is asked.
     """
-    pools = pool([world.rows[name] for name in BOTH], DEPTH)
-    flags = [grader.says(rng, world.relevant[at, rows]) for at, rows in enumerate(pools)]
-    said = Judged(
-        JUDGE,
-        tuple(
-            Judgment(query.query_hash, world.corpus.chunk_hashes[row], "graded", 3 * flag, JUDGE)
-            for query, rows, of in zip(world.queries, pools, flags, strict=True)
-            for row, flag in zip(rows, of.tolist(), strict=True)
-        ),
-    )
+    said = judged(world, rng, grader, pool([world.rows[name] for name in BOTH], DEPTH))
     of: dict[tuple[str, str], float] = {}
     if believing:
         middle = between(*world.vectors.values()) if vectors is None else vectors
         beliefs = judgments_believed(
-            world.setting(middle), said, _decoys(world, rng, grader, JUDGE), world.rankings()
+            world.setting(middle), said, decoys(world, rng, grader, JUDGE), world.rankings()
         )
         of = {(each.query_hash, each.chunk_hash): each.belief for each in beliefs.pairs}
-    judged: list[dict[int, JudgedPair]] = [{} for _ in world.queries]
+    pairs: list[dict[int, JudgedPair]] = [{} for _ in world.queries]
     for each in said.judgments:
         grade = each.grade or 0
         believed = of.get((each.query_hash, each.chunk_hash), float(grade >= 2))
-        judged[int(each.query_hash[1:])][int(each.chunk_hash[1:])] = JudgedPair(grade, believed)
-    return score(world.rows, judged, GateQueries.of(["all"] * len(world.queries)))
+        pairs[int(each.query_hash[1:])][int(each.chunk_hash[1:])] = JudgedPair(grade, believed)
+    return score(world.rows, pairs, GateQueries.of(["all"] * len(world.queries)))
 
 
 def dev_gain(
@@ -197,7 +203,7 @@ def dev_gain(
         ]
         beliefs = labels_believed(
             world.setting(world.vectors["incumbent"]),
-            [*grades, *_decoys(world, rng, grader, LABELER)],
+            [*grades, *decoys(world, rng, grader, LABELER)],
             logged,
         )
         believed = {(each.query_hash, each.chunk_hash): each.belief for each in beliefs.pairs}
@@ -224,7 +230,8 @@ def measured_gain(found: Measurement) -> float:
     return float(np.average(change, weights=found.queries.weights))
 
 
-def _decoys(world: BeliefWorld, rng: np.random.Generator, grader: Grader, who: str) -> list[Grade]:
+def decoys(world: BeliefWorld, rng: np.random.Generator, grader: Grader, who: str) -> list[Grade]:
+    """What a grader says of random chunks."""
     drawn = rng.integers(0, len(world.documents), (len(world.queries), DECOYS))
     flags = grader.says(rng, np.take_along_axis(world.relevant, drawn, axis=1))
     return [

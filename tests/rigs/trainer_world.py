@@ -86,6 +86,7 @@ class World:
     pairs: list[Grade]
     judge_pairs: list[Grade] = field(default_factory=list)
     gates: list[GateLook] = field(default_factory=list)
+    cited: list[tuple[str, str]] = field(default_factory=list)
     tombstones: Tombstones = field(default_factory=Tombstones)
 
     def count_answered(self) -> int:
@@ -99,6 +100,9 @@ class World:
 
     def decoys(self) -> list[Grade]:
         return [each for each in self.grades() if each.role == "decoy"]
+
+    def endorsed(self) -> list[tuple[str, str]]:
+        return self.cited
 
     def logged_rankings(self) -> list[LoggedRanking]:
         return []

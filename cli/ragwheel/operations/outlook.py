@@ -10,6 +10,7 @@ from ragwheel.trainers.contest import gate_queries
 from ragwheel.trainers.data.records import SampledQuery
 from ragwheel.trainers.data.sides import SIDES_FILE, read_sides
 from ragwheel.trainers.data.split import Membership, Sides, part_of
+from ragwheel.trainers.evaluating import read_evaluation
 from ragwheel.trainers.ladder import Rung, standing
 from ragwheel.trainers.proof.guards import GateRules
 from ragwheel.trainers.proof.looks import alpha_left
@@ -34,6 +35,7 @@ class TrainOutlook:
         parts: what the held-out queries could prove, all of them first, then by segment.
         shadows: ids of candidates that are judged again as labels arrive.
         serving: the promoted model; None: the base model.
+        evaluation: the newest report of what is in service, in lines; empty before it.
     """
 
     answered: int
@@ -47,6 +49,7 @@ class TrainOutlook:
     parts: Sequence[PartPower]
     shadows: Sequence[str]
     serving: str | None
+    evaluation: Sequence[str]
 
 
 def outlook_of(scheduler: Scheduler) -> TrainOutlook:
@@ -66,6 +69,7 @@ def outlook_of(scheduler: Scheduler) -> TrainOutlook:
     held_out = held_out[: settings.gate_max_queries]
     rules = GateRules(min_queries=settings.gate_min_queries)
     left = alpha_left(parts.past_gates(), [each.query_hash for each in held_out], rules.alpha)
+    evaluated = read_evaluation(settings.model_dir)
     counts = dict.fromkeys(("train", "dev", "gate", "aside"), 0)
     for each in queries:
         counts[sides.part(each.query_hash)] += 1
@@ -81,6 +85,7 @@ def outlook_of(scheduler: Scheduler) -> TrainOutlook:
         parts=outlook(gate_queries(held_out, sides), rules, alpha=left.alpha) if held_out else (),
         shadows=[each.model_id for each in parts.settlement.memory().shadows],
         serving=parts.registry.current_id(),
+        evaluation=evaluated.lines() if evaluated else (),
     )
 
 

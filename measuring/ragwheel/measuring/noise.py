@@ -30,6 +30,8 @@ _SETTLED: Final = 1e-5
 _LOGIT_LIMIT: Final = 12.0
 #: Candidate strengths of the prior that groups share, in pairs.
 _STRENGTHS: Final = np.geomspace(5.0, 5_000.0, 31)
+#: Shares of repeated errors that are tried.
+_SHARES: Final = np.linspace(0.02, 0.98, 49)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,32 @@ def fit_prior(
         if np.abs(step).max() < _SETTLED:
             break
     return weights
+
+
+def repeated_share(prior: PairValues, said: Looks, before: float, worth: float) -> float:
+    """The share of errors that a second look repeats, by the pairs that were graded several times.
+
+    The likeliest share on a grid, drawn towards what is believed before. Which pairs are looked at
+    again may depend on their first grade: that adds a factor in which the share does not occur.
+
+    Args:
+        prior: of each pair before any grade, shape (pairs,).
+        before: the share without a second look, between 0 and 1.
+        worth: how many second looks that belief is worth.
+    """
+    again = (said.looks > 1) & np.isnan(said.known)
+    of, at = said.part(again), prior[again]
+    missed = of.looks - of.flags
+
+    def likelihood(share: float) -> float:
+        relevant, irrelevant = (
+            np.exp(_said(of.flags, missed, rate, share)) for rate in (of.true_rate, of.false_rate)
+        )
+        pairs = np.log(np.maximum(at * relevant + (1.0 - at) * irrelevant, 1e-300)).sum()
+        believed = before * np.log(share) + (1.0 - before) * np.log1p(-share)
+        return float(pairs + worth * believed)
+
+    return float(max(_SHARES, key=likelihood))
 
 
 def prior_of(features: PairValues, weights: PairValues) -> PairValues:

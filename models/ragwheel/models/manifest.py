@@ -32,7 +32,10 @@ class TrainConfig(BaseModel):
     )
     max_seq_length: int = Field(default=128, ge=16, description="Tokens per text.")
     background_chunks: int = Field(
-        default=50_000, ge=1, description="Larger corpora are sampled to this size for the softmax."
+        default=50_000,
+        ge=1,
+        description="In a larger corpus a sample of so many chunks stands in the softmax for all "
+        "that no example names; those that are named all take part.",
     )
 
 

@@ -10,17 +10,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from ragwheel.backends import files
 from ragwheel.models.embedding_pool import run_parts
 from ragwheel.models.encoder import Encoder, Progress, Side, Vectors
+from ragwheel.models.ray_pool import RayPool
 from ragwheel.schemas import identity
+
+WorkersPlace = Literal["local", "ray"]
+"""Processes of this machine, or actors of the cluster of RAY_ADDRESS."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,13 +60,15 @@ class VectorCache:
     only: the cache itself keeps nothing open.
     """
 
-    def __init__(self, folder: Path, workers: int = 1) -> None:
+    def __init__(self, folder: Path, workers: int = 1, on: WorkersPlace = "local") -> None:
         """`folder` is created when the first vectors are stored.
 
         Args:
             workers: processes that share what fills more than one shard, where the encoder can be
                 loaded again in each.
+            on: where they are. What a worker of a Ray cluster made is stored here, by this process.
         """
+        self._on: WorkersPlace = on
         self._folder = folder
         self._workers = workers
 
@@ -117,7 +124,9 @@ class VectorCache:
             _Shard(folder, encoder.fingerprint, [texts[row] for row in part], side)
             for part in parts
         ]
-        if self._workers > 1 and len(shards) > 1 and encoder.again is not None:
+        if self._on == "ray" and shards and encoder.again is not None:
+            made = self._made_on_ray(shards, encoder.again)
+        elif self._workers > 1 and len(shards) > 1 and encoder.again is not None:
             made = run_parts(shards, encoder.again, _make, self._workers)
         else:
             made = (
@@ -136,6 +145,17 @@ class VectorCache:
         if folder.exists():
             (folder / USED).touch()
         return result
+
+    def _made_on_ray(
+        self, shards: Sequence[_Shard], again: Callable[[], Encoder]
+    ) -> Iterator[tuple[int, Path]]:
+        """Shards as they are finished, each stored before it is told of."""
+        pool = RayPool()
+        try:
+            for at, vectors in pool.run(shards, again, _encoded, self._workers):
+                yield at, _stored(shards[at], vectors)
+        finally:
+            pool.close()
 
     def known(self, encoder: Encoder, side: Side = "document") -> KnownVectors:
         """What is cached of one encoder and side, for who asks for a corpus part by part."""
@@ -196,9 +216,16 @@ class _Shard:
 
 def _make(encoder: Encoder, shard: _Shard, progress: Progress | None = None) -> Path:
     """Embed a shard and store it; its file."""
+    return _stored(shard, _encoded(encoder, shard, progress))
+
+
+def _encoded(encoder: Encoder, shard: _Shard, progress: Progress | None = None) -> Vectors:
     if encoder.fingerprint != shard.fingerprint:
         raise ValueError("what was loaded again is another encoder: it was trained meanwhile")
-    vectors = encoder.encode(shard.texts, shard.side, progress=progress)
+    return encoder.encode(shard.texts, shard.side, progress=progress)
+
+
+def _stored(shard: _Shard, vectors: Vectors) -> Path:
     return _write(shard.folder, [_key(text) for text in shard.texts], vectors)
 
 

@@ -392,8 +392,19 @@ class TrainerSettings(KafkaSettings, ClickHouseSettings, MetricsSettings, Embedd
     train_max_age_days: float = Field(
         7.0, ge=0, description="Train so long after the last time, if anything is new; 0: never."
     )
+    train_alerts_url: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="Address of a Prometheus: while one of its alerts with the label "
+        "ragwheel=train fires, a training is due once a day, if anything is new; empty: none is.",
+    )
     train_interval_s: float = Field(
         300.0, gt=0, description="Seconds between looks at the threshold."
+    )
+    embed_on: Literal["local", "ray"] = Field(
+        "local",
+        description="Where RAGWHEEL_EMBED_WORKERS embed what a training needs: processes here, or "
+        "actors of the Ray cluster of RAY_ADDRESS.",
     )
     train_epochs: int = Field(3, ge=1, le=100, description="Passes over the triplets.")
     train_seed: int = Field(17, ge=0, description="Seed of everything random in training.")

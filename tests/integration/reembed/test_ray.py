@@ -12,6 +12,7 @@ import pytest
 from tests.rigs.reembedding import POISON, DrawnEncoder
 
 from ragwheel.models.encoder import Progress, Side, Vectors
+from ragwheel.models.vectors import VectorCache
 from ragwheel.reembed.embed_shard import EmbeddedTexts, ShardTask
 from ragwheel.reembed.runners import LocalRunner, RayRunner, Runner
 
@@ -44,6 +45,19 @@ def cluster() -> Iterator[None]:
     )  # fmt: skip
     yield
     ray.shutdown()
+
+
+def test_a_training_embeds_on_ray_stores_here_and_goes_on_where_it_was_killed(
+    cluster: None, tmp_path: Path
+) -> None:
+    texts = [f"text {row}" for row in range(2_500)]
+    here = VectorCache(tmp_path / "here").embed(DrawnEncoder("new"), texts)
+    there = VectorCache(tmp_path / "there", 2, "ray")
+    assert np.array_equal(there.embed(DrawnEncoder("new"), texts[:1_500]), here[:1_500])
+    stored = {*(tmp_path / "there").rglob("*.shard")}
+    assert len(stored) == 2
+    assert np.array_equal(there.embed(DrawnEncoder("new"), texts), here)
+    assert len({*(tmp_path / "there").rglob("*.shard")} - stored) == 1, "only what was missing"
 
 
 def results(runner: Runner) -> dict[int, EmbeddedTexts]:

@@ -16,6 +16,7 @@ from ragwheel.schemas.errors import UnavailableError
 from ragwheel.schemas.events import (
     Candidate,
     ChunkEvent,
+    FeedbackEvent,
     GradingJob,
     IndexEvent,
     JobCandidate,
@@ -114,6 +115,7 @@ def test_an_empty_database_is_no_data(database_of_test: Database) -> None:
     assert store.count_answered() == 0
     assert store.sampled_queries() == []
     assert store.grades() == []
+    assert store.endorsed() == []
     assert store.logged_rankings() == []
     assert store.corpus() == Corpus((), ())
     assert store.used_gate_queries() == []
@@ -459,3 +461,21 @@ def test_the_figures_of_the_last_gate_are_read_back(database_of_test: Database) 
     (figure,) = database_of_test.store.last_figures()
     assert (figure.metric, figure.k, figure.segment, figure.system) == ("recall", 10, "*", "delta")
     assert (figure.interval.value, figure.interval.low, figure.queries) == (0.1, 0.05, 300)
+
+
+def test_citations_and_clicks_are_of_the_text_that_their_search_returned(
+    database_of_test: Database,
+) -> None:
+    def said(kind: str, number: int, query_id: str = "a-0", value: float = 1.0) -> FeedbackEvent:
+        return FeedbackEvent(
+            event_id=f"{kind} {number} {query_id}", query_id=query_id, chunk_id=f"c{number}",
+            kind=kind, value=value, ts=NOW,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    database_of_test.land([
+        job("a", [1, 2, 3, 4]), search("a", (1, 2, 3, 4)), search("unsampled", (1,)),
+        said("cited", 1), said("clicked", 1), said("clicked", 2), said("thumbs_up", 3),
+        said("clicked", 4, value=0.0), said("cited", 9), said("cited", 1, "unsampled-0"),
+    ])  # fmt: skip
+    of = identity.query_hash("a")
+    assert database_of_test.store.endorsed() == sorted((of, chunk(each)) for each in (1, 2))

@@ -179,7 +179,7 @@ def the_outlook(*_given: object) -> TrainOutlook:
     return TrainOutlook(
         answered=300, due=True, reason="enough", opened="the gate", next_step=Rung(1_000, "more"),
         queries={"train": 240, "gate": 60}, look=2, alpha=0.008, parts=parts, shadows=["m2"],
-        serving=None,
+        serving=None, evaluation=["20 labeled queries in 19 clusters"],
     )  # fmt: skip
 
 

@@ -130,6 +130,34 @@ def test_a_second_look_decides_a_doubtful_flag_as_far_as_looks_are_independent()
     assert noise.posterior(prior, said.ratio(repeats=1.0), said.known)[1] == pytest.approx(0.5)
 
 
+def asked_again(repeats: float, pairs: int, seed: int = 3) -> tuple[PairValues, Looks]:
+    """Flags that got a second look by a grader with f .2 and t .9, and what was believed before."""
+    random = np.random.default_rng(seed)
+    prior = random.uniform(0.05, 0.5, 20 * pairs)
+    rate = np.where(random.random(len(prior)) < prior, 0.9, 0.2)
+    first, again = random.random((2, len(prior))) < rate
+    second = np.where(random.random(len(prior)) < repeats, first, again)
+    flagged = np.flatnonzero(first)[:pairs]
+    looks = np.full(pairs, 2.0)
+    rates = np.full(pairs, 0.2), np.full(pairs, 0.9), np.full(pairs, np.nan)
+    return prior[flagged], Looks(1.0 + second[flagged], looks, *rates)
+
+
+@pytest.mark.parametrize("repeats", [0.1, 0.3, 0.6, 0.9])
+def test_the_share_of_repeated_errors_is_recovered_from_second_looks(repeats: float) -> None:
+    prior, said = asked_again(repeats, 2_000)
+    assert noise.repeated_share(prior, said, 0.3, 50.0) == pytest.approx(repeats, abs=0.08)
+
+
+def test_few_second_looks_leave_what_was_believed_of_repeated_errors() -> None:
+    prior, said = asked_again(0.9, 20)
+    once = replace(said, looks=np.ones(20), flags=np.ones(20))
+    assert noise.repeated_share(prior, once, 0.3, 50.0) == pytest.approx(0.3)
+    people = replace(said, known=np.ones(20))
+    assert noise.repeated_share(prior, people, 0.3, 50.0) == pytest.approx(0.3)
+    assert 0.3 < noise.repeated_share(prior, said, 0.3, 50.0) < 0.75
+
+
 def test_reliability_bins_hold_equally_many_pairs() -> None:
     found = noise.reliability(np.linspace(0, 1, 100), np.ones(100), bins=4)
     assert [each.pairs for each in found] == [25] * 4

@@ -57,3 +57,17 @@ def test_time_alone_trains_only_when_something_is_new() -> None:
 
 def test_labels_that_were_forgotten_do_not_start_one() -> None:
     assert not next_training(100, 400, NOW, NOW, PACE).due
+
+
+def test_an_alert_trains_once_a_day_while_it_fires_and_only_when_something_is_new() -> None:
+    a_day_ago, an_hour_ago = NOW - timedelta(days=1), NOW - timedelta(hours=1)
+    due = next_training(401, 400, a_day_ago, NOW, PACE, "ClicksFell")
+    assert due.due
+    assert due.reason == "the alert ClicksFell fires and more is known"
+    assert not next_training(401, 400, an_hour_ago, NOW, PACE, "ClicksFell").due
+    assert not next_training(400, 400, a_day_ago, NOW, PACE, "ClicksFell").due
+    assert not next_training(401, 400, a_day_ago, NOW, PACE, "").due
+
+
+def test_an_alert_lowers_no_bar_of_the_first_training() -> None:
+    assert not next_training(299, 0, None, NOW, PACE, "ClicksFell").due

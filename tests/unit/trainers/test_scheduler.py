@@ -9,6 +9,7 @@ from threading import Event
 from typing import cast
 
 import pytest
+from pydantic import TypeAdapter
 from tests.rigs.trainer_world import NOON, World, recipe
 from tests.unit.models.test_registry import add
 
@@ -24,6 +25,7 @@ from ragwheel.trainers.cycle import CycleResult
 from ragwheel.trainers.data.records import Corpus
 from ragwheel.trainers.data.snapshot import build_snapshot
 from ragwheel.trainers.data.split import Sides
+from ragwheel.trainers.evaluating import EVALUATION_FILE, LabelReport
 from ragwheel.trainers.lanes.contracts import TrainingFailedError
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.proof.evaluation import Figure
@@ -81,7 +83,17 @@ class Rig:
             publish=self.events.append,
             now=lambda: NOON,
         )
-        self.scheduler = Scheduler(parts, self.settings, self.telemetry, run=self._run)
+        self.evaluations = 0
+        self.scheduler = Scheduler(
+            parts, self.settings, self.telemetry, run=self._run, evaluate=self._evaluate
+        )
+
+    def _evaluate(self, parts: Parts, settings: TrainerSettings) -> LabelReport:
+        self.evaluations += 1
+        report = LabelReport(NOON, self.store.answered, 1, 1, "observed", (), {}, ())
+        kept = settings.model_dir / EVALUATION_FILE
+        kept.write_bytes(TypeAdapter(LabelReport).dump_json(report))
+        return report
 
     def _run(self, parts: Parts, settings: TrainerSettings) -> CycleResult:
         self.cycles += 1
@@ -101,6 +113,31 @@ def test_nothing_happens_below_the_threshold(tmp_path: Path) -> None:
     assert rig.telemetry.value(metrics.TRAIN_THRESHOLD) == 100
 
 
+def test_before_the_first_training_what_is_in_service_is_evaluated_at_each_doubling(
+    tmp_path: Path,
+) -> None:
+    rig = Rig(tmp_path, answered=19)
+    made = []
+    for answered in (19, 20, 39, 40, 79, 99):
+        rig.store.answered = answered
+        assert rig.scheduler.check() is None
+        made.append(rig.evaluations)
+    assert made == [0, 1, 1, 2, 2, 3]
+    rig.store.answered = 100
+    assert rig.scheduler.check() is RESULT
+    rig.store.answered = 190
+    rig.scheduler.check()
+    assert rig.evaluations == 3, "a gate has said more since"
+
+
+def test_a_damaged_evaluation_is_made_again(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, answered=20)
+    rig.scheduler.check()
+    (tmp_path / EVALUATION_FILE).write_text("{")
+    rig.scheduler.check()
+    assert rig.evaluations == 2
+
+
 def test_a_cycle_runs_at_the_threshold_and_then_at_a_doubling(tmp_path: Path) -> None:
     rig = Rig(tmp_path, answered=100)
     assert rig.scheduler.check() is RESULT
@@ -118,6 +155,25 @@ def test_what_is_old_is_trained_again_when_anything_is_new(tmp_path: Path) -> No
     assert rig.scheduler.progress().due
     never = rig.settings.model_copy(update={"train_max_age_days": 0.0})
     assert not replace(rig.scheduler, settings=never).progress().due
+
+
+def test_an_alert_that_fires_is_asked_for_where_the_settings_name_a_prometheus(
+    tmp_path: Path,
+) -> None:
+    rig, asked = Rig(tmp_path, answered=101), list[str]()
+
+    def alert(url: str) -> str:
+        asked.append(url)
+        return "ClicksFell"
+
+    rig.scheduler = replace(rig.scheduler, alert=alert)
+    rig.scheduler.parts.settlement.remember(Memory(answered=100, at=NOON - timedelta(days=2)))
+    assert not rig.scheduler.progress().due
+    assert asked == []
+    told = rig.settings.model_copy(update={"train_alerts_url": "http://prometheus:9090"})
+    rig.scheduler = replace(rig.scheduler, settings=told)
+    assert rig.scheduler.check() is RESULT
+    assert asked[0] == "http://prometheus:9090"
 
 
 def test_a_restart_does_not_train_on_the_same_data_again(tmp_path: Path) -> None:

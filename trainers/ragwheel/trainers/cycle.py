@@ -95,7 +95,7 @@ def run_cycle(
     proof = prove(parts, settings, data, lineup, candidate, seconds, kept, costs)
     result = _settle(parts, settings, data, lineup, model, proof, seconds)
     # For the next training: a flag that is doubted may be what there is most to learn from.
-    doubted = second_look(data.beliefs, settings.second_looks)
+    doubted = second_look(data.beliefs, settings.second_looks, data.endorsed)
     snapshot = data.snapshot
     parts.ask(second_jobs(snapshot.snapshot_id, doubted, snapshot.queries, data.corpus))
     return result

@@ -28,8 +28,9 @@ class Rung:
 #: Each step with the reason for its height: 20 queries carry a report and no gate (a true gain of
 #: 5 points would be proven in one case of ten); a few hundred let a query-side lane learn without a
 #: loss on most tasks, but hold out too few queries to prove it; 1,000 hold out the 200 of a gate.
+EVALUATION = Rung(20, "an evaluation report of what is in service")
 LADDER = (
-    Rung(20, "an evaluation report of what is in service"),
+    EVALUATION,
     Rung(30, "worked examples for the grader's rubric"),
     Rung(300, "candidates of the query side, held in shadow"),
     Rung(1_000, "the gate: promotion by proof"),
@@ -44,11 +45,14 @@ class Pace:
         first: answered queries of the first training.
         growth: the next one at this multiple of what the last one had; over 1.
         every: at the latest after this time, if anything is new; None: never for its age alone.
+        alarmed: the same while an alert about quality fires. An alert that a training does not end
+            goes on firing, so it must not train again and again.
     """
 
     first: int
     growth: float = 2.0
     every: timedelta | None = None
+    alarmed: timedelta = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,24 @@ def standing(answered: int) -> tuple[Rung | None, Rung | None]:
     return (reached[-1] if reached else None), (ahead[0] if ahead else None)
 
 
+def evaluation_is_due(answered: int, evaluated: int) -> bool:
+    """Whether a report of what is in service says more than the last one: at its step, then at
+    each doubling.
+
+    Args:
+        answered: queries with a relevant label, now.
+        evaluated: how many the last report was about; 0 when there was none.
+    """
+    return answered >= max(EVALUATION.queries, 2 * evaluated)
+
+
 def next_training(
-    answered: int, trained_on: int, trained_at: datetime | None, now: datetime, pace: Pace
+    answered: int,
+    trained_on: int,
+    trained_at: datetime | None,
+    now: datetime,
+    pace: Pace,
+    alert: str = "",
 ) -> Due:
     """Whether a training is due.
 
@@ -82,16 +102,16 @@ def next_training(
         answered: queries with a relevant label, now.
         trained_on: how many there were at the last training; 0 when there was none.
         trained_at: when that was, UTC.
+        alert: name of an alert about quality that fires; empty: none does.
     """
     target = pace.first if trained_on == 0 else max(pace.first, math.ceil(trained_on * pace.growth))
     if answered >= target:
         return Due(True, target, f"{answered:,} answered queries are {target:,} or more")
-    if (
-        pace.every is not None
-        and trained_at is not None
-        and answered > trained_on
-        and now - trained_at >= pace.every
-    ):
-        days = (now - trained_at) / timedelta(days=1)
-        return Due(True, target, f"the last training was {days:.1f} days ago and more is known")
+    if trained_at is not None and answered > trained_on:
+        age = now - trained_at
+        if pace.every is not None and age >= pace.every:
+            days = age / timedelta(days=1)
+            return Due(True, target, f"the last training was {days:.1f} days ago and more is known")
+        if alert and age >= pace.alarmed:
+            return Due(True, target, f"the alert {alert} fires and more is known")
     return Due(False, target, f"{target - answered:,} more answered queries are needed")

@@ -10,7 +10,7 @@ from ragwheel.models.encoder import TextEncoder, Vectors
 from ragwheel.models.manifest import TrainConfig
 from ragwheel.schemas.errors import TerminalError
 from ragwheel.schemas.settings import TrainerSettings
-from ragwheel.trainers.data.beliefs import Beliefs
+from ragwheel.trainers.data.beliefs import Beliefs, Pair
 from ragwheel.trainers.data.records import Corpus, LoggedRanking, SampledQuery
 from ragwheel.trainers.data.snapshot import Recipe, Snapshot, leaks
 from ragwheel.trainers.data.split import draw_order
@@ -38,6 +38,7 @@ class CycleData:
             fewest gates looked at.
         logged: what production returned.
         answered: queries with a relevant label, when it was read.
+        endorsed: pairs that an answer cited or a user clicked.
     """
 
     corpus: Corpus
@@ -46,6 +47,7 @@ class CycleData:
     held_out: tuple[SampledQuery, ...]
     logged: tuple[LoggedRanking, ...]
     answered: int
+    endorsed: frozenset[Pair] = frozenset()
 
 
 def read_corpus(store: WheelStore) -> Corpus:
@@ -88,8 +90,9 @@ def read(
         settings.prompts,
     )  # fmt: skip
     embed = partial(parts.cache.embed, base, side="query")
+    endorsed = frozenset(parts.store.endorsed())
     snapshot, beliefs = take_snapshot(
-        parts.store, corpus, logged, recipe, settings.model_dir, embed, documents
+        parts.store, corpus, logged, recipe, settings.model_dir, embed, documents, endorsed
     )
     if not snapshot.train or not snapshot.gate:
         raise NotEnoughDataError(
@@ -102,4 +105,4 @@ def read(
     order = sorted(by_hash, key=draw_order)
     chosen = freshest(parts.past_gates(), order, settings.gate_max_queries)
     held_out = tuple(by_hash[each] for each in sorted(chosen, key=draw_order))
-    return CycleData(corpus, snapshot, beliefs, held_out, tuple(logged), answered)
+    return CycleData(corpus, snapshot, beliefs, held_out, tuple(logged), answered, endorsed)

@@ -107,7 +107,7 @@ def remade(
     known = registry.ids()
     model = remake(
         snapshot,
-        VectorCache(settings.vector_cache_dir, settings.embed_workers),
+        VectorCache(settings.vector_cache_dir, settings.embed_workers, settings.embed_on),
         registry,
         partial(progress, "train"),
     )

@@ -14,7 +14,9 @@ from ragwheel.models.serving_seen import unseen_s
 from ragwheel.schemas import metrics
 from ragwheel.schemas.errors import RagwheelError, TransientError
 from ragwheel.schemas.settings import TrainerSettings
+from ragwheel.trainers.alarms import firing_alert
 from ragwheel.trainers.cycle import CycleResult, run_again, run_cycle
+from ragwheel.trainers.evaluating import LabelReport, evaluate_labels, read_evaluation
 from ragwheel.trainers.gauges import (
     show_figures,
     show_progress,
@@ -23,7 +25,7 @@ from ragwheel.trainers.gauges import (
     show_unseen,
 )
 from ragwheel.trainers.keeping import SnapshotKeeper
-from ragwheel.trainers.ladder import Pace, next_training
+from ragwheel.trainers.ladder import Pace, evaluation_is_due, next_training
 from ragwheel.trainers.lanes.contracts import TrainingFailedError
 from ragwheel.trainers.parts import Parts
 from ragwheel.trainers.reading import NotEnoughDataError
@@ -61,9 +63,11 @@ def pace_of(settings: TrainerSettings) -> Pace:
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
-    """Runs a cycle at a first number of answered queries, and at each doubling (`ladder`).
+    """Runs a cycle at a first number of answered queries and at each doubling, on a schedule and
+    on an alert (`ladder`).
 
-    Between cycles it judges shadows again. Its memory is in the model directory, so that a restart
+    Before the first training it reports what is in service; between cycles it judges shadows again.
+    Its memory is in the model directory, so that a restart
     does not train again, and one trainer at a time decides there.
     """
 
@@ -72,20 +76,25 @@ class Scheduler:
     telemetry: Telemetry
     run: Callable[[Parts, TrainerSettings], CycleResult] = run_cycle
     again: Callable[[Parts, TrainerSettings, Shadow], CycleResult] = run_again
+    evaluate: Callable[[Parts, TrainerSettings], LabelReport] = evaluate_labels
+    alert: Callable[[str], str] = firing_alert
     keeper: SnapshotKeeper = field(default_factory=SnapshotKeeper)
 
     def progress(self) -> TrainingProgress:
         """Count what is new, and show it."""
         answered, memory = self.parts.store.count_answered(), self.parts.settlement.memory()
+        url = self.settings.train_alerts_url
         due = next_training(
-            answered, memory.answered, memory.at, self.parts.now(), pace_of(self.settings)
-        )
+            answered, memory.answered, memory.at, self.parts.now(), pace_of(self.settings),
+            self.alert(url) if url else "",
+        )  # fmt: skip
         available, threshold = max(0, answered - memory.answered), due.target - memory.answered
         show_progress(self.telemetry, available, threshold)
         return TrainingProgress(available, threshold, due.due, due.reason)
 
     def check(self) -> CycleResult | None:
-        """Train if it is time, else judge a shadow again if it is ripe; None if neither.
+        """Train if it is time, else judge a shadow again if it is ripe; None if neither. Where
+        the ladder says so, a report of what is in service is made in between.
 
         Raises:
             BusyError: another trainer is in a cycle.
@@ -96,6 +105,7 @@ class Scheduler:
             self.keeper.keep(self.parts, self.settings)
             if self.progress().due:
                 return self._train()
+            self._evaluate()
             return self._look_again()
 
     def train(self) -> CycleResult:
@@ -122,6 +132,15 @@ class Scheduler:
         self._tell(result)
         self.progress()
         return result
+
+    def _evaluate(self) -> None:
+        """Report what is in service; once a training was done, its gate says more."""
+        answered, last = self.parts.store.count_answered(), read_evaluation(self.settings.model_dir)
+        trained = self.parts.settlement.memory().answered
+        if trained or not evaluation_is_due(answered, last.answered if last else 0):
+            return
+        for line in self.evaluate(self.parts, self.settings).lines():
+            _LOG.info("evaluation: %s", line)
 
     def _look_again(self) -> CycleResult | None:
         """Judge the first shadow that is ripe; let those go that are old."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 from ragwheel.models.encoder import Vectors
 from ragwheel.trainers.believing import Setting, labels_believed
 from ragwheel.trainers.data import folder
-from ragwheel.trainers.data.beliefs import Beliefs
+from ragwheel.trainers.data.beliefs import Beliefs, Pair
 from ragwheel.trainers.data.evidence import current_grades
 from ragwheel.trainers.data.records import Corpus, LoggedRanking
 from ragwheel.trainers.data.sides import SIDES_FILE, read_sides, write_sides
@@ -25,6 +25,7 @@ def take_snapshot(
     model_dir: Path,
     embed_queries: Callable[[Sequence[str]], Vectors],
     documents: Vectors,
+    endorsed: Set[Pair] = frozenset(),
 ) -> tuple[Snapshot, Beliefs]:
     """The data of a cycle, stored below `model_dir` before anything is learnt from it.
 
@@ -33,6 +34,7 @@ def take_snapshot(
     Args:
         embed_queries: the base model's vectors.
         documents: its vectors of `corpus.texts`.
+        endorsed: pairs that an answer cited or a user clicked.
 
     Raises:
         SidesError: the sides on disk are damaged.
@@ -49,7 +51,7 @@ def take_snapshot(
     beliefs = labels_believed(Setting(queries, vectors, corpus, documents), grades, logged)
     snapshot = build_snapshot(
         queries, sides, grades, beliefs.of, corpus, recipe,
-        dropped=dropped, noise=beliefs.report.figures(),
+        dropped=dropped, noise=beliefs.report.figures(), endorsed=endorsed,
     )  # fmt: skip
     folder.write(snapshot, model_dir / folder.SNAPSHOTS)
     return snapshot, beliefs

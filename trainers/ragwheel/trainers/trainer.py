@@ -123,7 +123,9 @@ class Trainer:
                 ),
                 ask=self._ask,
                 registry=self.registry,
-                cache=VectorCache(settings.vector_cache_dir, settings.embed_workers),
+                cache=VectorCache(
+                    settings.vector_cache_dir, settings.embed_workers, settings.embed_on
+                ),
                 publish=self._announce,
                 now=_now,
                 progress=self._report,

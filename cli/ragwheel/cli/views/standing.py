@@ -22,6 +22,8 @@ def standing(found: TrainOutlook) -> RenderableType:
         lines.append(f"  shadow   {', '.join(found.shadows)}")
     counts = ", ".join(f"{part} {count:,}" for part, count in found.queries.items())
     lines.append(f"  queries  {counts}")
+    if found.evaluation:
+        lines += ["\nEvaluation of what is in service:", *(f"  {e}" for e in found.evaluation)]
     if not found.parts:
         return Text("\n".join([*lines, "\nNo query is held out yet: nothing can be proven."]))
     rows = [

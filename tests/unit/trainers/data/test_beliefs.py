@@ -148,6 +148,19 @@ def test_a_second_look_goes_to_deep_doubtful_flags(traffic: Traffic, beliefs: Be
     assert second_look(beliefs, 0) == ()
 
 
+def test_citations_that_a_grade_contradicts_take_half_of_the_second_looks_at_most(
+    beliefs: Beliefs,
+) -> None:
+    said = [each for each in beliefs.pairs if not each.flagged][:20]
+    cited = {(each.query_hash, each.chunk_hash) for each in said}
+    chosen = second_look(beliefs, 10, cited)
+    assert len(chosen) == 10
+    assert {*chosen[:5]} <= cited
+    assert chosen[5:] == second_look(beliefs, 5)
+    flagged = {(each.query_hash, each.chunk_hash) for each in beliefs.pairs if each.flagged}
+    assert second_look(beliefs, 10, flagged) == second_look(beliefs, 10), "they agree"
+
+
 def test_people_measure_the_grader(traffic: Traffic) -> None:
     first, second = traffic.queries[:2]
 

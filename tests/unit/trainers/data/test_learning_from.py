@@ -20,7 +20,10 @@ def query(name: str, *shown: str, probability: float = 1.0, segment: str = "all"
 
 
 def built(
-    of: Mapping[str, Grades], *queries: SampledQuery, corpus: Corpus = CORPUS
+    of: Mapping[str, Grades],
+    *queries: SampledQuery,
+    corpus: Corpus = CORPUS,
+    endorsed: frozenset[tuple[str, str]] = frozenset(),
 ) -> tuple[tuple[TrainingExample, ...], dict[str, int]]:
     pairs = [
         graded(name, chunk, grade)
@@ -28,7 +31,12 @@ def built(
         for chunk, (grade, _) in grades.items()
     ]
     examples, dropped = build_examples(
-        queries, pairs, lambda name, chunk: of[name][chunk][1], corpus, lambda name: f"like {name}"
+        queries,
+        pairs,
+        lambda name, chunk: of[name][chunk][1],
+        corpus,
+        lambda name: f"like {name}",
+        endorsed,
     )
     return examples, dict(dropped)
 
@@ -47,6 +55,28 @@ def test_flags_that_are_believed_are_learnt_and_doubtful_pairs_are_left_alone() 
     assert dropped == {
         "flags that are not believed": 1, "pairs of grade 1": 1, "grades of 0 that are doubted": 1,
     }  # fmt: skip
+
+
+def test_a_citation_is_learnt_only_where_a_grade_confirms_it() -> None:
+    grades = {"c0": (2, 0.1), "c1": (3, 0.9), "c2": (1, 0.0), "c3": (0, 0.0), "c4": (0, 0.0)}
+    cited = frozenset({("q", "c0"), ("q", "c2"), ("q", "c3"), ("q", "c5"), ("other", "c4")})
+    [example], dropped = built({"q": grades}, query("q", "c5", *grades), endorsed=cited)
+    # A flag that is doubted and a citation agree; beliefs that are higher stay as they are.
+    assert example.positives == (("c0", 2, 0.3), ("c1", 3, 0.9))
+    # A citation that its grade contradicts, or that nobody graded, is neither.
+    assert {"c2", "c3", "c5"} <= {*example.ignored}
+    # What another query cited is a negative by its own grade.
+    assert example.negatives == ("c4",)
+    assert dropped == {"cited or clicked, and not relevant by its grade": 2}
+
+
+def test_what_is_not_cited_is_no_negative() -> None:
+    grades = {"c0": (3, 0.9), "c1": (3, 0.9)}
+    of, shown = {"q": grades}, query("q", "c0", "c1", "c2")
+    silent, _ = built(of, shown)
+    cited, _ = built(of, shown, endorsed=frozenset({("q", "c0")}))
+    assert cited == silent
+    assert cited[0].negatives == ()
 
 
 def test_a_query_without_a_believed_positive_is_counted_and_not_learnt() -> None:

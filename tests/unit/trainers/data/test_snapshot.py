@@ -159,6 +159,7 @@ def test_the_card_counts() -> None:
     assert card.sources == {"llm": 8}
     assert card.disputed == 1
     assert card.ungraded_pairs == 20 - 8
+    assert card.endorsed == {"confirmed": 0, "disputed": 0, "ungraded": 0}
     assert card.triplets == 1
     assert card.dropped["grades by a judge"] == 7
     assert card.graders == ("labeler",)
@@ -170,6 +171,25 @@ def test_the_card_counts() -> None:
     assert "! one cluster holds 40%" in text
 
 
+def test_the_card_counts_citations_by_what_their_grade_says() -> None:
+    cited = {(ONE.query_hash, "c0"), (ONE.query_hash, "c1"), (TWO.query_hash, "c3"),
+             (DEV.query_hash, "c2")}  # fmt: skip
+    card = build_snapshot(QUERIES, SIDES, PAIRS, None, CORPUS, recipe(), endorsed=cited).card
+    assert card.endorsed == {"confirmed": 1, "disputed": 2, "ungraded": 1}
+    assert "confirmed 1, disputed 2, ungraded 1" in "\n".join(card.lines())
+
+
+def test_citations_do_not_change_what_systems_are_compared_by() -> None:
+    graded_zero = pair(DEV, "c2", 0)
+    plain = build_snapshot(QUERIES, SIDES, [*PAIRS, graded_zero], None, CORPUS, recipe())
+    cited = build_snapshot(
+        QUERIES, SIDES, [*PAIRS, graded_zero], None, CORPUS, recipe(),
+        endorsed={(DEV.query_hash, "c2"), (ONE.query_hash, "c1")},
+    )  # fmt: skip
+    assert cited.dev == plain.dev
+    assert cited.train != plain.train
+
+
 def test_the_card_fits_a_terminal_whatever_is_in_it() -> None:
     asked = [query(f"question {number}", f"segment {number}") for number in range(30)]
     sides = Sides({each.query_hash: Membership(asked[0].query_hash, "train") for each in asked})
@@ -177,6 +197,7 @@ def test_the_card_fits_a_terminal_whatever_is_in_it() -> None:
         asked, sides, [pair(each, "c0", 3) for each in asked], None, CORPUS, recipe(),
         dropped={f"reason {number}": number + 1 for number in range(20)},
         noise={"*": {"false_positive_rate": 0.1, "false_share": 0.4}},
+        endorsed={(asked[0].query_hash, "c0")},
     ).card  # fmt: skip
     lines = card.lines()
     assert len(lines) <= 15

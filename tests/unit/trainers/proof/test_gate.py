@@ -196,6 +196,14 @@ def test_a_loss_that_cannot_be_excluded_is_unproven_with_the_queries_that_are_mi
     assert verdict.missing_queries == unproven.missing_queries > 20
 
 
+def test_a_shadow_also_names_the_segments_that_nothing_is_proven_of() -> None:
+    rng = np.random.default_rng(11)
+    before = hits(rng, 0.6, 60)
+    verdict = gate(before, better(rng, before, 0.5), ["tiny"] * 5 + ["big"] * 55)
+    assert verdict.action == "shadow"
+    assert "unproven by itself: tiny (5 queries, at least 15 more are needed)" in verdict.reason
+
+
 def test_tiny_segments_are_guarded_together() -> None:
     segments = [f"tiny{number}" for number in range(10) for _ in range(12)] + ["many"] * 280
     rng = np.random.default_rng(8)
@@ -203,6 +211,8 @@ def test_tiny_segments_are_guarded_together() -> None:
     verdict = gate(before, better(rng, before, 0.5), segments)
     assert verdict.action == "promoted"
     assert f"{OTHERS} (tiny0, tiny1" in verdict.reason
+    assert "tiny0 (12 queries, at least 8 more are needed)" in verdict.reason
+    assert "tiny4 (12 queries, at least 8 more are needed) and 5 smaller" in verdict.reason
     after = better(rng, before, 0.8)
     after[:120] = before[:120] * hits(rng, 0.5, 120)
     assert gate(before, after, segments).action == "refused"
@@ -215,7 +225,7 @@ def test_a_handful_of_queries_is_named_as_unguarded_and_blocks_nobody() -> None:
     before[:3], after[:3] = 1, 0
     verdict = gate(before, after, ["tiny"] * 3 + ["big"] * 397)
     assert (verdict.action, verdict.unguarded) == ("promoted", ("tiny",))
-    assert "too few queries to guard tiny" in verdict.reason
+    assert "unproven by itself: tiny (3 queries, at least 17 more are needed)" in verdict.reason
 
 
 @pytest.mark.parametrize("metric", [("recall", 1), ("mrr", 10), ("ndcg", 10)])

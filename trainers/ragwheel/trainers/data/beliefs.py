@@ -10,7 +10,7 @@ question was made from the chunk. What people say stands above both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -158,13 +158,27 @@ def logged_ranks(rankings: Iterable[LoggedRanking]) -> dict[Pair, int]:
     return ranks
 
 
-def second_look(beliefs: Beliefs, budget: int) -> tuple[Pair, ...]:
-    """Flags worth grading again: doubtful ones, deepest and most valuable first.
+def second_look(
+    beliefs: Beliefs, budget: int, endorsed: Set[Pair] = frozenset()
+) -> tuple[Pair, ...]:
+    """Pairs worth grading again: disagreements, at most half of the budget, then doubtful flags,
+    deepest and most valuable first.
 
     The prior comes from the incumbent's ranking, so a true flag far below is doubted: exactly what
     there is most to learn from. The value of a look is the variance of the belief, times the log
     of the rank, as a chunk's gain in a ranked list grows.
+
+    Args:
+        endorsed: pairs that an answer cited or a user clicked. Where the grade says irrelevant, one
+            of the two is wrong; those that are believed most are first.
     """
+    budget = max(0, budget)
+    disputed = [
+        each
+        for each in beliefs.pairs
+        if not each.flagged and each.looks < 2 and (each.query_hash, each.chunk_hash) in endorsed
+    ]
+    disputed.sort(key=lambda each: (-each.belief, each.query_hash, each.chunk_hash))
     low, high = _DOUBTFUL
     doubtful = [
         each
@@ -177,4 +191,6 @@ def second_look(beliefs: Beliefs, budget: int) -> tuple[Pair, ...]:
             each.chunk_hash,
         )
     )  # fmt: skip
-    return tuple((each.query_hash, each.chunk_hash) for each in doubtful[: max(0, budget)])
+    chosen = disputed[: budget // 2]
+    chosen += doubtful[: budget - len(chosen)]
+    return tuple((each.query_hash, each.chunk_hash) for each in chosen)

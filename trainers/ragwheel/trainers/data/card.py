@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 
 from ragwheel.measuring.rank_metrics import RELEVANT_GRADE
@@ -15,7 +15,7 @@ from ragwheel.trainers.data.split import Sides
 #: A cluster that holds more of the queries than this is worth a word.
 _LARGE_CLUSTER = 0.1
 #: Lines of the text form for reasons and for segments; the whole has at most 15.
-_REASONS, _SEGMENTS = 4, 3
+_REASONS, _SEGMENTS = 3, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class DataCard:
         dropped: grades, pairs and queries that were left out: reason → how many.
         graders: who made the labels.
         segments: by name.
+        endorsed: pairs that an answer cited or a user clicked, by what their grade says:
+            `confirmed`, `disputed` or `ungraded`.
         noise: what is known of the graders' errors: segment, `*` for all → `false_positive_rate`,
             `true_positive_rate`, `false_share` of the positives, each where it was estimated.
     """
@@ -70,6 +72,7 @@ class DataCard:
     graders: tuple[str, ...]
     segments: Mapping[str, SegmentCounts]
     noise: Mapping[str, Mapping[str, float]]
+    endorsed: Mapping[str, int]
 
     def as_json(self) -> dict[str, object]:
         """JSON values; grades become text keys, as JSON wants."""
@@ -97,6 +100,8 @@ class DataCard:
         if overall := self.noise.get("*"):
             rates = (f"{name.replace('_', ' ')} {rate:.2f}" for name, rate in overall.items())
             said.append(f"noise      {', '.join(rates)}")
+        if any(self.endorsed.values()):
+            said.append(f"cited      or clicked: {_counts(self.endorsed)} by a grade")
         said += _first("dropped", self.dropped, _REASONS)
         said += [
             f"{name:<10} {each.queries:,} queries, {each.examples:,} examples, "
@@ -117,6 +122,7 @@ def card_of(
     graders: tuple[str, ...],
     dropped: Mapping[str, int],
     noise: Mapping[str, Mapping[str, float]],
+    endorsed: Set[tuple[str, str]],
 ) -> DataCard:
     """Count what `build_snapshot` made."""
     hashes = [each.query_hash for each in queries]
@@ -140,7 +146,20 @@ def card_of(
         graders=graders,
         segments=_segments(queries, sides, train),
         noise={name: dict(noise[name]) for name in sorted(noise)},
+        endorsed=_endorsed(endorsed, evidence),
     )
+
+
+def _endorsed(endorsed: Set[tuple[str, str]], evidence: Sequence[Evidence]) -> dict[str, int]:
+    grade_of = {(each.query_hash, each.chunk_hash): each.grade for each in evidence}
+    said = Counter(
+        "confirmed" if grade_of[pair] >= RELEVANT_GRADE else "disputed"
+        for pair in endorsed & grade_of.keys()
+    )
+    return {
+        "confirmed": said["confirmed"], "disputed": said["disputed"],
+        "ungraded": len(endorsed - grade_of.keys()),
+    }  # fmt: skip
 
 
 def _segments(

@@ -4,6 +4,9 @@
   belief · (2^grade − 1).
 - Negative: grade 0, hence retrieved and found irrelevant, and not believed to be relevant all the
   same.
+- *Endorsed*, cited by an answer or clicked by a user: no positive by itself, because what is shown
+  first is cited and clicked first. With a flag it is learnt even if the flag alone is not believed;
+  without one the two disagree, and the pair is ignored. What is not cited is no negative.
 - Ignored: everything else that was shown. Grade 1, flags that are not believed, grades of 0 that
   are doubted and ungraded candidates are neither, and are taken out of the loss of their query.
   Counting them as negatives would teach the ranker the holes of the labeling.
@@ -17,7 +20,7 @@ right, times 1 / inclusion probability, so that segments count as they do in tra
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -87,6 +90,7 @@ def build_examples(
     believed: Callable[[str, str], float],
     corpus: Corpus,
     cluster_of: Callable[[str], str] = str,
+    endorsed: Set[tuple[str, str]] = frozenset(),
 ) -> tuple[tuple[TrainingExample, ...], Counter[str]]:
     """Examples of the queries that have a positive, sorted by query hash.
 
@@ -96,6 +100,7 @@ def build_examples(
         corpus: chunks that the index of the query's segment does not hold (deleted or edited
             since, or of another index) are left out.
         cluster_of: query hash → cluster.
+        endorsed: (query hash, chunk hash) that an answer cited or a user clicked.
 
     Returns:
         The examples, and why queries and pairs were left out: reason → how many.
@@ -103,10 +108,14 @@ def build_examples(
     grades: dict[str, list[Graded]] = defaultdict(list)
     for each in evidence:
         grades[each.query_hash].append(each)
+    endorsed_of: dict[str, set[str]] = defaultdict(set)
+    for query_hash, chunk_hash in endorsed:
+        endorsed_of[query_hash].add(chunk_hash)
     dropped: Counter[str] = Counter()
     examples = []
     for query in sorted(queries, key=lambda each: each.query_hash):
-        made = _example(query, grades[query.query_hash], believed, corpus, dropped)
+        name = query.query_hash
+        made = _example(query, grades[name], believed, corpus, endorsed_of[name], dropped)
         if made.positives:
             examples.append(replace(made, cluster=cluster_of(query.query_hash)))
         else:
@@ -119,6 +128,7 @@ def _example(
     grades: Iterable[Graded],
     believed: Callable[[str, str], float],
     corpus: Corpus,
+    endorsed: Set[str],
     dropped: Counter[str],
 ) -> TrainingExample:
     positives, negatives, ignored = [], [], set()
@@ -127,13 +137,15 @@ def _example(
             dropped["pairs whose chunk is not in the index"] += 1
             continue
         belief = believed(query.query_hash, each.chunk_hash)
-        if each.grade >= RELEVANT_GRADE and belief >= BELIEVED:
-            positives.append(Positive(each.chunk_hash, each.grade, belief))
-        elif each.grade == 0 and belief < BELIEVED:
+        is_endorsed = each.chunk_hash in endorsed
+        if each.grade >= RELEVANT_GRADE and (belief >= BELIEVED or is_endorsed):
+            # Two that agree are learnt, as cautiously as the least that is believed.
+            positives.append(Positive(each.chunk_hash, each.grade, max(belief, BELIEVED)))
+        elif each.grade == 0 and belief < BELIEVED and not is_endorsed:
             negatives.append(each.chunk_hash)
         else:
             ignored.add(each.chunk_hash)
-            dropped[_why_ignored(each.grade)] += 1
+            dropped[_why_ignored(each.grade, is_endorsed)] += 1
     shown = {chunk for chunk in query.shown if corpus.row_of(query.segment, chunk) is not None}
     ignored |= shown - {each.chunk_hash for each in positives} - {*negatives}
     sure = 1.0 - float(np.prod([1.0 - each.belief for each in positives]))
@@ -144,9 +156,11 @@ def _example(
     )  # fmt: skip
 
 
-def _why_ignored(grade: int) -> str:
+def _why_ignored(grade: int, is_endorsed: bool) -> str:
     if grade >= RELEVANT_GRADE:
         return "flags that are not believed"
+    if is_endorsed:
+        return "cited or clicked, and not relevant by its grade"
     return "pairs of grade 1" if grade else "grades of 0 that are doubted"
 
 

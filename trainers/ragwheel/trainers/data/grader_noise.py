@@ -19,8 +19,9 @@ _ENOUGH_DECOYS: Final = 30
 #: What the tail is worth, in decoys, and what nobody measured of t: the value and its worth.
 _TAIL_PAIRS: Final = 100.0
 _TRUE_RATE, _TRUE_RATE_PAIRS = 0.9, 20.0
-#: Share of a grader's errors that it repeats when it is asked again about the same pair.
-_REPEATED: Final = 0.3
+#: Share of a grader's errors that it repeats when it is asked again about the same pair, as it is
+#: believed to be before second looks say more, and what that is worth in looks.
+_REPEATED, _REPEATED_LOOKS = 0.3, 50.0
 
 
 class GradedEvidence(Protocol):
@@ -162,15 +163,17 @@ class GraderModel:
         said = _looks(kept, flagged, true.value[self.group])
         used = measured.value
         weights: noise.PairValues | None = None
+        repeats = _REPEATED
         for _ in range(_ROUNDS):
             said = replace(said, false_rate=_below(used, true.value)[self.group])
-            weights = noise.fit_prior(features, said, _REPEATED, weights)
+            weights = noise.fit_prior(features, said, repeats, weights)
             prior = noise.prior_of(features, weights)
-            belief = noise.posterior(prior, said.ratio(_REPEATED), said.known)
+            repeats = noise.repeated_share(prior, said, _REPEATED, _REPEATED_LOOKS)
+            belief = noise.posterior(prior, said.ratio(repeats), said.known)
             wrong = np.bincount(self.group, (1 - belief) * flagged, len(self.groups))
             right = np.bincount(self.group, 1 - belief, len(self.groups))
             used = noise.shared_rates(self.hits[0] + wrong, self.tried[0] + right, *before).value
-        bins = noise.reliability(_flags_foreseen(features, said, query, weights), flagged)
+        bins = noise.reliability(_flags_foreseen(features, said, query, repeats, weights), flagged)
         report = NoiseReport(
             self._report(measured, used, true, flagged, belief),
             "decoys" if has_decoys else "tail", bins, noise.calibration_error(bins),
@@ -221,6 +224,7 @@ def _flags_foreseen(
     features: noise.PairValues,
     said: noise.Looks,
     query: npt.NDArray[np.intp],
+    repeats: float,
     start: noise.PairValues | None,
 ) -> noise.PairValues:
     """P(flagged) of each pair by a prior that was fitted on the other half of the queries."""
@@ -230,7 +234,7 @@ def _flags_foreseen(
         here = of_half == half
         # Of a single query there is no other half.
         learnt = ~here if (~here).any() else here
-        weights = noise.fit_prior(features[learnt], said.part(learnt), _REPEATED, start)
+        weights = noise.fit_prior(features[learnt], said.part(learnt), repeats, start)
         prior[here] = noise.prior_of(features[here], weights)
     return prior * said.true_rate + (1 - prior) * said.false_rate
 

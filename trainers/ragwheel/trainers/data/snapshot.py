@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -97,6 +97,7 @@ def build_snapshot(
     *,
     dropped: Mapping[str, int] | None = None,
     noise: Mapping[str, Mapping[str, float]] | None = None,
+    endorsed: Set[tuple[str, str]] = frozenset(),
 ) -> Snapshot:
     """Turn what was read into what is learnt and what is held out.
 
@@ -108,6 +109,8 @@ def build_snapshot(
             compare systems and must not favour the one whose ranking the beliefs come from.
         dropped: why grades were left out before.
         noise: see `DataCard`.
+        endorsed: see `build_examples`; not for dev examples, since only what production returned
+            can be cited.
     """
     queries = tuple(sorted(queries, key=lambda each: each.query_hash))
     found = evidence_of(grades)
@@ -119,9 +122,12 @@ def build_snapshot(
     believed = believed or at_their_word
     reasons = Counter(dropped or {})
     made = []
-    for part, of_pair in (("train", believed), ("dev", at_their_word)):
+    for part, of_pair, agreed in (
+        ("train", believed, endorsed),
+        ("dev", at_their_word, frozenset[tuple[str, str]]()),
+    ):
         members = [each for each in queries if sides.part(each.query_hash) == part]
-        examples, why = build_examples(members, found, of_pair, corpus, sides.leader)
+        examples, why = build_examples(members, found, of_pair, corpus, sides.leader, agreed)
         made.append(examples)
         if part == "train":
             reasons += why
@@ -130,7 +136,7 @@ def build_snapshot(
     rows = tuple(sorted(grades, key=_order))
     card = card_of(
         queries, sides, found, train, dev,
-        graders=graders_of(grades), dropped=reasons, noise=noise or {},
+        graders=graders_of(grades), dropped=reasons, noise=noise or {}, endorsed=endorsed,
     )  # fmt: skip
     made_of = tables(queries, sides, rows, held, train, dev, corpus)
     snapshot_id = snapshot_digest(made_of, corpus, recipe)

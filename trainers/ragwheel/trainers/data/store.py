@@ -68,6 +68,9 @@ class WheelStore(Protocol):
     def decoys(self) -> list[Grade]:
         """The graded rows of decoys, of labelers and judges, in the same order."""
 
+    def endorsed(self) -> list[tuple[str, str]]:
+        """(query hash, chunk hash) of sampled queries that an answer cited or a user clicked."""
+
     def logged_rankings(self) -> list[LoggedRanking]:
         """What production returned for sampled queries, the newest of each query and stage."""
 
@@ -123,6 +126,11 @@ class WheelReader:
     def decoys(self) -> list[Grade]:
         """The graded rows of decoys, of labelers and judges, in the same order."""
         return list(starmap(Grade, self._blocks("grades", roles=["decoy"])))
+
+    def endorsed(self) -> list[tuple[str, str]]:
+        """(query hash, chunk hash) of sampled queries that an answer cited or a user clicked."""
+        found = self._blocks("endorsed", grader=GRADER_SERVICE)
+        return [(query_hash, chunk_hash) for query_hash, chunk_hash in found]
 
     def logged_rankings(self) -> list[LoggedRanking]:
         """What production returned for sampled queries, the newest of each query and stage."""

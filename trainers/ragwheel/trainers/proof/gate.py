@@ -24,8 +24,12 @@ from ragwheel.trainers.proof.guards import (
     Guard,
     check_guards,
     more_queries,
+    small_segments,
     spread_of,
 )
+
+#: Small segments that a reason names, the largest first.
+_NAMED_SEGMENTS = 5
 
 Action = Literal["promoted", "shadow", "refused"]
 
@@ -125,14 +129,14 @@ def decide(
         words = "; ".join(text for text, _ in missing)
         return verdict(
             "shadow",
-            f"{said}, but {words}. The model in service stays",
+            f"{said}, but {words}{_unproven_segments(measured, rules)}. The model in service stays",
             missing_queries=max(queries for _, queries in missing),
         )
     named = ", ".join(guard.name for guard in guards)
     return verdict(
         "promoted",
         f"{said}; no segment worse: losses beyond the margins are excluded in {named}"
-        + (f"; too few queries to guard {', '.join(unguarded)}" if unguarded else ""),
+        f"{_unproven_segments(measured, rules)}",
     )
 
 
@@ -224,6 +228,19 @@ def _unproven_loss(guard: Guard) -> tuple[str, int]:
     if guard.missing_queries:
         text += f"; about {guard.missing_queries} more of its queries would settle it"
     return text, guard.missing_queries
+
+
+def _unproven_segments(measured: Measurement, rules: GateRules) -> str:
+    """The segments that are too small for a statement of their own, and what each lacks."""
+    small = small_segments(measured, rules)
+    if not small:
+        return ""
+    named = ", ".join(
+        f"{name} ({count} queries, at least {rules.min_segment_queries - count} more are needed)"
+        for name, count in sorted(small.items(), key=lambda item: -item[1])[:_NAMED_SEGMENTS]
+    )
+    rest = len(small) - _NAMED_SEGMENTS
+    return f"; unproven by itself: {named}" + (f" and {rest} smaller segments" if rest > 0 else "")
 
 
 def _budgets(rules: GateRules, costs: Costs | None) -> list[tuple[str, float | None, float, str]]:

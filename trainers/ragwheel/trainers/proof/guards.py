@@ -102,6 +102,16 @@ class Guard:
         )
 
 
+def small_segments(measured: Measurement, rules: GateRules) -> dict[str, int]:
+    """Segments of which nothing is proven by themselves, each with the queries that it has."""
+    names, counts = np.unique(measured.queries.segments, return_counts=True)
+    return {
+        str(name): int(count)
+        for name, count in zip(names, counts, strict=True)
+        if count < rules.min_segment_queries
+    }
+
+
 def check_guards(
     measured: Measurement, shown: Floats, careful: Floats, rules: GateRules, seed: int
 ) -> tuple[tuple[Guard, ...], tuple[str, ...]]:
@@ -146,7 +156,7 @@ def _asked(
     parts = measured.parts()
     whole, unseen = parts.pop(ALL_SEGMENTS), parts.pop(UNSEEN_ANSWERS, None)
     parts.pop(SEEN_ANSWERS, None)
-    small = [name for name, rows in parts.items() if rows.sum() < rules.min_segment_queries]
+    small = [*small_segments(measured, rules)]
     together = np.zeros(len(whole), np.bool_)
     for name in small:
         together |= parts.pop(name)
