@@ -164,11 +164,11 @@ def test_a_command_that_an_image_is_not_for_names_the_extra_that_has_it(
     extra, programs = image
     foreign = {
         "streams": ["up", "demo", "train", "serve"],
-        "trainers": ["up", "demo", "status", "serve"],
-        "serving": ["up", "demo", "status", "train"],
+        "trainers": ["up", "demo", "status", "serve", "rubric", "grade --file -"],
+        "serving": ["up", "demo", "status", "train", "rubric", "grade --file -"],
     }
     for command in foreign[extra]:
-        ran = _ran(programs / "ragwheel", command, cwd=tmp_path, **_NOBODY)
+        ran = _ran(programs / "ragwheel", *command.split(), cwd=tmp_path, **_NOBODY)
         assert ran.returncode == DependencyError.exit_code, ran.stderr
         assert "pip install 'ragwheel[" in ran.stderr
 

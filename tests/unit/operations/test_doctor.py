@@ -140,17 +140,15 @@ def test_models_that_tell_no_family_are_not_called_siblings() -> None:
 
 
 def test_what_an_endpoint_was_seen_to_take_is_told_with_its_date(tmp_path: Path) -> None:
-    settings = load(GraderSettings, llm_cache_dir=tmp_path)
-    assert services.asked_with(settings, "m") == (
-        "nothing was refused yet: json_schema, temperature 0, max_completion_tokens"
-    )
+    settings = load(GraderSettings, llm_cache_dir=tmp_path, llm_model="7b", judge_model="m")
     learnt = LearntShape(
         settings.llm_base_url, "m", RequestShape(), RequestShape("none", None, "max_tokens"),
         datetime(2026, 11, 23, tzinfo=UTC),
     )  # fmt: skip
     remember(tmp_path, learnt)
-    assert services.asked_with(settings, "m") == (
-        "without format, temperature no, max_tokens; learnt 2026-11-23"
+    assert services.labeler_and_judge(settings, {"7b", "m"}).detail.endswith(
+        " serves 7b (nothing was refused yet: json_schema, temperature 0, max_completion_tokens), "
+        "m (without format, temperature no, max_tokens; learnt 2026-11-23)"
     )
 
 

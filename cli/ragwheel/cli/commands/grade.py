@@ -32,7 +32,6 @@ def run(
     from pathlib import Path
 
     from ragwheel.cli.output import report, tell
-    from ragwheel.cli.views import file_grades as views
     from ragwheel.operations.emit import open_lines
     from ragwheel.operations.extras import require_extra
     from ragwheel.schemas.errors import InvalidEventError, TransientError
@@ -41,6 +40,7 @@ def run(
 
     require_extra("streams")
     from ragwheel.backends.files import replace_file
+    from ragwheel.cli.views import file_grades as views
     from ragwheel.grading.offline import file_grading
     from ragwheel.grading.offline.job_lines import read_jobs
     from ragwheel.grading.offline.label_file import LabelFile, qrels

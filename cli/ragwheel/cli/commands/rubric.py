@@ -42,11 +42,14 @@ def run(
     from pathlib import Path
 
     from ragwheel.cli.output import report
-    from ragwheel.cli.views import rubrics as views
-    from ragwheel.operations import rubrics
+    from ragwheel.operations.extras import require_extra
     from ragwheel.schemas.errors import ConfigError, InvalidEventError
     from ragwheel.schemas.loading import load
     from ragwheel.schemas.settings import RubricSettings
+
+    require_extra("streams")
+    from ragwheel.cli.views import rubrics as views
+    from ragwheel.operations import rubrics
 
     folder = load(RubricSettings).rubric_dir
     if action == "list":

@@ -12,9 +12,8 @@ import orjson
 from ragwheel.backends.clickhouse import connect
 from ragwheel.backends.kafka import missing_topics
 from ragwheel.backends.migrate import pending
-from ragwheel.grading.endpoint.memory import recall
-from ragwheel.grading.endpoint.request import RequestShape
 from ragwheel.operations.doctor.finding import Finding, fail, failed, ok, warn
+from ragwheel.operations.extras import missing_packages
 from ragwheel.schemas.errors import RagwheelError
 from ragwheel.schemas.identity import family_of, is_stand_in
 from ragwheel.schemas.settings import ClickHouseSettings, GraderSettings, KafkaSettings
@@ -105,17 +104,22 @@ def labeler_and_judge(settings: GraderSettings, known: Collection[str]) -> Findi
             "share errors, which the judge then does not see",
             "set RAGWHEEL_JUDGE_MODEL to a model of another family",
         )
-    asked = (f"{name} ({asked_with(settings, name)})" for name in (labeler, judge))
+    asked = [f"{name}{_asked_with(settings, name)}" for name in (labeler, judge)]
     return ok("llm", f"{settings.llm_base_url} serves {', '.join(asked)}")
 
 
-def asked_with(settings: GraderSettings, model: str) -> str:
-    """Which form of request the endpoint takes, as graders learnt it."""
+def _asked_with(settings: GraderSettings, model: str) -> str:
+    """Which form of request the endpoint takes, as graders learnt it; empty where none can be."""
+    if missing_packages("streams"):
+        return ""
+    from ragwheel.grading.endpoint.memory import recall
+    from ragwheel.grading.endpoint.request import RequestShape
+
     wished = RequestShape(temperature=settings.llm_temperature)
     learnt = recall(settings.llm_cache_dir, settings.llm_base_url, model, wished)
     if learnt is None:
-        return f"nothing was refused yet: {wished}"
-    return f"{learnt.taken}; learnt {learnt.learnt_at:%Y-%m-%d}"
+        return f" (nothing was refused yet: {wished})"
+    return f" ({learnt.taken}; learnt {learnt.learnt_at:%Y-%m-%d})"
 
 
 def _nobody_asked(subject: str, fix: str) -> Finding:
