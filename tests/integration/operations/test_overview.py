@@ -16,6 +16,7 @@ from ragwheel.schemas.settings import (
     IntakeSettings,
     KafkaSettings,
 )
+from ragwheel.schemas.topics import TOPICS
 
 pytestmark = [pytest.mark.integration, pytest.mark.spread]
 
@@ -86,7 +87,7 @@ def test_an_empty_wheel_can_be_looked_at(
         load(IntakeSettings, intake_group=f"{topic_prefix}intake", **addresses),
         load(GraderSettings, grader_group=f"{topic_prefix}grader", **addresses),
     )
-    assert len(overview.topics) == 8
+    assert len(overview.topics) == len(TOPICS)
     assert {table.rows for table in overview.tables} == {0}
     assert overview.unaccounted == 0
     assert overview.dead_letters == []
