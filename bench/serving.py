@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -27,8 +28,13 @@ from typing import IO, cast
 import numpy as np
 import psutil
 
+from ragwheel.backends.clickhouse import connect
+from ragwheel.backends.migrate import migrate
 from ragwheel.models.encoder import TextEncoder, load_encoder
 from ragwheel.models.packaged import packaged_model
+from ragwheel.schemas.loading import load
+from ragwheel.schemas.settings import ClickHouseSettings
+from ragwheel.stack.clickhouse import ClickHouseFront
 
 IDLE_MS, THROUGHPUT, OVERLOAD, WAIT, GROWTH_MB = 2.0, 0.9, 3, 2.0, 16.0
 CLIENTS = 32
@@ -139,9 +145,19 @@ def query(number: int) -> str:
 
 @contextmanager
 def server(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
-    """The process that users start; its port, and itself."""
+    """The process that users start, beside a database; its port, and itself."""
     log = folder / "server.log"
+    with ClickHouseFront(folder / "clickhouse") as front:
+        yield from _served(folder, log, front.url("bench"))
+
+
+def _served(folder: Path, log: Path, clickhouse: str) -> Iterator[tuple[int, psutil.Process]]:
+    with closing(
+        connect(load(ClickHouseSettings, clickhouse_url=clickhouse), create_database=True)
+    ) as client:
+        migrate(client)
     env = os.environ | {
+        "RAGWHEEL_CLICKHOUSE_URL": clickhouse,
         "RAGWHEEL_SERVING_PORT": "0", "RAGWHEEL_METRICS_PORT": "0",
         "RAGWHEEL_SERVING_CACHE_MB": "8", "RAGWHEEL_SERVING_DIR": str(folder),
         "RAGWHEEL_MODEL_DIR": str(folder), "RAGWHEEL_BASE_MODEL": str(packaged_model()),
@@ -150,14 +166,24 @@ def server(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
     with log.open("w") as file:
         process = subprocess.Popen(argv, env=env, stdout=file, stderr=file)
     try:
-        while not (found := re.search(r"serves at http://127\.0\.0\.1:(\d+)", log.read_text())):
+        while (port := _ready_port(log.read_text())) is None:
             if process.poll() is not None:
                 sys.exit(f"the server ended: {log.read_text()}")
             time.sleep(0.1)
-        yield int(found[1]), psutil.Process(process.pid)
+        yield port, psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait()
+
+
+def _ready_port(told: str) -> int | None:
+    """Where it listens, once it serves a model."""
+    found = re.search(r"listening at (http://127\.0\.0\.1:(\d+))", told)
+    try:
+        with urllib.request.urlopen(f"{found[1]}/readyz" if found else "", timeout=10):  # noqa: S310
+            return int(found[2]) if found else None
+    except (OSError, ValueError):
+        return None
 
 
 def cpu_s(process: psutil.Process) -> float:

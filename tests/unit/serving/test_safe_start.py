@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ragwheel.backends.telemetry import Telemetry
 from ragwheel.schemas.errors import ConfigError
 from ragwheel.schemas.loading import load
 from ragwheel.schemas.settings import ServingSettings
-from ragwheel.serving.process import require_safe, run
+from ragwheel.serving.process import port_of, require_safe, run
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "server.internal"])  # noqa: S104
@@ -42,6 +43,23 @@ def test_a_taken_port_is_said_before_a_model_is_loaded() -> None:
         settings = load(ServingSettings, serving_port=port, base_model="./no/such/model")
         with pytest.raises(ConfigError, match=rf"RAGWHEEL_SERVING_PORT: cannot listen.*{port}"):
             run(settings, Telemetry())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_an_answer_is_sent_at_once_in_all_its_parts(host: str) -> None:
+    no_delay = asyncio.get_running_loop().create_future()
+
+    def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = writer.get_extra_info("socket")
+        no_delay.set_result(there.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    port = port_of(load(ServingSettings, serving_host=host, serving_port=0))
+    async with await asyncio.start_server(answer, sock=port):
+        _, caller = await asyncio.open_connection(*port.getsockname()[:2])
+        assert await no_delay
+        caller.close()
+        await caller.wait_closed()
 
 
 def test_a_server_whose_base_model_cannot_be_loaded_ends_and_names_the_setting(
