@@ -54,7 +54,7 @@ def labels_believed(
     """
     return believe(
         evidence_of(grades), checked_by(grades, where.queries), where.queries,
-        where.query_vectors, where.corpus, where.documents, _logged_ranks(logged),
+        where.query_vectors, where.corpus, where.documents, logged_ranks(logged),
     )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def middle_of_results(documents: Vectors, rankings: Sequence[Ranking]) -> Vector
     return between(np.asarray(found.sum(axis=1), np.float32))
 
 
-def _logged_ranks(logged: Sequence[LoggedRanking]) -> dict[Pair, int]:
+def logged_ranks(logged: Sequence[LoggedRanking]) -> dict[Pair, int]:
     """Rank of each pair in the stage that a candidate would replace, else in any."""
     stage = replaced_stage(logged)
     return {

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tests.rigs.trainer_world import NOON
 
-from ragwheel.trainers.data.beliefs import Beliefs, believe, checked_by, logged_ranks, second_look
+from ragwheel.trainers.believing import logged_ranks
+from ragwheel.trainers.data.beliefs import Beliefs, believe, checked_by, second_look
 from ragwheel.trainers.data.grader_noise import Checked
 from ragwheel.trainers.data.records import Corpus, Grade, LoggedRanking, SampledQuery
 
@@ -180,13 +181,13 @@ def test_people_measure_the_grader(traffic: Traffic) -> None:
     )
 
 
-def test_the_best_rank_of_any_stage_counts() -> None:
+def test_the_rank_in_the_replaced_stage_counts_and_else_that_of_any() -> None:
     def stage(name: str, *chunks: str) -> LoggedRanking:
         scores = (0.0,) * len(chunks)
         return LoggedRanking("q", "a", name, "", "", "", chunks, scores, NOON)
 
-    ranks = logged_ranks([stage("vector", "c1", "c2", "c3"), stage("rerank", "c3", "c1")])
-    assert ranks == {("q", "c1"): 1, ("q", "c2"): 2, ("q", "c3"): 1}
+    ranks = logged_ranks([stage("dense", "c1", "c2", "c3"), stage("rerank", "c3", "c1", "c4")])
+    assert ranks == {("q", "c1"): 1, ("q", "c2"): 2, ("q", "c3"): 3, ("q", "c4"): 3}
 
 
 def test_pairs_outside_the_corpus_and_of_unknown_queries_are_left_out(traffic: Traffic) -> None:

@@ -25,7 +25,7 @@ from ragwheel.trainers.data.grader_noise import (
     GraderModel,
     NoiseReport,
 )
-from ragwheel.trainers.data.records import Corpus, Grade, LoggedRanking, SampledQuery
+from ragwheel.trainers.data.records import Corpus, Grade, SampledQuery
 
 Pair = tuple[str, str]
 """Query hash and chunk hash."""
@@ -146,16 +146,6 @@ def checked_by(grades: Sequence[Grade], queries: Iterable[SampledQuery]) -> tupl
         if each.source == "llm" and each.query_hash in segment_of
         if each.role == "decoy" or (each.query_hash, each.chunk_hash) in truth
     )  # fmt: skip
-
-
-def logged_ranks(rankings: Iterable[LoggedRanking]) -> dict[Pair, int]:
-    """The best rank that any stage of production gave a chunk for a query; 1 is the top."""
-    ranks: dict[Pair, int] = {}
-    for each in rankings:
-        for rank, chunk in enumerate(each.chunk_hashes, start=1):
-            pair = each.query_hash, chunk
-            ranks[pair] = min(rank, ranks.get(pair, rank))
-    return ranks
 
 
 def second_look(
